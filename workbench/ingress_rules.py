@@ -1,0 +1,148 @@
+"""Reads the ingress rules of k8s/istio and checks that they belong together."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from workbench.istio import DestinationRule, EnvoyFilter, Gateway, Server, Strict, VirtualService
+
+SERVICE_HOST = "slipway.slipway.svc.cluster.local"
+SERVICE_PORT = 80  # of the Service; the port of a replica is another one
+
+_Kind = TypeVar("_Kind", bound=Strict)
+
+
+class IngressRuleError(Exception):
+    """A rule that the workbench cannot follow; str() is one line: the file, the field in it, what to do."""
+
+    def __init__(self, file: Path, field: str, reason: str) -> None:
+        super().__init__(f"{file}: {field}: {reason}" if field else f"{file}: {reason}")
+        self.file = file
+        self.field = field
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class IngressRules:
+    gateway: Gateway
+    virtual_service: VirtualService
+    destination_rule: DestinationRule
+    envoy_filter: EnvoyFilter
+
+    @property
+    def server(self) -> Server:
+        """The Gateway's HTTP server, the only one that the workbench opens."""
+        return next(server for server in self.gateway.spec.servers if server.port.protocol == "HTTP")
+
+
+def read_rules(directory: Path) -> IngressRules:
+    """Raises IngressRuleError for anything in the files that the workbench would not follow."""
+    files = {
+        kind: directory / name
+        for kind, name in (
+            (Gateway, "gateway.yaml"),
+            (VirtualService, "virtualservice.yaml"),
+            (DestinationRule, "destinationrule.yaml"),
+            (EnvoyFilter, "envoyfilter-local-replies.yaml"),
+        )
+    }
+    gateway = _read(files[Gateway], Gateway)
+    virtual_service = _read(files[VirtualService], VirtualService)
+    destination_rule = _read(files[DestinationRule], DestinationRule)
+    envoy_filter = _read(files[EnvoyFilter], EnvoyFilter)
+
+    _check_gateway(files[Gateway], gateway)
+    _check_virtual_service(files[VirtualService], virtual_service, gateway)
+    if destination_rule.spec.host != SERVICE_HOST:
+        reason = f"{destination_rule.spec.host!r} is not the service; use {SERVICE_HOST}"
+        raise IngressRuleError(files[DestinationRule], "spec.host", reason)
+    if envoy_filter.spec.workload_selector.labels != gateway.spec.selector:
+        reason = f"selects other pods than the Gateway, whose selector is {gateway.spec.selector}"
+        raise IngressRuleError(files[EnvoyFilter], "spec.workloadSelector.labels", reason)
+    return IngressRules(gateway, virtual_service, destination_rule, envoy_filter)
+
+
+def _check_gateway(file: Path, gateway: Gateway) -> None:
+    protocols = [server.port.protocol for server in gateway.spec.servers]
+    if protocols.count("HTTP") != 1:
+        raise IngressRuleError(file, "spec.servers", "the workbench needs exactly one server with protocol HTTP")
+    for index, server in enumerate(gateway.spec.servers):
+        for position, host in enumerate(server.hosts):
+            if "/" in host:
+                reason = f"{host!r}: a host with a namespace is not supported; write the host alone"
+                raise IngressRuleError(file, f"spec.servers[{index}].hosts[{position}]", reason)
+
+
+def _check_virtual_service(file: Path, virtual_service: VirtualService, gateway: Gateway) -> None:
+    spec = virtual_service.spec
+    name = f"{gateway.metadata.namespace}/{gateway.metadata.name}"
+    if spec.gateways != [name]:
+        raise IngressRuleError(file, "spec.gateways", f"has to be [{name}], the Gateway next to this file")
+    if spec.hosts != ["*"]:
+        # Istio intersects them with the Gateway's hosts, wildcards and all; one place to name hosts is enough.
+        raise IngressRuleError(file, "spec.hosts", 'has to be ["*"]; name the hosts in the Gateway')
+    for index, http_route in enumerate(spec.http):
+        for position, route in enumerate(http_route.route):
+            destination = route.destination
+            field = f"spec.http[{index}].route[{position}].destination"
+            if destination.host != SERVICE_HOST:
+                reason = f"{destination.host!r} does not run in the workbench; use {SERVICE_HOST}"
+                raise IngressRuleError(file, f"{field}.host", reason)
+            if destination.port.number != SERVICE_PORT:
+                reason = f"the service has no port {destination.port.number}; use {SERVICE_PORT}"
+                raise IngressRuleError(file, f"{field}.port.number", reason)
+    for index, http_route in enumerate(spec.http[:-1]):
+        if not http_route.match:
+            reason = "a route without match takes every request, so none below it can; move it to the end"
+            raise IngressRuleError(file, f"spec.http[{index}]", reason)
+
+
+def _read(file: Path, kind: type[_Kind]) -> _Kind:
+    try:
+        document = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
+        return kind.model_validate(document)
+    except OSError as error:
+        raise IngressRuleError(file, "", f"cannot be read: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        # A second document in the file arrives here as well: "expected a single document in the stream".
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise IngressRuleError(file, line, f"{error.problem}; one YAML document is expected") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise IngressRuleError(file, _field(first["loc"]), _reason(first)) from error
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML forbids a key twice, PyYAML keeps the last one: half of a rule would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is here twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """The path of a field as kubectl writes it: spec.http[3].retries.attempts."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _reason(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return "the workbench does not know this field; remove it, or teach it to workbench/istio.py and ingress.py"
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    if error["type"] == "missing":
+        return "is missing, and the workbench does not guess it; add it"
+    message = f"{error['msg'][0].lower()}{error['msg'][1:]}"
+    return message if isinstance(error["input"], dict | list) else f"{message}, not {error['input']!r}"
