@@ -1,0 +1,75 @@
+"""What can be found out about processes that the workbench did not start itself."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+PROC = Path("/proc")
+LISTEN = "0A"  # include/net/tcp_states.h
+SHORT = 60
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def command(pid: int) -> str:
+    """The command line of a process, empty if it is not known."""
+    if PROC.is_dir():
+        try:
+            return (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:
+            return ""
+    return _output("ps", "-ww", "-o", "command=", "-p", str(pid)).strip()
+
+
+def listener(port: int) -> str:
+    """Who listens on a TCP port of this machine, for a message to a person."""
+    pid = _listener_from_proc(port) if PROC.is_dir() else _listener_from_lsof(port)
+    if pid is None:
+        return "another process"
+    line = command(pid)
+    return f"process {pid}" + (f" ({line[:SHORT]}{'…' * (len(line) > SHORT)})" if line else "")
+
+
+def _listener_from_proc(port: int) -> int | None:
+    """Sees only processes of the same user, except as root."""
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    if not sockets:
+        return None
+    for descriptor in PROC.glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(descriptor) in sockets:
+                return int(descriptor.parts[2])
+        except OSError:
+            continue  # it ended or closed the file meanwhile
+    return None
+
+
+def _listening_inodes(port: int) -> Iterator[str]:
+    for table in (PROC / "net/tcp", PROC / "net/tcp6"):
+        if not table.exists():
+            continue
+        for row in table.read_text().splitlines()[1:]:
+            _, local, _, state, *rest = row.split()
+            if state == LISTEN and int(local.rpartition(":")[2], 16) == port:
+                yield rest[5]
+
+
+def _listener_from_lsof(port: int) -> int | None:
+    fields = _output("lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fp").splitlines()
+    return next((int(field[1:]) for field in fields if field.startswith("p")), None)
+
+
+def _output(*words: str) -> str:
+    if shutil.which(words[0]) is None:
+        return ""
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=5).stdout

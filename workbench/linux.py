@@ -1,0 +1,63 @@
+"""The few calls of Linux that the standard library lacks. Each raises OSError when the kernel refuses."""
+
+import ctypes
+import os
+
+# linux/capability.h
+CAP_DAC_OVERRIDE = 1
+CAP_DAC_READ_SEARCH = 2
+_CAPABILITY_VERSION_3 = 0x20080522
+
+# linux/prctl.h
+_PR_SET_PDEATHSIG = 1
+_PR_SET_KEEPCAPS = 8
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Set(ctypes.Structure):
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+
+def signal_on_parent_death(number: int) -> None:
+    """Ends with a change of user, so that comes first."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def keep_capabilities_on_setuid() -> None:
+    _prctl(_PR_SET_KEEPCAPS, 1)
+
+
+def has_capability(capability: int) -> bool:
+    sets = (_Set * 2)()
+    _check(_libc().capget(ctypes.byref(_this_process()), sets))
+    return bool(sets[0].permitted & 1 << capability)
+
+
+def keep_only(capability: int) -> None:
+    """Drops every other capability, and hands this one on through exec (capabilities(7), the ambient set)."""
+    bit = 1 << capability
+    _check(_libc().capset(ctypes.byref(_this_process()), (_Set * 2)(_Set(bit, bit, bit))))
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _this_process() -> _Header:
+    return _Header(_CAPABILITY_VERSION_3, 0)
+
+
+def _prctl(option: int, *arguments: int) -> None:
+    padded = (*arguments, 0, 0, 0, 0)[:4]
+    _check(_libc().prctl(option, *(ctypes.c_ulong(argument) for argument in padded)))
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -1,0 +1,117 @@
+"""PostgreSQL's data folder: made whole or not at all, and checked before a server runs on it."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from workbench import foreign, unprivileged
+from workbench.console import Console
+from workbench.errors import DataFolderError
+from workbench.folders import ROLES, shown
+from workbench.postgres import MAJOR_VERSION, SUPERUSER, Postgres, environment, program, user
+from workbench.processes import run
+
+# For tests that make many servers and lose none of them on purpose.
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+async def open_postgres(data: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> Postgres:
+    """A server, not yet started, on data/postgres. That folder is made first if it is missing."""
+    pgdata, unfinished = data / "postgres", data / "postgres.new"
+    for folder in (pgdata, unfinished):
+        await stop_left_over(folder, console)
+    if not pgdata.exists():
+        with console.step("postgres", f"new data folder {shown(pgdata)}, database and roles"):
+            try:
+                await _create(unfinished, sockets, console, settings)
+                unfinished.rename(pgdata)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+    _check(pgdata)
+    return Postgres(pgdata, sockets, console, settings)
+
+
+async def stop_left_over(pgdata: Path, console: Console) -> None:
+    """Ends a server that still runs there because its workbench was killed, so that its data can be used."""
+    pid = _running_server(pgdata)
+    if pid is None:
+        (pgdata / "postmaster.pid").unlink(missing_ok=True)
+        return
+    with console.step("postgres", f"process {pid} of a killed workbench still runs: stopping it"):
+        for number, within in ((signal.SIGINT, 5.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0)):
+            os.kill(pid, number)
+            if await _gone(pid, within):
+                return
+    raise DataFolderError(f"process {pid} uses {shown(pgdata)} and cannot be stopped: stop it, then try again")
+
+
+async def _create(pgdata: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> None:
+    _make_empty(pgdata)
+    await run(
+        "initdb",
+        *(program("initdb"), "--pgdata", pgdata, "--username", SUPERUSER),
+        *("--auth-local", "trust", "--auth-host", "reject"),
+        *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
+        *(("--no-sync",) if settings.get("fsync") == "off" else ()),
+        console=console,
+        env=environment(),
+        user=user(),
+        within=120,
+        on_line=lambda line: line.startswith("initdb: error"),
+    )
+    server = Postgres(pgdata, sockets, console, settings)
+    await server.start()
+    try:
+        await server.psql(ROLES)
+    finally:
+        await server.stop()
+
+
+def _make_empty(pgdata: Path) -> None:
+    shutil.rmtree(pgdata, ignore_errors=True)
+    pgdata.mkdir(mode=0o700)
+    unprivileged.hand_over(pgdata)
+
+
+def _check(pgdata: Path) -> None:
+    made_by = pgdata.stat().st_uid
+    if made_by != unprivileged.owner():
+        who = "root" if made_by == pwd.getpwnam(unprivileged.USER).pw_uid else f"user {made_by}"
+        raise DataFolderError(
+            f"{shown(pgdata)} was made by {who}: run as {who}, choose another DATA=, or let {who} `make reset`"
+        )
+    try:
+        version = (pgdata / "PG_VERSION").read_text().strip()
+    except OSError as error:
+        raise DataFolderError(
+            f"{shown(pgdata)} is not a PostgreSQL data folder ({error.strerror}: PG_VERSION): `make reset` removes it"
+        ) from error
+    if version != str(MAJOR_VERSION):
+        raise DataFolderError(
+            f"{shown(pgdata)} was made by PostgreSQL {version or '?'}, this is PostgreSQL {MAJOR_VERSION}: "
+            "choose another DATA=, or `make reset` removes it"
+        )
+
+
+def _running_server(pgdata: Path) -> int | None:
+    """The process in postmaster.pid, if it is what it says: a process id may by now belong to anything else."""
+    try:
+        pid = int((pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+    line = foreign.command(pid)
+    return pid if "postgres" in line and f"-D {pgdata} " in line else None
+
+
+async def _gone(pid: int, within: float) -> bool:
+    deadline = time.monotonic() + within
+    while foreign.alive(pid):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.02)
+    return True
