@@ -1,0 +1,71 @@
+"""How much at a time: each request holds a place, and when all are taken the next one is refused at once.
+
+Streams have places of their own, so that they cannot keep out the short requests, nor use up the pool.
+"""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+from enum import StrEnum
+
+from service.errors import Unavailable
+from service.metrics import Metrics
+from service.settings import Settings
+
+
+class Kind(StrEnum):
+    REQUEST = "request"
+    EVENTS = "events"  # lasts for hours, holds no connection
+    BULK = "bulk"  # an import or an export, holds a connection of the pool
+
+
+class Ticket:
+    """One request's place and its deadline."""
+
+    def __init__(self, admission: "Admission") -> None:
+        self._admission = admission
+        self.kind = Kind.REQUEST
+        self.route: str | None = None
+        """The template of the matched route, such as `/notes/<uuid:note_id>`."""
+        self.deadline: asyncio.Timeout | None = None
+        self.response_started = False
+        self.resources = AsyncExitStack()
+        """Closed when the request is over, however it ends: what a streamed response needs while it is sent."""
+
+    def become(self, kind: Kind) -> None:
+        """Take a stream's place instead of a request's and lift the deadline. Raises Unavailable if none is free."""
+        self._admission.take(kind)
+        self._admission.leave(self.kind)
+        self.kind = kind
+        if self.deadline is not None:
+            self.deadline.reschedule(None)
+
+
+class Admission:
+    """The places of one process."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._limits = {
+            Kind.REQUEST: settings.max_requests,
+            Kind.EVENTS: settings.max_streams,
+            Kind.BULK: settings.bulk_size,
+        }
+        self._taken: Counter[Kind] = Counter()
+        self._in_flight = {kind: metrics.in_flight.labels(kind) for kind in Kind}
+        self._shed = {kind: metrics.shed.labels(kind) for kind in Kind}
+
+    def enter(self) -> Ticket:
+        """A place for a request. Raises Unavailable if all are taken."""
+        self.take(Kind.REQUEST)
+        return Ticket(self)
+
+    def take(self, kind: Kind) -> None:
+        if self._taken[kind] >= self._limits[kind]:
+            self._shed[kind].inc()
+            raise Unavailable("Too many requests of this kind are running. Try again in a moment.")
+        self._taken[kind] += 1
+        self._in_flight[kind].inc()
+
+    def leave(self, kind: Kind) -> None:
+        self._taken[kind] -= 1
+        self._in_flight[kind].dec()

@@ -1,0 +1,81 @@
+"""The application: makes the parts and connects them, nothing else."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from quart import Quart
+from quart_schema import Info, QuartSchema
+from quart_schema.typing import PydanticDumpOptions
+
+from service import problems, tasks
+from service.admission import Admission
+from service.connection import HTTPConnection, Request
+from service.database import Database
+from service.lifecycle import Lifecycle
+from service.metrics import Metrics
+from service.middleware import Middleware
+from service.migrate import expected_version
+from service.notes import routes as note_routes
+from service.notes.feed import Feed
+from service.openapi import Description
+from service.ops import Ops
+from service.pages import routes as page_routes
+from service.readiness import Readiness
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Two ASGI applications, for two ports, and the lifecycle that they report."""
+
+    api: Quart
+    ops: Ops
+    lifecycle: Lifecycle
+
+
+def create_app(settings: Settings) -> Application:
+    """Make the application. Does no I/O: that begins with the server's start-up event."""
+    lifecycle = Lifecycle()
+    metrics = Metrics(settings, lifecycle)
+    database = Database(settings, metrics)
+    readiness = Readiness(settings, database, lifecycle, expected_version())
+    feed = Feed(settings, database, lifecycle, metrics)
+
+    app = Quart(__name__, static_folder=None)
+    app.asgi_http_class = HTTPConnection
+    app.request_class = Request
+    Request.streamed_uploads = note_routes.STREAMED_UPLOADS
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.max_body,
+        REQUEST_TIMEOUT=settings.request_timeout,
+        STREAM_IDLE_TIMEOUT=settings.stream_idle_timeout,
+        # The deadline bounds a request as a whole; Quart's own limits would cut streams without a word.
+        BODY_TIMEOUT=None,
+        RESPONSE_TIMEOUT=None,
+    )
+    app.url_map.strict_slashes = True
+    QuartSchema(
+        app,
+        info=Info(title=settings.name, version=settings.version, description="Notes."),
+        swagger_ui_path=None,
+        redoc_ui_path=None,
+        scalar_ui_path=None,
+        conversion_preference="pydantic",
+        pydantic_dump_options=PydanticDumpOptions(mode="json"),
+        openapi_provider_class=Description,
+    )
+    problems.register(app)
+    app.extensions["notes"] = note_routes.Notes(settings, database, feed)
+    app.extensions["pages"] = page_routes.Pages(settings, lifecycle, readiness)
+    app.register_blueprint(note_routes.blueprint)
+    app.register_blueprint(page_routes.blueprint)
+    app.asgi_app = Middleware(app.asgi_app, lifecycle, Admission(settings, metrics), metrics)  # type: ignore[method-assign]
+
+    @app.while_serving
+    async def lifespan() -> AsyncGenerator[None]:
+        await database.open()
+        async with tasks.running(readiness.run(), feed.run()):
+            yield
+        await database.close()
+
+    return Application(app, Ops(lifecycle, metrics), lifecycle)

@@ -1,0 +1,133 @@
+"""Quart's side of one HTTP request: its deadline, its body with back pressure, its JSON."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from logging import getLogger
+from typing import Any, ClassVar
+
+import quart
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
+from pydantic_core import from_json
+from quart.asgi import ASGIHTTPConnection
+from quart.wrappers.request import Body
+
+from service.admission import Kind, Ticket
+from service.errors import Invalid, RequestTimeout, Unavailable, UnsupportedMediaType
+from service.middleware import TICKET
+
+logger = getLogger(__name__)
+
+# A body that is consumed as it comes is held back here instead of growing in memory.
+_BODY_BUFFER = 1024 * 1024
+
+
+class BoundedBody(Body):
+    """A request body that tells the reader of the socket when to pause."""
+
+    def __init__(self, expected_content_length: int | None, max_content_length: int | None) -> None:
+        super().__init__(expected_content_length, max_content_length)
+        self._buffered = 0
+        self._room = asyncio.Event()
+
+    def append(self, data: bytes) -> None:
+        self._buffered += len(data)
+        super().append(data)
+
+    async def __anext__(self) -> bytes:
+        data = await super().__anext__()
+        self._buffered -= len(data)
+        self._room.set()
+        return data
+
+    async def wait_for_room(self) -> None:
+        while self._buffered > _BODY_BUFFER:
+            self._room.clear()
+            await self._room.wait()
+
+
+class Request(quart.Request):
+    """A request whose JSON is read strictly, and whose body has no limit on the paths of streamed uploads."""
+
+    body_class = BoundedBody
+    streamed_uploads: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, method: str, scheme: str, path: str, *args: Any, **kwargs: Any) -> None:
+        if path in self.streamed_uploads:
+            kwargs["max_content_length"] = None
+        super().__init__(method, scheme, path, *args, **kwargs)
+
+    @property
+    def ticket(self) -> Ticket:
+        ticket: Ticket = self.scope["state"][TICKET]
+        return ticket
+
+    async def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """The body's JSON. Raises UnsupportedMediaType, and Invalid for what is no JSON in UTF-8."""
+        self.require_media_type("application/json")
+        body = await self.get_data(as_text=False)
+        try:
+            # Unlike Python's: rejects NaN and lone surrogates, and deep nesting without a RecursionError.
+            return from_json(body, allow_inf_nan=False)
+        except ValueError as error:
+            raise Invalid.field("body", f"not valid JSON: {error}") from None
+
+    def require_media_type(self, expected: str) -> None:
+        """Raises UnsupportedMediaType unless the body is declared as `expected`, not compressed."""
+        if self.mimetype != expected:
+            given = f"not {self.mimetype}" if self.mimetype else "and says nothing"
+            raise UnsupportedMediaType(f"The Content-Type must be {expected}, {given}.")
+        encoding = self.headers.get("Content-Encoding", "identity")
+        if encoding.lower() != "identity":
+            raise UnsupportedMediaType(f"Content-Encoding {encoding} is not supported. Send the body uncompressed.")
+
+    async def chunks(self, idle_timeout: float) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises RequestTimeout when nothing came for `idle_timeout` seconds."""
+        while True:
+            try:
+                async with asyncio.timeout(idle_timeout):
+                    chunk = await anext(self.body)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise RequestTimeout(f"Nothing of the body arrived for {idle_timeout:g} seconds.") from None
+            yield chunk
+
+
+class HTTPConnection(ASGIHTTPConnection):
+    """Handles one request within its deadline."""
+
+    async def handle_messages(self, request: quart.Request, receive: ASGIReceiveCallable) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "http.request":
+                request.body.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    request.body.set_complete()
+                elif isinstance(request.body, BoundedBody):
+                    await request.body.wait_for_room()
+            elif message["type"] == "http.disconnect":
+                return
+
+    async def handle_request(self, request: quart.Request, send: ASGISendCallable) -> None:
+        ticket: Ticket = self.scope["state"][TICKET]
+        try:
+            async with ticket.resources, asyncio.timeout(self.app.config["REQUEST_TIMEOUT"]) as ticket.deadline:
+                await super().handle_request(request, self._limited(send, ticket))
+        except TimeoutError:
+            if ticket.response_started:
+                # Too late for another status. The server cuts a response that has no end, so the client notices.
+                logger.warning("response cut: the client stopped reading or the time was up")
+                return
+            raise Unavailable("The request took too long and was given up. Try again in a moment.") from None
+
+    def _limited(self, send: ASGISendCallable, ticket: Ticket) -> ASGISendCallable:
+        """A client that stops reading a stream loses it; short answers are bound by the deadline already."""
+
+        async def limited(event: Any) -> None:
+            if ticket.kind is Kind.REQUEST:
+                await send(event)
+                return
+            async with asyncio.timeout(self.app.config["STREAM_IDLE_TIMEOUT"]):
+                await send(event)
+
+        return limited

@@ -1,0 +1,212 @@
+"""The pool: patient about the database, strict about each request's time. Its errors are domain errors."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from logging import getLogger
+from time import perf_counter
+from typing import Any, Literal
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from service.errors import Unavailable
+from service.metrics import Metrics
+from service.settings import Settings
+
+logger = getLogger(__name__)
+
+# The database cannot answer now, whatever the request was: the same request may succeed later.
+_UNAVAILABLE = (
+    OSError,  # includes TimeoutError and ConnectionRefusedError
+    asyncpg.InterfaceError,  # the connection was closed under the request
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutdown, crash, starting up, statement_timeout
+    asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,  # not migrated yet; `/readyz` says so
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, in the middle of a failover
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
+
+
+# asyncpg takes None for "the connection's default".
+_NO_TIMEOUT = 7 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An SQL statement and the name under which its times are measured."""
+
+    name: str
+    sql: str
+
+
+class Connection:
+    """A connection of the pool, lent to one request: runs statements and measures them by name."""
+
+    def __init__(self, connection: "PoolConnectionProxy[asyncpg.Record]", metrics: Metrics) -> None:
+        self._connection = connection
+        self._metrics = metrics
+
+    async def fetch(self, statement: Statement, *args: object) -> list[asyncpg.Record]:
+        started = perf_counter()
+        try:
+            return await self._connection.fetch(statement.sql, *args)
+        finally:
+            self._observe(statement, started)
+
+    async def fetchrow(self, statement: Statement, *args: object) -> asyncpg.Record | None:
+        started = perf_counter()
+        try:
+            return await self._connection.fetchrow(statement.sql, *args)
+        finally:
+            self._observe(statement, started)
+
+    @asynccontextmanager
+    async def bulk(self, *, readonly: bool) -> AsyncGenerator[None]:
+        """One transaction for a stream: it lasts as long as its client keeps sending or reading.
+
+        Read-only, it sees one state of the database throughout.
+        """
+        isolation: Literal["repeatable_read", "read_committed"] = "repeatable_read" if readonly else "read_committed"
+        async with self._connection.transaction(isolation=isolation, readonly=readonly):
+            await self._connection.execute(
+                "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+            )
+            yield
+
+    async def copy(
+        self, statement: Statement, table: str, columns: Sequence[str], records: AsyncIterable[tuple[Any, ...]]
+    ) -> None:
+        """COPY `records` into `table`, all or nothing; what `records` raises ends it."""
+        started = perf_counter()
+        try:
+            await self._connection.copy_records_to_table(table, columns=columns, records=records, timeout=_NO_TIMEOUT)
+        finally:
+            self._observe(statement, started)
+
+    async def batches(self, statement: Statement, *args: object, size: int) -> AsyncGenerator[list[asyncpg.Record]]:
+        """The rows of `statement` from a server-side cursor, `size` at a time; needs a transaction."""
+        cursor = await self._connection.cursor(statement.sql, *args)
+        while True:
+            started = perf_counter()
+            try:
+                rows = await cursor.fetch(size)
+            finally:
+                self._observe(statement, started)
+            if not rows:
+                return
+            yield rows
+
+    def _observe(self, statement: Statement, started: float) -> None:
+        self._metrics.query_duration.labels(statement.name).observe(perf_counter() - started)
+
+
+class Database:
+    """The pool of one process. It opens without a database and connects when connections are needed."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self.waiting = 0
+        metrics.observe_pool(self, settings.pool_size)
+
+    @property
+    def size(self) -> int:
+        return self._pool.get_size() if self._pool else 0
+
+    @property
+    def idle(self) -> int:
+        return self._pool.get_idle_size() if self._pool else 0
+
+    async def open(self) -> None:
+        """Make the pool; needs no database."""
+        settings = self._settings
+        self._pool = await asyncpg.create_pool(
+            settings.database_url,
+            min_size=0,
+            max_size=settings.pool_size,
+            # Without session state there is nothing to reset, and the default reset costs a round trip a request.
+            # An open transaction is rolled back by asyncpg all the same.
+            reset=_keep_session,
+            **self._connect_options(),
+        )
+
+    async def close(self) -> None:
+        """Close the connections; those still in use are cut after a second."""
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(1):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection of its own outside the pool, for what must not wait for requests. The caller closes it."""
+        return await asyncpg.connect(self._settings.database_url, **self._connect_options())
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[Connection]:
+        """Lend a connection of the pool.
+
+        Raises Unavailable if none is free within `acquire_timeout`, and if the database fails while it is used.
+        """
+        if self._pool is None:
+            raise Unavailable("The service is starting. Try again in a moment.")
+        acquired = None
+        try:
+            acquired = await self._acquire(self._pool)
+            yield Connection(acquired, self._metrics)
+        except _UNAVAILABLE as error:
+            self._metrics.database_errors.labels(type(error).__name__).inc()
+            logger.debug("database: %s: %s", type(error).__name__, error)
+            raise Unavailable("The database cannot answer right now. Try again in a moment.") from error
+        finally:
+            if acquired is not None:
+                await _release(self._pool, acquired)
+
+    async def _acquire(self, pool: "asyncpg.Pool[asyncpg.Record]") -> "PoolConnectionProxy[asyncpg.Record]":
+        started = perf_counter()
+        self.waiting += 1
+        try:
+            return await pool.acquire(timeout=self._settings.acquire_timeout)
+        except TimeoutError:
+            self._metrics.acquire_timeouts.inc()
+            raise
+        finally:
+            self.waiting -= 1
+            self._metrics.acquire_duration.observe(perf_counter() - started)
+
+    def _connect_options(self) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "password": settings.database_password.get_secret_value() if settings.database_password else None,
+            "timeout": settings.acquire_timeout,
+            # The server's limit comes first; this one is for a server that does not answer at all.
+            "command_timeout": settings.statement_timeout + 0.5,
+            "server_settings": {
+                "application_name": f"{settings.name}/{settings.instance}"[:63],
+                "statement_timeout": f"{round(settings.statement_timeout * 1000)}",
+                "timezone": "UTC",
+            },
+        }
+
+
+async def _keep_session(_connection: object) -> None:
+    """Leave the session as it is."""
+
+
+async def _release(pool: "asyncpg.Pool[asyncpg.Record]", connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
+    """Give the connection back; one that does not let go within a second is cut by asyncpg."""
+    try:
+        await pool.release(connection, timeout=1)
+    except _UNAVAILABLE as error:
+        logger.debug("release: %s: %s", type(error).__name__, error)

@@ -1,0 +1,108 @@
+"""What can go wrong, as a tree of exceptions; each is one RFC 9457 problem.
+
+ServiceError
+├── Invalid               422  a field, a parameter or a line of the request is wrong
+├── NotFound              404
+├── PreconditionFailed    412  `If-Match` names another version
+├── Conflict              409
+├── TooLarge              413
+├── UnsupportedMediaType  415
+├── RequestTimeout        408  the client stopped sending
+└── Unavailable           503  with Retry-After: no database, no connection free, too much to do, out of time
+
+Their texts are for clients: they say what happened and what to do, and nothing of the inside.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import TypedDict
+
+PROBLEM = "application/problem+json"
+
+
+class FieldError(TypedDict):
+    field: str
+    message: str
+
+
+class ServiceError(Exception):
+    status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def errors(self) -> Sequence[FieldError]:
+        return ()
+
+
+class Invalid(ServiceError):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{error['field']}: {error['message']}" for error in errors))
+        self._errors = errors
+
+    @property
+    def errors(self) -> Sequence[FieldError]:
+        return self._errors
+
+    @classmethod
+    def field(cls, field: str, message: str) -> "Invalid":
+        return cls([{"field": field, "message": message}])
+
+
+class NotFound(ServiceError):
+    status = HTTPStatus.NOT_FOUND
+
+
+class PreconditionFailed(ServiceError):
+    status = HTTPStatus.PRECONDITION_FAILED
+
+
+class Conflict(ServiceError):
+    status = HTTPStatus.CONFLICT
+
+
+class TooLarge(ServiceError):
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UnsupportedMediaType(ServiceError):
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class RequestTimeout(ServiceError):
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+
+class Unavailable(ServiceError):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": "1"}
+
+
+def problem(status: int, detail: str, request_id: str, errors: Sequence[FieldError] = ()) -> bytes:
+    """The body of a problem: RFC 9457's members, the request id, and the wrong fields if there are any."""
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": _TITLES.get(status) or HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    if errors:
+        document["errors"] = errors
+    return json.dumps(document, ensure_ascii=False).encode() + b"\n"
+
+
+# The phrases of RFC 9110; Python before 3.13 has the older ones.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}

@@ -1,0 +1,137 @@
+"""What every request of the API gets, in front of Quart: an id, a place, measurement, headers, one log line."""
+
+import re
+import uuid
+from logging import getLogger
+from time import perf_counter
+from typing import Any
+
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
+
+from service import logs
+from service.admission import Admission, Kind, Ticket
+from service.errors import PROBLEM, Unavailable, problem
+from service.lifecycle import Lifecycle
+from service.metrics import Metrics
+
+access = getLogger("service.access")
+
+TICKET = "ticket"
+"""The key of the request's Ticket in the state of its scope."""
+
+_UNMATCHED = "unmatched"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+_CLIENT_CLOSED = 499  # nginx's name for a request whose client left before the answer
+_REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+
+
+class Middleware:
+    """Pure ASGI. Requests beyond the limit are answered here and cost next to nothing."""
+
+    def __init__(self, app: Any, lifecycle: Lifecycle, admission: Admission, metrics: Metrics) -> None:
+        self._app = app
+        self._lifecycle = lifecycle
+        self._admission = admission
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        logs.request_id.set(request_id)
+        exchange = _Exchange(scope, send, request_id, self._lifecycle)
+        ticket: Ticket | None = None
+        try:
+            ticket = self._admission.enter()
+            scope["state"][TICKET] = ticket
+            exchange.ticket = ticket
+            await self._app(scope, receive, exchange.send)
+        except Unavailable as error:
+            await exchange.refuse(error)
+        finally:
+            if ticket is not None:
+                self._admission.leave(ticket.kind)
+            self._record(exchange, ticket)
+
+    def _record(self, exchange: "_Exchange", ticket: Ticket | None) -> None:
+        scope, duration = exchange.scope, perf_counter() - exchange.started
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        route = (ticket.route if ticket else None) or _UNMATCHED
+        self._metrics.requests.labels(method, route, exchange.status).inc()
+        if ticket is None or ticket.kind is not Kind.EVENTS:  # how long somebody listens is no latency
+            self._metrics.duration.labels(method, route).observe(duration)
+        headers = dict(scope["headers"])
+        access.info(
+            "%s %s %d %.1f ms",
+            scope["method"],
+            scope["raw_path"].decode("latin-1"),
+            exchange.status,
+            duration * 1000,
+            extra={
+                "http": {
+                    "method": scope["method"],
+                    "route": route,
+                    "status": exchange.status,
+                    "duration_ms": round(duration * 1000, 1),
+                    "bytes": exchange.sent,
+                    "client": headers.get(b"x-forwarded-for", b"").decode("latin-1") or (scope["client"] or [""])[0],
+                    "user_agent": headers.get(b"user-agent", b"").decode("latin-1"),
+                }
+            },
+        )
+
+
+class _Exchange:
+    """One request and its response on their way out."""
+
+    def __init__(self, scope: HTTPScope, send: ASGISendCallable, request_id: str, lifecycle: Lifecycle) -> None:
+        self.scope = scope
+        self.started = perf_counter()
+        self.status = _CLIENT_CLOSED
+        self.sent = 0
+        self.ticket: Ticket | None = None
+        self._send = send
+        self._request_id = request_id
+        self._lifecycle = lifecycle
+
+    async def send(self, event: ASGISendEvent) -> None:
+        if event["type"] == "http.response.start":
+            self.status = event["status"]
+            if self.ticket is not None:
+                self.ticket.response_started = True
+            event["headers"] = [*event["headers"], *self._headers(event["headers"])]
+        elif event["type"] == "http.response.body":
+            self.sent += len(event["body"])
+        await self._send(event)
+
+    async def refuse(self, error: Unavailable) -> None:
+        """Answer without the application."""
+        body = problem(error.status, error.detail, self._request_id)
+        headers = [(b"content-type", PROBLEM.encode()), (b"content-length", str(len(body)).encode())]
+        headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
+        await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _headers(self, given: Any) -> list[tuple[bytes, bytes]]:
+        headers = [(b"x-request-id", self._request_id.encode()), *SECURITY_HEADERS]
+        if not any(name == b"content-security-policy" for name, _ in given):
+            headers.append(_API_POLICY)
+        if self._lifecycle.draining.is_set() and self.scope["http_version"] != "2":
+            headers.append((b"connection", b"close"))  # the proxy's next request goes to another replica
+        return headers
+
+
+def _request_id(scope: HTTPScope) -> str:
+    """The id that the ingress gave, or a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value.decode("ascii")
+    return str(uuid.uuid4())

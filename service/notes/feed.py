@@ -1,0 +1,196 @@
+"""What happens to notes, as Server-Sent Events: live for all subscribers, resumable without a gap.
+
+One connection a process listens for the database's notifications and reads new events into a short memory. Each
+subscriber goes along at its own speed: from the memory, or from the table if it is further behind. An event's id is
+its place in the order of all events, so `Last-Event-ID` resumes on any replica.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from logging import getLogger
+from typing import NamedTuple
+
+import asyncpg
+
+from service.database import Database
+from service.errors import Invalid, Unavailable
+from service.lifecycle import Lifecycle
+from service.metrics import Metrics
+from service.notes import queries
+from service.notes.models import Event
+from service.settings import Settings
+
+logger = getLogger(__name__)
+
+_REMEMBERED = 1000
+_READ_AT_ONCE = 500
+_RECHECK = 0.05  # a transaction older than a waiting event is still running
+_KEEPALIVE = 10.0  # a connection can die without a word
+_RECONNECT = 0.25
+
+
+class Position(NamedTuple):
+    """A place in the order of events; as text, an event's id."""
+
+    tx: int
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.tx}-{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Raises Invalid for what is no id of an event."""
+        tx, _, event_id = text.partition("-")
+        if tx.isascii() and tx.isdecimal() and event_id.isascii() and event_id.isdecimal():
+            position = cls(int(tx[:20]), int(event_id[:20]))
+            if max(position) < 2**63:
+                return position
+        raise Invalid.field("Last-Event-ID", "is not the id of an event of this stream")
+
+
+class _Message(NamedTuple):
+    position: Position
+    text: bytes
+
+
+class Feed:
+    """The events of one process's subscribers."""
+
+    def __init__(self, settings: Settings, database: Database, lifecycle: Lifecycle, metrics: Metrics) -> None:
+        self._heartbeat = settings.heartbeat
+        self._database = database
+        self._lifecycle = lifecycle
+        self._subscribers = metrics.subscribers
+        self._remembered: deque[_Message] = deque(maxlen=_REMEMBERED)
+        self._remembered_from: Position | None = None  # the memory holds every event after this one
+        self._read_to: Position | None = None
+        self._news = asyncio.Event()
+
+    # The reader: one a process.
+
+    async def run(self) -> None:
+        """Read events for ever, connecting again when the connection is lost; to be cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._wake_at_close())
+            while True:
+                try:
+                    await self._follow()
+                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                    logger.debug("feed: %s: %s", type(error).__name__, error)
+                await asyncio.sleep(_RECONNECT)
+
+    async def _follow(self) -> None:
+        connection = await self._database.connect()
+        notified = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda *_: notified.set())
+            await connection.add_listener("note_events", lambda *_: notified.set())
+            if self._read_to is None:
+                now: int = await connection.fetchval(queries.EVENTS_NOW.sql)
+                self._read_to = self._remembered_from = Position(now, 0)
+            while not connection.is_closed():
+                notified.clear()
+                waiting = await self._read(connection)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(notified.wait(), _RECHECK if waiting else _KEEPALIVE)
+        finally:
+            connection.terminate()
+
+    async def _read(self, connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+        """Take in all events that can be read; True if there are more that cannot be read yet."""
+        assert self._read_to is not None  # noqa: S101 - set by _follow
+        while rows := await connection.fetch(queries.EVENTS_AFTER.sql, *self._read_to, _READ_AT_ONCE):
+            for message in map(_message, rows):
+                if len(self._remembered) == _REMEMBERED:
+                    self._remembered_from = self._remembered[0].position
+                self._remembered.append(message)
+                self._read_to = message.position
+            self._wake()
+        waiting: bool = await connection.fetchval(queries.EVENTS_WAITING.sql, *self._read_to)
+        return waiting
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _wake_at_close(self) -> None:
+        await self._lifecycle.closing.wait()
+        self._wake()
+
+    # The subscribers.
+
+    async def subscribe(self, last_event_id: str | None) -> AsyncGenerator[bytes]:
+        """The stream for one subscriber, from `last_event_id` on or from now.
+
+        Raises Invalid for an id that is none, Unavailable before the first connection to the database.
+        """
+        if self._read_to is None:
+            raise Unavailable("The database cannot be reached yet. Try again in a moment.")
+        if last_event_id is None:
+            position, lost = self._read_to, False
+        else:
+            position = Position.parse(last_event_id)
+            now, lost = await self._check_history(position)
+            position = now if lost else position
+        return self._stream(position, lost=lost)
+
+    async def _stream(self, position: Position, *, lost: bool) -> AsyncGenerator[bytes]:
+        self._subscribers.inc()
+        try:
+            # The id without data sets where a client that has seen no event yet resumes.
+            yield f"retry: 1000\nid: {position}\n\n".encode()
+            if lost:
+                yield _encode(position, Event(kind="reset", id=None, version=None))
+            while not self._lifecycle.closing.is_set():
+                news = self._news
+                messages = await self._after(position)
+                if messages:
+                    yield b"".join(message.text for message in messages)
+                    position = messages[-1].position
+                    continue
+                try:
+                    await asyncio.wait_for(news.wait(), self._heartbeat)
+                except TimeoutError:
+                    yield b": heartbeat\n\n"
+            yield b"retry: 100\n\n"  # this replica goes away: come back at once
+        finally:
+            self._subscribers.dec()
+
+    async def _after(self, position: Position) -> Sequence[_Message]:
+        assert self._remembered_from is not None  # noqa: S101 - set before the first subscriber
+        if position >= self._remembered_from:
+            start = bisect_right(self._remembered, position, key=lambda message: message.position)
+            return [self._remembered[index] for index in range(start, len(self._remembered))]
+        return await self._read_table(position)
+
+    async def _read_table(self, position: Position) -> Sequence[_Message]:
+        try:
+            async with self._database.connection() as connection:
+                rows = await connection.fetch(queries.EVENTS_AFTER, *position, _READ_AT_ONCE)
+        except Unavailable:
+            await asyncio.sleep(_RECONNECT)  # the stream is open: wait for the database instead of ending it
+            return []
+        return [_message(row) for row in rows]
+
+    async def _check_history(self, position: Position) -> tuple[Position, bool]:
+        """Now, and whether events after `position` are lost: cleaned up, or of another database."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(queries.EVENTS_NOW)
+        assert row is not None  # noqa: S101 - the table has one row
+        now = Position(row["tx"], 0)
+        pruned = Position(row["pruned_tx"], row["pruned_id"])
+        return now, position < pruned or position.tx > now.tx
+
+
+def _message(row: asyncpg.Record) -> _Message:
+    position = Position(row["tx"], row["id"])
+    event = Event.model_construct(kind=row["kind"], id=row["note_id"], version=row["version"])
+    return _Message(position, _encode(position, event))
+
+
+def _encode(position: Position, event: Event) -> bytes:
+    return f"id: {position}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n".encode()

@@ -1,0 +1,116 @@
+"""All SQL on notes. Each statement has the name under which its times are measured."""
+
+from service.database import Statement
+
+GET = Statement(
+    "note_get",
+    "SELECT id, title, body, version, created_at, updated_at FROM notes WHERE id = $1",
+)
+
+CREATE = Statement(
+    "note_create",
+    """
+    INSERT INTO notes (title, body) VALUES ($1, $2)
+    RETURNING id, title, body, version, created_at, updated_at
+    """,
+)
+
+# One statement, so key and note are committed together; a key that exists is a unique violation and makes neither.
+CREATE_WITH_KEY = Statement(
+    "note_create_with_key",
+    """
+    WITH note AS (
+        INSERT INTO notes (title, body) VALUES ($1, $2)
+        RETURNING id, title, body, version, created_at, updated_at
+    ), claim AS (
+        INSERT INTO idempotency_keys (key, fingerprint, answer) SELECT $3, $4, to_jsonb(note) FROM note
+    )
+    SELECT id, title, body, version, created_at, updated_at FROM note
+    """,
+)
+
+FIRST_ANSWER = Statement(
+    "idempotency_key_get",
+    "SELECT fingerprint, answer FROM idempotency_keys WHERE key = $1",
+)
+
+REPLACE = Statement(
+    "note_replace",
+    """
+    UPDATE notes SET title = $2, body = $3, version = version + 1, updated_at = now()
+     WHERE id = $1 AND ($4::bigint[] IS NULL OR version = ANY ($4))
+    RETURNING id, title, body, version, created_at, updated_at
+    """,
+)
+
+DELETE = Statement(
+    "note_delete",
+    "DELETE FROM notes WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2)) RETURNING id",
+)
+
+# Keyset paging: each page is one range of the primary key, however far down it is.
+LIST_FIRST = Statement(
+    "note_list",
+    """
+    SELECT id, title, body, version, created_at, updated_at FROM notes
+     ORDER BY id DESC LIMIT $1
+    """,
+)
+LIST_AFTER = Statement(
+    "note_list",
+    """
+    SELECT id, title, body, version, created_at, updated_at FROM notes
+     WHERE id < $2 ORDER BY id DESC LIMIT $1
+    """,
+)
+SEARCH_FIRST = Statement(
+    "note_search",
+    """
+    SELECT id, title, body, version, created_at, updated_at FROM notes
+     WHERE search @@ websearch_to_tsquery('english', $2)
+     ORDER BY id DESC LIMIT $1
+    """,
+)
+SEARCH_AFTER = Statement(
+    "note_search",
+    """
+    SELECT id, title, body, version, created_at, updated_at FROM notes
+     WHERE search @@ websearch_to_tsquery('english', $2) AND id < $3
+     ORDER BY id DESC LIMIT $1
+    """,
+)
+
+# PostgreSQL writes the JSON: a million notes are a million lines, and this is the fastest place to make them.
+EXPORT = Statement(
+    "note_export",
+    """
+    SELECT json_build_object('id', id, 'title', title, 'body', body, 'version', version,
+                             'created_at', created_at, 'updated_at', updated_at)::text AS line
+      FROM notes ORDER BY id
+    """,
+)
+
+IMPORT = Statement("note_import", "COPY notes FROM STDIN")
+IMPORT_COLUMNS = ("id", "title", "body", "version", "created_at", "updated_at")
+
+# Up to the oldest running transaction; see note_events in migrations/0001_notes.sql.
+EVENTS_AFTER = Statement(
+    "note_events_after",
+    """
+    SELECT tx, id, kind, note_id, version FROM note_events
+     WHERE (tx, id) > ($1::bigint, $2::bigint)
+       AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+     ORDER BY tx, id LIMIT $3
+    """,
+)
+EVENTS_WAITING = Statement(
+    "note_events_waiting",
+    "SELECT EXISTS (SELECT FROM note_events WHERE (tx, id) > ($1::bigint, $2::bigint)) AS waiting",
+)
+EVENTS_NOW = Statement(
+    "note_events_now",
+    """
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS tx, pruned.tx AS pruned_tx, pruned.id AS pruned_id
+      FROM note_events_pruned AS pruned
+    """,
+)

@@ -1,0 +1,114 @@
+"""What can be done with notes. Every function takes a connection; transactions are single statements."""
+
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from service.database import Connection
+from service.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from service.notes import queries
+from service.notes.models import ListQuery, Note, NoteContent
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    note: Note
+    replayed: bool = False
+    """Whether an earlier request with the same key made the note."""
+
+
+async def get(connection: Connection, note_id: UUID) -> Note:
+    """Raises NotFound."""
+    row = await connection.fetchrow(queries.GET, note_id)
+    if row is None:
+        raise _not_found(note_id)
+    return _note(row)
+
+
+async def create(connection: Connection, content: NoteContent, key: str | None = None) -> Created:
+    """Make a note; with an idempotency key only once.
+
+    Raises Invalid if the key was used for another content.
+    """
+    if key is None:
+        row = await connection.fetchrow(queries.CREATE, content.title, content.body)
+        return Created(_note(row))
+    fingerprint = hashlib.sha256(content.model_dump_json().encode()).digest()
+    for _ in range(3):
+        try:
+            row = await connection.fetchrow(queries.CREATE_WITH_KEY, content.title, content.body, key, fingerprint)
+            return Created(_note(row))
+        except asyncpg.UniqueViolationError:
+            first = await connection.fetchrow(queries.FIRST_ANSWER, key)
+        if first is None:
+            continue  # the key expired between the two statements: it is free again
+        if first["fingerprint"] != fingerprint:
+            raise Invalid.field("Idempotency-Key", "was used for another content; use a new key")
+        return Created(Note.model_validate_json(first["answer"]), replayed=True)
+    raise Conflict("The Idempotency-Key is in use by another request. Try again.")
+
+
+async def replace(
+    connection: Connection, note_id: UUID, content: NoteContent, versions: Sequence[int] | None
+) -> Note:
+    """Replace title and body if the note has one of `versions` (None: whatever it has).
+
+    Raises NotFound and PreconditionFailed.
+    """
+    row = await connection.fetchrow(queries.REPLACE, note_id, content.title, content.body, versions)
+    if row is None:
+        raise await _why_unchanged(connection, note_id)
+    return _note(row)
+
+
+async def delete(connection: Connection, note_id: UUID, versions: Sequence[int] | None) -> None:
+    """Delete the note if it has one of `versions` (None: whatever it has). Raises NotFound, PreconditionFailed."""
+    if await connection.fetchrow(queries.DELETE, note_id, versions) is None:
+        raise await _why_unchanged(connection, note_id)
+
+
+async def page(connection: Connection, query: ListQuery) -> tuple[list[Note], str | None]:
+    """One page of notes, newest first, and the cursor of the next one (None on the last page)."""
+    # One row more than asked for tells whether there is a next page.
+    limit, after = query.limit + 1, _decode_cursor(query.after) if query.after else None
+    if query.q is None and after is None:
+        rows = await connection.fetch(queries.LIST_FIRST, limit)
+    elif query.q is None:
+        rows = await connection.fetch(queries.LIST_AFTER, limit, after)
+    elif after is None:
+        rows = await connection.fetch(queries.SEARCH_FIRST, limit, query.q)
+    else:
+        rows = await connection.fetch(queries.SEARCH_AFTER, limit, query.q, after)
+    notes = [_note(row) for row in rows[: query.limit]]
+    return notes, _encode_cursor(notes[-1].id) if len(rows) > query.limit else None
+
+
+def _note(row: asyncpg.Record | None) -> Note:
+    assert row is not None  # noqa: S101 - an INSERT ... RETURNING always gives its row
+    # The table's constraints are the model's: what comes from it needs no second check.
+    return Note.model_construct(**row)
+
+
+def _not_found(note_id: UUID) -> NotFound:
+    return NotFound(f"There is no note {note_id}. It may have been deleted.")
+
+
+async def _why_unchanged(connection: Connection, note_id: UUID) -> NotFound | PreconditionFailed:
+    row = await connection.fetchrow(queries.GET, note_id)
+    if row is None:
+        return _not_found(note_id)
+    return PreconditionFailed(
+        f"The note is at version {row['version']} now. Read it again, then repeat the change with its ETag."
+    )
+
+
+def _encode_cursor(note_id: UUID) -> str:
+    return urlsafe_b64encode(note_id.bytes).rstrip(b"=").decode()
+
+
+def _decode_cursor(cursor: str) -> UUID:
+    return UUID(bytes=urlsafe_b64decode(cursor + "=="))

@@ -1,0 +1,98 @@
+"""Import and export: notes as lines of JSON (NDJSON), streamed in constant memory."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+
+import asyncpg
+from pydantic import ValidationError
+
+from service.database import Connection
+from service.errors import Conflict, Invalid, TooLarge
+from service.notes import queries
+from service.notes.models import ImportedNote
+
+NDJSON = "application/x-ndjson"
+
+_ROWS_A_FETCH = 200
+_BYTES_A_CHUNK = 16 * 1024
+
+
+async def export_lines(connection: Connection) -> AsyncGenerator[bytes]:
+    """All notes in the order of their making, as of one moment, in chunks of whole lines."""
+    async with connection.bulk(readonly=True):
+        async for rows in connection.batches(queries.EXPORT, size=_ROWS_A_FETCH):
+            chunk = bytearray()
+            for row in rows:
+                chunk += row["line"].encode()
+                chunk += b"\n"
+                if len(chunk) >= _BYTES_A_CHUNK:
+                    yield bytes(chunk)
+                    chunk.clear()
+            if chunk:
+                yield bytes(chunk)
+
+
+async def import_lines(connection: Connection, body: AsyncIterable[bytes], longest_line: int) -> int:
+    """Store every line's note, or none at all; returns how many.
+
+    Raises Invalid, TooLarge and Conflict, each naming the line.
+    """
+    source = _Lines(body, longest_line)
+    try:
+        async with connection.bulk(readonly=False):
+            await connection.copy(queries.IMPORT, "notes", queries.IMPORT_COLUMNS, source.records())
+    except asyncpg.UniqueViolationError as error:
+        # The server counts the records of the COPY; every line is one.
+        line = (error.context or "").rpartition("line ")[2] if hasattr(error, "context") else ""
+        where = f"line {line}" if line.isdecimal() else "one line"
+        raise Conflict(f"{where}: there is a note with this id already; nothing was imported") from error
+    return source.count
+
+
+class _Lines:
+    """Splits a body into lines and turns each into a record of the COPY."""
+
+    def __init__(self, body: AsyncIterable[bytes], longest: int) -> None:
+        self._body = body
+        self._longest = longest
+        self._blank: int | None = None
+        self.count = 0
+
+    async def records(self) -> AsyncIterator[tuple[object, ...]]:
+        rest = b""
+        number = 0
+        async for chunk in self._body:
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                number += 1
+                if (record := self._record(number, line)) is not None:
+                    yield record
+            if len(rest) > self._longest:
+                raise self._too_long(number + 1)
+        if rest and (record := self._record(number + 1, rest)) is not None:
+            yield record
+
+    def _record(self, number: int, line: bytes) -> tuple[object, ...] | None:
+        if len(line) > self._longest:
+            raise self._too_long(number)
+        if not line.strip():
+            self._blank = self._blank or number
+            return None
+        if self._blank is not None:
+            raise Invalid.field(f"line {self._blank}", "is empty; every line but the last must hold one note")
+        try:
+            note = ImportedNote.model_validate_json(line)
+        except ValidationError as error:
+            raise Invalid(
+                [
+                    {
+                        "field": f"line {number}" + "".join(f".{part}" for part in problem["loc"]),
+                        "message": problem["msg"],
+                    }
+                    for problem in error.errors(include_url=False, include_context=False, include_input=False)
+                ]
+            ) from None
+        self.count += 1
+        return note.id, note.title, note.body, note.version, note.created_at, note.updated_at
+
+    def _too_long(self, number: int) -> TooLarge:
+        return TooLarge(f"line {number}: longer than {self._longest} bytes; nothing was imported")

@@ -1,0 +1,136 @@
+"""`/openapi.json`: quart-schema's description, with what it leaves out. Made once."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+from quart_schema import OpenAPIProvider
+from werkzeug.routing import UUIDConverter
+from werkzeug.routing.converters import BaseConverter
+from werkzeug.routing.rules import Rule
+
+from service.errors import PROBLEM
+
+_PROBLEMS = "_service_problems"
+_STREAMS = "_service_streams"
+_HEADERS = "_service_response_headers"
+
+# What any route may answer: the ingress throttles, and the service says no when it has too much to do.
+_EVERYWHERE = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+Route = TypeVar("Route", bound=Callable[..., Any])
+
+
+class WrongField(BaseModel):
+    """What is wrong with one field, parameter or line."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457: what went wrong and what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = Field(None, description="To be quoted when asking for help")
+    errors: list[WrongField] | None = None
+
+
+def problems(*statuses: int) -> Callable[[Route], Route]:
+    """Document the statuses with which a route may fail, beside those that every route may answer."""
+
+    def decorator(route: Route) -> Route:
+        setattr(route, _PROBLEMS, statuses)
+        return route
+
+    return decorator
+
+
+def response_headers(status: int, **headers: str) -> Callable[[Route], Route]:
+    """Document headers of a response: name (with `_` for `-`) and meaning."""
+
+    def decorator(route: Route) -> Route:
+        documented = dict(getattr(route, _HEADERS, {}))
+        documented[status] = {name.replace("_", "-"): meaning for name, meaning in headers.items()}
+        setattr(route, _HEADERS, documented)
+        return route
+
+    return decorator
+
+
+def streams(*, request: str | None = None, response: str | None = None, description: str) -> Callable[[Route], Route]:
+    """Document the media type of a streamed body."""
+
+    def decorator(route: Route) -> Route:
+        setattr(route, _STREAMS, (request, response, description))
+        return route
+
+    return decorator
+
+
+class Description(OpenAPIProvider):
+    """Adds problems, response headers, streamed bodies and UUIDs; keeps the result."""
+
+    _made: dict[str, Any] | None = None
+
+    def schema(self) -> dict[str, Any]:
+        if self._made is None:
+            made = super().schema()
+            made["components"]["schemas"] |= {
+                "WrongField": WrongField.model_json_schema(),
+                "Problem": Problem.model_json_schema(ref_template="#/components/schemas/{model}"),
+            }
+            made["components"]["schemas"]["Problem"].pop("$defs", None)
+            self._made = made
+        return self._made
+
+    def build_path_parameter(self, name: str, converter: BaseConverter) -> dict[str, Any]:
+        parameter = super().build_path_parameter(name, converter)
+        if isinstance(converter, UUIDConverter):
+            parameter["schema"] = {"type": "string", "format": "uuid", "examples": [str(UUID(int=7 << 76))]}
+        return parameter
+
+    def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
+        paths, components = super().build_paths(rule)
+        route = self._app.view_functions[rule.endpoint]
+        for operations in paths.values():
+            for operation in operations.values():
+                _complete(operation, route)
+        return paths, components
+
+
+def _complete(operation: dict[str, Any], route: Callable[..., Any]) -> None:
+    responses = operation["responses"]
+    if "requestBody" in operation:
+        operation["requestBody"]["required"] = True
+    if (stream := getattr(route, _STREAMS, None)) is not None:
+        request, response, description = stream
+        if request is not None:
+            content = {request: {"schema": {"type": "string"}}}
+            operation["requestBody"] = {"required": True, "description": description, "content": content}
+        if response is not None:
+            responses[200] = {"description": description, "content": {response: {"schema": {"type": "string"}}}}
+    for status, headers in getattr(route, _HEADERS, {}).items():
+        response = responses.setdefault(status, {"description": HTTPStatus(status).phrase})
+        response["headers"] = {
+            name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in headers.items()
+        }
+    for status in sorted({*getattr(route, _PROBLEMS, ()), *_EVERYWHERE}):
+        responses[status] = _problem_response(status)
+
+
+def _problem_response(status: int) -> dict[str, Any]:
+    response: dict[str, Any] = {
+        "description": HTTPStatus(status).phrase,
+        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    if status in _EVERYWHERE:
+        response["headers"] = {
+            "retry-after": {"description": "Seconds to wait before another try", "schema": {"type": "string"}}
+        }
+    return response

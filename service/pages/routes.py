@@ -1,0 +1,100 @@
+"""`GET /` for clients and for browsers, and the API docs with the files of Swagger UI from its package."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from quart import Blueprint, Response, abort, current_app, request, send_from_directory
+from quart_schema import hide, validate_querystring, validate_response
+
+from service.lifecycle import Lifecycle
+from service.openapi import problems
+from service.pages.models import DatabaseStatus, NoQuery, Root
+from service.readiness import Readiness
+from service.settings import Settings
+
+_HERE = Path(__file__).parent / "static"
+_OWN_FILES = frozenset({"style.css", "docs.js"})
+_SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
+_LINKS = {"notes": "/notes", "events": "/notes/events", "openapi": "/openapi.json", "docs": "/docs"}
+# Swagger UI draws with inline styles and images in data: URLs; scripts come from this host only.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What the routes need; the application keeps it under `extensions["pages"]`."""
+
+    settings: Settings
+    lifecycle: Lifecycle
+    readiness: Readiness
+
+
+blueprint = Blueprint("pages", __name__)
+
+
+@blueprint.get("/")
+@problems(422)
+@validate_querystring(NoQuery)
+@validate_response(Root)
+async def root(query_args: NoQuery) -> tuple[Root, int, dict[str, str]] | Response:
+    """Say which service answers, and from where. A browser gets a page."""
+    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+        return await _page("index.html")
+    pages = cast(Pages, current_app.extensions["pages"])
+    settings, check = pages.settings, pages.lifecycle.checks.get("database")
+    answer = Root(
+        service=settings.name,
+        version=settings.version,
+        environment=settings.environment,
+        instance=settings.instance,
+        database=DatabaseStatus(
+            status="available" if check is not None and check.ok else "unavailable",
+            version=pages.readiness.server_version,
+        ),
+        links=_LINKS,
+    )
+    return answer, 200, {"vary": "accept", "cache-control": "no-store"}
+
+
+@blueprint.get("/docs")
+@hide
+async def docs() -> Response:
+    """The API docs."""
+    return await _page("docs.html")
+
+
+@blueprint.get("/static/<name>")
+@hide
+async def static_file(name: str) -> Response:
+    """A file of the pages, cached with its ETag."""
+    if name in _OWN_FILES:
+        response = await send_from_directory(_HERE, name)
+    elif name in _SWAGGER_FILES:
+        response = await send_from_directory(_swagger_directory(), name)
+    else:
+        abort(404)
+    response.headers["cache-control"] = "no-cache"  # kept, and asked about: a new version is seen at once
+    await response.make_conditional(request)
+    return response
+
+
+async def _page(name: str) -> Response:
+    response = await send_from_directory(_HERE, name)
+    response.headers["content-security-policy"] = _POLICY
+    response.headers["vary"] = "accept"
+    response.headers["cache-control"] = "no-cache"
+    await response.make_conditional(request)
+    return response
+
+
+def _swagger_directory() -> Path:
+    # Found, not imported: only the files are of use.
+    spec = importlib.util.find_spec("swagger_ui")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("package swagger-ui-py is not installed: requirements/service.txt has it")
+    return Path(spec.origin).parent / "static"

@@ -1,0 +1,68 @@
+"""Every error that a route, the router or the validation raises, as a problem."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from logging import getLogger
+
+from pydantic import ValidationError
+from quart import Quart, Response
+from quart_schema import RequestSchemaValidationError
+from werkzeug.exceptions import HTTPException
+
+from service import logs
+from service.errors import PROBLEM, FieldError, Invalid, ServiceError, problem
+
+logger = getLogger(__name__)
+
+# What the router says, in words that help.
+_DETAILS = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this path. /openapi.json describes what there is.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not have this method. The Allow header lists those it has.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large. Send many notes to /notes/import instead.",
+}
+
+
+def register(app: Quart) -> None:
+    """Answer all errors of `app` with problems."""
+    app.register_error_handler(ServiceError, _service_error)
+    app.register_error_handler(RequestSchemaValidationError, _validation_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected_error)
+
+
+async def _service_error(error: ServiceError) -> Response:
+    return _respond(error.status, error.detail, error.errors, error.headers)
+
+
+async def _validation_error(error: RequestSchemaValidationError) -> Response:
+    return await _service_error(Invalid(_wrong_fields(error.validation_error)))
+
+
+async def _http_error(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    headers = {name: value for name, value in error.get_headers() if name.lower() == "allow"}
+    return _respond(status, _DETAILS.get(status) or error.description or status.phrase, headers=headers)
+
+
+async def _unexpected_error(error: Exception) -> Response:
+    logger.error("unexpected error", exc_info=error)
+    return _respond(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "The service made an error. It is in the log, under the request id."
+    )
+
+
+def _respond(
+    status: int, detail: str, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    body = problem(status, detail, logs.request_id.get() or "", errors)
+    return Response(body, status, {**(headers or {}), "cache-control": "no-store"}, content_type=PROBLEM)
+
+
+def _wrong_fields(error: Exception) -> list[FieldError]:
+    if not isinstance(error, ValidationError):
+        return [{"field": "request", "message": str(error)}]
+    return [
+        # The place is a path of names; empty, it is the whole body.
+        {"field": ".".join(map(str, wrong["loc"])) or "body", "message": wrong["msg"]}
+        for wrong in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
