@@ -138,7 +138,11 @@ class Postgres:
             on_line=self._on_line,
         )
         try:
-            await self.part.becomes_ready(self._ready.wait(), START_WITHIN)
+            async with asyncio.timeout(START_WITHIN):
+                await self.part.becomes_ready(self._ready.wait())
+        except TimeoutError:
+            await self.part.kill()
+            raise PartFailed(f"it was not ready within {START_WITHIN:g} s") from None
         except BaseException:
             await self.part.kill()
             raise

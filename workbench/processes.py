@@ -89,21 +89,17 @@ class Part:
         async with asyncio.timeout(within):
             return await asyncio.shield(self._ended)
 
-    async def becomes_ready(self, ready: Coroutine[Any, Any, object], within: float) -> None:
-        """Waits for `ready`. Raises PartFailed if the part ends before that or takes longer than `within` seconds."""
+    async def becomes_ready(self, ready: Coroutine[Any, Any, object]) -> None:
+        """Waits for `ready`. Raises PartFailed if the part ends before that."""
         waiting = asyncio.create_task(ready)
         try:
-            await asyncio.wait({waiting, self._ended}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({waiting, self._ended}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
         if self._ended.done():
-            reason = f"{self.name} ended before it was ready ({describe(self._ended.result())})"
-        elif waiting.done():
-            waiting.result()
-            return
-        else:
-            reason = f"{self.name} was not ready within {within:g} s"
-        raise PartFailed(f"{reason}: {last_words(self.last_lines)}")
+            status = describe(self._ended.result())
+            raise PartFailed(f"{self.name} ended before it was ready, {status}: {last_words(self.last_lines)}")
+        waiting.result()
 
     async def stop(self, ask: signal.Signals, within: float) -> int:
         """Asks it to end and kills it after `within` seconds."""

@@ -1,0 +1,76 @@
+"""`make dev`: runs the whole stack until Ctrl-C. Configured by variables, see workbench.options.
+
+Exit status: 0 after Ctrl-C, SIGTERM or a closed terminal, 1 if something failed, 2 for a wrong option.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+
+from workbench.console import Console
+from workbench.errors import UsageError, WorkbenchError
+from workbench.folders import shown
+from workbench.options import StackOptions, from_environment
+from workbench.stack import Stack
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> int:
+    console = Console()
+    try:
+        asyncio.run(serve(from_environment(os.environ), console))
+    except WorkbenchError as error:
+        sys.stderr.write(f"make dev: {error}\n")
+        return 2 if isinstance(error, UsageError) else 1
+    return 0
+
+
+async def serve(options: StackOptions, console: Console) -> None:
+    """Runs until a signal asks to stop. A second signal kills what is still stopping."""
+    begin = time.monotonic()
+    stack = Stack(options, console)
+    serving = asyncio.create_task(_run(stack, console, begin))
+    stopping = False
+
+    def interrupt() -> None:
+        nonlocal stopping
+        if stopping:
+            stack.kill_now()
+            return
+        stopping = True
+        console.say("\nstopping (Ctrl-C again kills)")
+        serving.cancel()
+
+    for number in STOPS:
+        asyncio.get_running_loop().add_signal_handler(number, interrupt)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        console.say(f"stopped; the data stays in {shown(options.data)}")
+
+
+async def _run(stack: Stack, console: Console, begin: float) -> None:
+    async with stack:
+        console.say(_welcome(stack, time.monotonic() - begin))
+        raise await stack.failure()
+
+
+def _welcome(stack: Stack, seconds: float) -> str:
+    first = stack.replicas[0]
+    return f"""
+Slipway runs, started in {seconds:.1f} s. Ctrl-C stops it.
+
+  through the ingress   {stack.ingress_url}
+  API documentation     {stack.ingress_url}/docs
+  health and metrics    http://localhost:{first.ops_port}/readyz  http://localhost:{first.ops_port}/metrics
+  database              psql '{stack.postgres.url("app_rw")}'
+
+  try: curl {stack.ingress_url}/
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

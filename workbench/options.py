@@ -1,0 +1,62 @@
+"""What can be chosen: the variables of `make dev`, and a git-ignored .env file with SERVICE_* settings."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workbench.errors import UsageError
+from workbench.folders import INGRESS_RULES, ROOT
+
+MOST_REPLICAS = 9
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """Port 0 is any free one. `settings` are SERVICE_* variables, `postgres` are settings of PostgreSQL."""
+
+    data: Path
+    ingress_port: int = 0
+    api_port: int = 0
+    ops_port: int = 0
+    replicas: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+    postgres: Mapping[str, str] = field(default_factory=dict)
+    service: Sequence[str] = (sys.executable, "-m", "service")
+    rules: Path = INGRESS_RULES
+
+
+def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env") -> StackOptions:
+    """The options of `make dev`. Raises UsageError with the name of the variable, or the line of the file."""
+    chosen = {name: value for name, value in variables.items() if name.startswith("SERVICE_")}
+    return StackOptions(
+        data=Path(variables.get("DATA") or ".workbench").expanduser().absolute(),
+        ingress_port=_number(variables, "INGRESS_PORT", 8080, 65535),
+        api_port=_number(variables, "API_PORT", 8000, 65535),
+        ops_port=_number(variables, "OPS_PORT", 9000, 65535),
+        replicas=_number(variables, "REPLICAS", 1, MOST_REPLICAS),
+        settings=read_env_file(env_file) | chosen,
+    )
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Lines of SERVICE_NAME=value, taken as they are: quotes belong to the value. # starts a comment line."""
+    settings: dict[str, str] = {}
+    if not path.exists():
+        return settings
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not name.startswith("SERVICE_") or not name.isidentifier():
+            raise UsageError(f"{path.name}, line {number}: expected SERVICE_NAME=value, found {line!r}")
+        settings[name] = value.strip()
+    return settings
+
+
+def _number(variables: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = variables.get(name) or str(default)
+    least = 1 if name == "REPLICAS" else 0
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise UsageError(f"{name}={text} is not a number from {least} to {most}")
+    return int(text)

@@ -1,0 +1,39 @@
+"""A GET request, as small as it can be, to see whether a server on this machine answers."""
+
+import asyncio
+import time
+
+from workbench.errors import PartFailed
+
+ANSWER_WITHIN = 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.1
+
+
+async def until_ok(port: int, path: str, within: float) -> None:
+    """Returns when the answer is 200. Raises PartFailed with the last answer after `within` seconds."""
+    deadline = time.monotonic() + within
+    pause = FIRST_PAUSE
+    while (answer := await _get(port, path)) != "200":
+        if time.monotonic() > deadline:
+            raise PartFailed(f"http://localhost:{port}{path} did not answer 200 within {within:g} s, but {answer}")
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def _get(port: int, path: str) -> str:
+    """The status of the answer, or why there is none."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(
+                    f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nUser-Agent: workbench\r\n"
+                    "Connection: close\r\n\r\n".encode()
+                )
+                status = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        return type(error).__name__
+    words = status.decode(errors="replace").split()
+    return words[1] if len(words) > 1 else "nothing"

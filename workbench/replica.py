@@ -1,0 +1,91 @@
+"""The service as the workbench runs it: its migrations, and one process for each replica."""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+from workbench.console import Console
+from workbench.postgres import Postgres
+from workbench.probe import until_ok
+from workbench.processes import Part, run
+
+READY_WITHIN = 20.0
+MIGRATED_WITHIN = 300.0
+STOP_WITHIN = 3.5  # then it is killed, so that Ctrl-C takes less than 5 s whatever the service is doing
+
+# What the caller may change. Four health checks of Envoy fit into the drain delay.
+DEFAULTS = {
+    "SERVICE_ENVIRONMENT": "workbench",
+    "SERVICE_LOG_FORMAT": "text",
+    "SERVICE_DRAIN_DELAY": "1",
+    "SERVICE_SHUTDOWN_GRACE": "3",
+}
+
+
+class Replica:
+    """One process of the service. Starts again on the same ports after it ended."""
+
+    def __init__(
+        self,
+        name: str,
+        api_port: int,
+        ops_port: int,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        console: Console,
+    ) -> None:
+        self.name = name
+        self.api_port = api_port
+        self.ops_port = ops_port
+        self.part: Part | None = None
+        self._command = command
+        self._console = console
+        self._env = dict(env) | {
+            "SERVICE_INSTANCE": name,
+            "SERVICE_API_BIND": f"127.0.0.1:{api_port}",
+            "SERVICE_OPS_BIND": f"127.0.0.1:{ops_port}",
+        }
+
+    async def start(self) -> None:
+        self.part = await Part.start(self.name, *self._command, console=self._console, env=self._env)
+
+    async def ready(self) -> None:
+        """Returns when /readyz answers 200. Raises PartFailed if that takes too long or the process ends."""
+        if self.part:
+            await self.part.becomes_ready(until_ok(self.ops_port, "/readyz", READY_WITHIN))
+
+    def terminate(self) -> None:
+        """Asks it to drain and end; wait() tells when it has."""
+        if self.part:
+            self.part.send(signal.SIGTERM)
+
+    async def kill(self) -> None:
+        if self.part:
+            await self.part.kill()
+
+    async def wait(self, within: float | None = None) -> int | None:
+        """The exit status; None if it was never started."""
+        return await self.part.wait(within) if self.part else None
+
+    async def stop(self) -> None:
+        """Without the drain delay, which SIGINT skips: nothing is routed to it any more."""
+        if self.part:
+            await self.part.stop(signal.SIGINT, STOP_WITHIN)
+
+
+def environment(postgres: Postgres, settings: Mapping[str, str]) -> dict[str, str]:
+    """For the service and its migrations: what the caller set for anything else must not change them."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "PG"))}
+    return {
+        **inherited,
+        **DEFAULTS,
+        **settings,
+        "SERVICE_DATABASE_URL": postgres.url("app_rw"),
+        "SERVICE_DATABASE_OWNER_URL": postgres.url("app_owner"),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+async def migrate(env: Mapping[str, str], console: Console) -> None:
+    await run("migrate", sys.executable, "-m", "service.migrate", console=console, env=env, within=MIGRATED_WITHIN)

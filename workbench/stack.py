@@ -1,0 +1,123 @@
+"""All parts together, as one object: what `make dev` runs and what the tests run against."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from types import TracebackType
+
+from workbench import ports
+from workbench.console import Console
+from workbench.envoy import Envoy
+from workbench.errors import PartFailed
+from workbench.folders import make_data_folder, run_folder
+from workbench.lock import only_one
+from workbench.options import StackOptions
+from workbench.pgdata import open_postgres
+from workbench.postgres import Postgres
+from workbench.processes import Part, describe, last_words
+from workbench.replica import Replica, environment, migrate
+
+
+class Stack:
+    """`async with Stack(options, console) as stack:` starts everything, or nothing, and stops everything.
+
+    Parts that end inside the block stay ended, as tests want it; failure() is for who does not.
+    """
+
+    postgres: Postgres
+    replicas: list[Replica]
+    envoy: Envoy
+
+    def __init__(self, options: StackOptions, console: Console) -> None:
+        self.options = options
+        self._console = console
+        self._undo = AsyncExitStack()
+        self._parts_of: list[Postgres | Replica | Envoy] = []
+
+    @property
+    def ingress_url(self) -> str:
+        return f"http://localhost:{self.envoy.port}"
+
+    async def __aenter__(self) -> "Stack":
+        async with AsyncExitStack() as undo:
+            await self._start(undo)
+            self._undo = undo.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._undo.__aexit__(kind, error, traceback)
+
+    async def start_replica(self, index: int) -> Replica:
+        """Starts a replica that has ended, on the ports that Envoy knows it by, and waits until it is ready."""
+        replica = self.replicas[index]
+        await replica.start()
+        await replica.ready()
+        return replica
+
+    async def failure(self) -> PartFailed:
+        """Waits until a part that should run has ended."""
+        running = {asyncio.create_task(part.wait()): part for part in self._parts()}
+        try:
+            ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in running:
+                task.cancel()
+        task = ended.pop()
+        part = running[task]
+        return PartFailed(
+            f"{part.name} ended, {describe(task.result())}; its last line: {last_words(part.last_lines)}"
+        )
+
+    def kill_now(self) -> None:
+        """For who cannot wait for a stop in progress: it then goes on with nothing left to wait for."""
+        for part in self._parts():
+            part.kill_now()
+
+    def _parts(self) -> list[Part]:
+        return [owner.part for owner in self._parts_of if owner.part]
+
+    async def _start(self, undo: AsyncExitStack) -> None:
+        options, console = self.options, self._console
+        make_data_folder(options.data)
+        undo.enter_context(only_one(options.data))
+        ports.check(
+            {"INGRESS_PORT": options.ingress_port, "API_PORT": options.api_port, "OPS_PORT": options.ops_port}
+        )
+        run = undo.enter_context(run_folder(options.data))
+
+        self.postgres = await open_postgres(options.data, run, console, options.postgres)
+        self._parts_of.append(self.postgres)
+        undo.push_async_callback(self.postgres.stop)
+        with console.step("postgres", "PostgreSQL 18"):
+            await self.postgres.start()
+
+        env = environment(self.postgres, options.settings)
+        with console.step("migrate", "schema up to date"):
+            await migrate(env, console)
+
+        any_free = iter(ports.free(2 * options.replicas + 1))
+        ports_of_first = options.api_port or next(any_free), options.ops_port or next(any_free)
+        self.replicas = [
+            Replica(
+                f"service-{number}",
+                *(ports_of_first if number == 1 else (next(any_free), next(any_free))),
+                options.service,
+                env,
+                console,
+            )
+            for number in range(1, options.replicas + 1)
+        ]
+        self.envoy = Envoy(options.ingress_port or next(any_free), self.replicas, options.rules, run, console)
+        self._parts_of += [*self.replicas, self.envoy]
+        undo.push_async_callback(self._stop_serving)
+        with console.step("service", f"{options.replicas} replica{'s' * (options.replicas > 1)} ready"):
+            for replica in self.replicas:
+                await replica.start()
+            await asyncio.gather(*(replica.ready() for replica in self.replicas))
+        with console.step("envoy", "ingress answers"):
+            await self.envoy.start()
+
+    async def _stop_serving(self) -> None:
+        """All at once: who stops a workbench wants it gone, not drained."""
+        await asyncio.gather(self.envoy.stop(), *(replica.stop() for replica in self.replicas))
