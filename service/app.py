@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import cast
 
 from quart import Quart
 from quart_schema import Info, QuartSchema
@@ -61,9 +62,11 @@ def create_app(settings: Settings) -> Application:
         redoc_ui_path=None,
         scalar_ui_path=None,
         conversion_preference="pydantic",
-        pydantic_dump_options=PydanticDumpOptions(mode="json"),
+        # Its type forgets `mode`; without it, Flask would write times in the form of HTTP headers.
+        pydantic_dump_options=cast(PydanticDumpOptions, {"mode": "json"}),
         openapi_provider_class=Description,
     )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # as the models order them
     problems.register(app)
     app.extensions["notes"] = note_routes.Notes(settings, database, feed)
     app.extensions["pages"] = page_routes.Pages(settings, lifecycle, readiness)

@@ -119,6 +119,9 @@ class HTTPConnection(ASGIHTTPConnection):
                 logger.warning("response cut: the client stopped reading or the time was up")
                 return
             raise Unavailable("The request took too long and was given up. Try again in a moment.") from None
+        finally:
+            if request.url_rule is not None:
+                ticket.route = request.url_rule.rule
 
     def _limited(self, send: ASGISendCallable, ticket: Ticket) -> ASGISendCallable:
         """A client that stops reading a stream loses it; short answers are bound by the deadline already."""

@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TypedDict
 
+from pydantic import ValidationError
+
 PROBLEM = "application/problem+json"
 
 
@@ -88,6 +90,26 @@ class Unavailable(ServiceError):
     @property
     def headers(self) -> Mapping[str, str]:
         return {"retry-after": "1"}
+
+
+# Pydantic's words where they name its own classes, or ours.
+_MESSAGES = {
+    "extra_forbidden": "is not known here",
+    "missing": "is missing",
+    "model_type": "must be a JSON object",
+    "model_attributes_type": "must be a JSON object",
+}
+
+
+def wrong_fields(error: ValidationError, prefix: str = "") -> list[FieldError]:
+    """What a model refused. A field is a path of names below `prefix`; without names it is the whole body."""
+    return [
+        {
+            "field": ".".join([*([prefix] if prefix else []), *map(str, wrong["loc"])]) or "body",
+            "message": _MESSAGES.get(wrong["type"], wrong["msg"]),
+        }
+        for wrong in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
 
 
 def problem(status: int, detail: str, request_id: str, errors: Sequence[FieldError] = ()) -> bytes:

@@ -52,7 +52,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         level = "" if record.levelno == logging.INFO else f"{record.levelname} "
-        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        # "http" repeats the message of an access line, for machines.
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items() if name != "http")
         line = f"{time} {level}{record.getMessage()}{fields}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)

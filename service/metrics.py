@@ -10,6 +10,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.gc_collector import GCCollector
@@ -38,6 +39,7 @@ class Metrics:
     """RED by route template, the pool, queries by statement name, the build and the lifecycle."""
 
     def __init__(self, settings: Settings, lifecycle: Lifecycle) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each series, of no use to Prometheus's rate()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

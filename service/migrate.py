@@ -97,7 +97,7 @@ def _check_history(applied: dict[int, tuple[str, str]], migrations: list[Migrati
     for version, migration in files.items():
         if version < newest_applied and version not in applied:
             file = f"{version:04}_{migration.name}.sql"
-            raise MigrationError(f"{file} is new, but {newest_applied:04} is applied already: give it the next number")
+            raise MigrationError(f"{file} is new, but {newest_applied:04} is applied: give it the next number")
 
 
 async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:

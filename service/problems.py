@@ -7,10 +7,11 @@ from logging import getLogger
 from pydantic import ValidationError
 from quart import Quart, Response
 from quart_schema import RequestSchemaValidationError
+from quart_schema.validation import RequestHeadersValidationError
 from werkzeug.exceptions import HTTPException
 
 from service import logs
-from service.errors import PROBLEM, FieldError, Invalid, ServiceError, problem
+from service.errors import PROBLEM, FieldError, Invalid, ServiceError, problem, wrong_fields
 
 logger = getLogger(__name__)
 
@@ -35,7 +36,10 @@ async def _service_error(error: ServiceError) -> Response:
 
 
 async def _validation_error(error: RequestSchemaValidationError) -> Response:
-    return await _service_error(Invalid(_wrong_fields(error.validation_error)))
+    fields = _wrong_fields(error.validation_error)
+    if isinstance(error, RequestHeadersValidationError):
+        fields = [{"field": wrong["field"].replace("_", "-"), "message": wrong["message"]} for wrong in fields]
+    return await _service_error(Invalid(fields))
 
 
 async def _http_error(error: HTTPException) -> Response:
@@ -59,10 +63,4 @@ def _respond(
 
 
 def _wrong_fields(error: Exception) -> list[FieldError]:
-    if not isinstance(error, ValidationError):
-        return [{"field": "request", "message": str(error)}]
-    return [
-        # The place is a path of names; empty, it is the whole body.
-        {"field": ".".join(map(str, wrong["loc"])) or "body", "message": wrong["msg"]}
-        for wrong in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
+    return wrong_fields(error) if isinstance(error, ValidationError) else [{"field": "body", "message": str(error)}]

@@ -6,13 +6,20 @@ from secrets import randbits
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-# PostgreSQL stores any text but NUL. Lone surrogates are no text and are refused by the parser.
-_WITHOUT_NUL = r"^[^\x00]*$"
 
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_WITHOUT_NUL)]
-Body = Annotated[str, StringConstraints(max_length=10_000, pattern=_WITHOUT_NUL)]
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise PydanticCustomError("nul", "must not contain the NUL character")
+    return text
+
+
+# PostgreSQL stores any text but NUL. Lone surrogates are no text, and the parser refuses them.
+Text = Annotated[str, AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
+Title = Annotated[Text, Field(min_length=1, max_length=200)]
+Body = Annotated[Text, Field(max_length=10_000)]
 Version = Annotated[int, Field(ge=1, lt=2**63)]
 
 
@@ -67,7 +74,7 @@ class ImportedNote(BaseModel):
     body: Body = ""
     version: Version = 1
     created_at: AwareDatetime = Field(default_factory=_now)
-    updated_at: AwareDatetime = Field(default_factory=_now)
+    updated_at: AwareDatetime | None = Field(None, description="The same as `created_at` if not given")
 
 
 class ImportResult(BaseModel):
@@ -83,11 +90,8 @@ class ListQuery(BaseModel):
 
     limit: int = Field(20, ge=1, le=100, description="Notes a page")
     after: str | None = Field(None, pattern="^[A-Za-z0-9_-]{22}$", description="The cursor in the last page's `next`")
-    q: str | None = Field(
+    q: Title | None = Field(
         None,
-        min_length=1,
-        max_length=200,
-        pattern=_WITHOUT_NUL,
         description='Words to search for; `"a phrase"`, `or` and `-without` work as in search engines',
     )
 

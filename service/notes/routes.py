@@ -107,7 +107,7 @@ async def get(note_id: UUID, query_args: NoQuery) -> tuple[Note, int, Headers] |
         note = await store.get(connection, note_id)
     known = request.if_none_match
     if known.star_tag or known.contains_weak(str(note.version)):
-        return Response(status=304, headers=_etag(note))
+        return _empty(304, _etag(note))
     return note, 200, _etag(note)
 
 
@@ -132,7 +132,7 @@ async def delete(note_id: UUID, query_args: NoQuery) -> Response:
     """Delete a note. With `If-Match` only if it has not changed, else 412."""
     async with _notes().database.connection() as connection:
         await store.delete(connection, note_id, _expected_versions())
-    return Response(status=204)
+    return _empty(204)
 
 
 @blueprint.post("/import")
@@ -194,6 +194,12 @@ def _expected_versions() -> list[int] | None:
         return None
     tags = expected.as_set()
     return [int(tag) for tag in tags if tag.isascii() and tag.isdecimal() and len(tag) < 19]
+
+
+def _empty(status: int, headers: Headers | None = None) -> Response:
+    response = Response(status=status, headers=headers)
+    del response.headers["content-type"]  # Quart's default, for a body that is not there
+    return response
 
 
 def _stream(body: AsyncGenerator[bytes], media_type: str) -> Response:

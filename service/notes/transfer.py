@@ -6,7 +6,7 @@ import asyncpg
 from pydantic import ValidationError
 
 from service.database import Connection
-from service.errors import Conflict, Invalid, TooLarge
+from service.errors import Conflict, Invalid, TooLarge, wrong_fields
 from service.notes import queries
 from service.notes.models import ImportedNote
 
@@ -42,7 +42,7 @@ async def import_lines(connection: Connection, body: AsyncIterable[bytes], longe
             await connection.copy(queries.IMPORT, "notes", queries.IMPORT_COLUMNS, source.records())
     except asyncpg.UniqueViolationError as error:
         # The server counts the records of the COPY; every line is one.
-        line = (error.context or "").rpartition("line ")[2] if hasattr(error, "context") else ""
+        line = str(error.context).rpartition("line ")[2]
         where = f"line {line}" if line.isdecimal() else "one line"
         raise Conflict(f"{where}: there is a note with this id already; nothing was imported") from error
     return source.count
@@ -82,17 +82,9 @@ class _Lines:
         try:
             note = ImportedNote.model_validate_json(line)
         except ValidationError as error:
-            raise Invalid(
-                [
-                    {
-                        "field": f"line {number}" + "".join(f".{part}" for part in problem["loc"]),
-                        "message": problem["msg"],
-                    }
-                    for problem in error.errors(include_url=False, include_context=False, include_input=False)
-                ]
-            ) from None
+            raise Invalid(wrong_fields(error, f"line {number}")) from None
         self.count += 1
-        return note.id, note.title, note.body, note.version, note.created_at, note.updated_at
+        return note.id, note.title, note.body, note.version, note.created_at, note.updated_at or note.created_at
 
     def _too_long(self, number: int) -> TooLarge:
         return TooLarge(f"line {number}: longer than {self._longest} bytes; nothing was imported")
