@@ -116,7 +116,7 @@ def problem(status: int, detail: str, request_id: str, errors: Sequence[FieldErr
     """The body of a problem: RFC 9457's members, the request id, and the wrong fields if there are any."""
     document: dict[str, object] = {
         "type": "about:blank",
-        "title": _TITLES.get(status) or HTTPStatus(status).phrase,
+        "title": title(status),
         "status": status,
         "detail": detail,
         "request_id": request_id,
@@ -124,6 +124,11 @@ def problem(status: int, detail: str, request_id: str, errors: Sequence[FieldErr
     if errors:
         document["errors"] = errors
     return json.dumps(document, ensure_ascii=False).encode() + b"\n"
+
+
+def title(status: int) -> str:
+    """The status in words."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 # The phrases of RFC 9110; Python before 3.13 has the older ones.

@@ -11,7 +11,7 @@ from werkzeug.routing import UUIDConverter
 from werkzeug.routing.converters import BaseConverter
 from werkzeug.routing.rules import Rule
 
-from service.errors import PROBLEM
+from service.errors import PROBLEM, title
 
 _PROBLEMS = "_service_problems"
 _STREAMS = "_service_streams"
@@ -126,7 +126,7 @@ def _complete(operation: dict[str, Any], route: Callable[..., Any]) -> None:
 
 def _problem_response(status: int) -> dict[str, Any]:
     response: dict[str, Any] = {
-        "description": HTTPStatus(status).phrase,
+        "description": title(status),
         "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     if status in _EVERYWHERE:
