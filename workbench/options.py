@@ -30,13 +30,17 @@ def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env
     """The options of `make dev`. Raises UsageError with the name of the variable, or the line of the file."""
     chosen = {name: value for name, value in variables.items() if name.startswith("SERVICE_")}
     return StackOptions(
-        data=Path(variables.get("DATA") or ".workbench").expanduser().absolute(),
+        data=data_folder(variables),
         ingress_port=_number(variables, "INGRESS_PORT", 8080, 65535),
         api_port=_number(variables, "API_PORT", 8000, 65535),
         ops_port=_number(variables, "OPS_PORT", 9000, 65535),
         replicas=_number(variables, "REPLICAS", 1, MOST_REPLICAS),
         settings=read_env_file(env_file) | chosen,
     )
+
+
+def data_folder(variables: Mapping[str, str]) -> Path:
+    return Path(variables.get("DATA") or ".workbench").expanduser().absolute()
 
 
 def read_env_file(path: Path) -> dict[str, str]:

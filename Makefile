@@ -1,0 +1,59 @@
+# Needs Python 3.11 or later and make; everything else is installed into .venv. Works with make 3.81 (macOS).
+
+PYTHON ?= python3
+SHELL := /bin/sh
+VENV_PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test lint format lock reset clean python environment-workbench environment-dev
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variables of dev, with their defaults (0 is any free port):"
+	@echo "  INGRESS_PORT=8080 API_PORT=8000 OPS_PORT=9000 REPLICAS=1 DATA=.workbench PYTHON=python3"
+
+# make hands variables of its command line on through the environment, where the workbench reads them.
+dev: environment-workbench ## run everything on this machine, until Ctrl-C
+	@$(VENV_PYTHON) -m workbench
+
+test: environment-dev ## run the tests beside it or without it; ARGS="-k name" are for pytest, INGRESS_URL= tests another place
+	@$(VENV_PYTHON) -m pytest $(ARGS)
+
+lint: environment-dev ## check style, types and YAML
+	@$(VENV_PYTHON) -m ruff check .
+	@$(VENV_PYTHON) -m ruff format --check .
+	@$(VENV_PYTHON) -m mypy
+	@$(VENV_PYTHON) -m yamllint --strict k8s $(wildcard *.yaml)
+
+format: environment-dev ## bring the code into its style
+	@$(VENV_PYTHON) -m ruff check --fix .
+	@$(VENV_PYTHON) -m ruff format .
+
+COMPILE := .venv/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--quiet --upgrade --custom-compile-command 'make lock' pyproject.toml
+
+lock: python ## renew requirements/*.txt: the newest versions that pyproject.toml allows
+	@$(PYTHON) -m venv .venv/lock
+	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
+	$(COMPILE) -o requirements/service.txt
+	$(COMPILE) --group workbench -c requirements/service.txt -o requirements/workbench.txt
+	$(COMPILE) --group workbench --group test --group lint -c requirements/workbench.txt -o requirements/dev.txt
+
+reset: python ## remove the data of the workbench: DATA, by default .workbench
+	@$(PYTHON) -m workbench.reset
+
+clean: ## remove the environment and all caches, not the data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment-workbench: python
+	@$(PYTHON) -m workbench.environment workbench
+
+environment-dev: python
+	@$(PYTHON) -m workbench.environment dev
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "make: Python 3.11 or later is needed, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing):" \
+	"install it, or name one that is there: make dev PYTHON=python3.13" >&2; exit 1; }
