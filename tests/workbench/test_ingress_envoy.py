@@ -1,0 +1,375 @@
+"""What the ingress rules do on a real Envoy."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.workbench.conftest import Gateway, Peer, Received, StartGateway, eventually
+
+IDEMPOTENT = {"idempotency-key": "7d1f4a"}
+SHORT = ("virtualservice.yaml", "timeout: 15s", "timeout: 200ms")
+
+EditRules = Callable[..., Path]
+
+
+async def unavailable(request: Received) -> None:
+    await request.respond(503, b"the service's own 503")
+
+
+async def reset(request: Received) -> None:
+    await request.reset()
+
+
+async def never(request: Received) -> None:
+    await asyncio.Event().wait()
+
+
+class Held:
+    """Keeps requests until they are released; `count` are there when `arrived` is set."""
+
+    def __init__(self, count: int) -> None:
+        self.arrived = asyncio.Event()
+        self.released = asyncio.Event()
+        self._missing = count
+
+    async def __call__(self, request: Received) -> None:
+        self._missing -= 1
+        if self._missing == 0:
+            self.arrived.set()
+        await self.released.wait()
+        await request.respond(200, b"released")
+
+
+def assert_problem(response: httpx.Response, status: int) -> None:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == status
+
+
+async def raw(gateway: Gateway, request: bytes) -> tuple[bytes, bytes]:
+    """Sends bytes that an HTTP client would not; returns the head and the body of the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    [length] = (int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
+    body = await reader.readexactly(length)
+    writer.close()
+    return head, body
+
+
+# --- the throttled client
+
+
+async def test_exactly_curl_is_throttled(start_gateway: StartGateway) -> None:
+    peer = Peer()
+    gateway = await start_gateway(peer)
+
+    for method, path in (("GET", "/"), ("HEAD", "/notes"), ("POST", "/notes"), ("GET", "/notes/events")):
+        response = await gateway.client.request(method, path, headers={"user-agent": "curl"})
+        assert response.status_code == 429
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.headers["retry-after"] == "60"
+        if method != "HEAD":
+            assert_problem(response, 429)
+            assert response.json()["title"] == "Too Many Requests"
+            assert "User-Agent" in response.json()["detail"]
+
+    assert not peer.received
+
+
+async def test_any_other_user_agent_passes(start_gateway: StartGateway) -> None:
+    peer = Peer()
+    gateway = await start_gateway(peer)
+
+    for agent in ("curl/8.5.0", "Curl", "curl, other", ""):
+        assert (await gateway.client.get("/", headers={"user-agent": agent})).status_code == 200
+    without = gateway.client.build_request("GET", "/")
+    del without.headers["user-agent"]
+    assert (await gateway.client.send(without)).status_code == 200
+
+    assert "user-agent" not in peer.received[-1].headers
+
+
+# --- retries
+
+
+async def test_a_plain_write_is_not_repeated_after_a_reset(start_gateway: StartGateway) -> None:
+    peers = Peer(reset), Peer(reset)
+    gateway = await start_gateway(*peers)
+
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert_problem(await gateway.client.request(method, "/notes"), 503)
+    assert_problem(await gateway.client.post("/notes", headers={"idempotency-key": ""}), 503)
+    assert_problem(await gateway.client.post("/notes/import", headers=IDEMPOTENT), 503)
+
+    assert sum(len(peer.received) for peer in peers) == 6
+
+
+@pytest.mark.parametrize(("method", "headers"), [("GET", {}), ("HEAD", {}), ("POST", IDEMPOTENT)])
+async def test_what_is_safe_to_repeat_goes_to_another_replica_after_a_reset(
+    start_gateway: StartGateway, method: str, headers: dict[str, str]
+) -> None:
+    broken, healthy = Peer(reset), Peer()
+    gateway = await start_gateway(broken, healthy)
+
+    async with asyncio.timeout(10):
+        while not broken.received:  # which of the two is asked first is up to Envoy
+            assert (await gateway.client.request(method, "/notes", headers=headers)).status_code == 200
+
+    # The request met the broken replica once and no second time: its retry went to the other one.
+    assert len(broken.received) == 1
+    assert healthy.received[-1].headers["x-envoy-attempt-count"] == "2"
+
+
+async def test_a_refused_write_goes_to_another_replica(start_gateway: StartGateway) -> None:
+    refusing, healthy = Peer(), Peer()
+    gateway = await start_gateway(refusing, healthy)
+    refusing.refuse()
+
+    async with asyncio.timeout(10):
+        while await gateway.statistic("upstream_rq_retry_success") < 2:
+            for path in ("/notes", "/notes/import"):
+                assert (await gateway.client.post(path, content=b"{}")).status_code == 200
+
+    assert not refusing.received
+    assert {request.body for request in healthy.received} == {b"{}"}
+
+
+async def test_the_services_503_is_passed_on_and_not_repeated(start_gateway: StartGateway) -> None:
+    peers = Peer(unavailable), Peer(unavailable)
+    gateway = await start_gateway(*peers)
+
+    for method, headers in (("GET", {}), ("POST", {}), ("POST", IDEMPOTENT)):
+        response = await gateway.client.request(method, "/notes", headers=headers)
+        assert (response.status_code, response.content) == (503, b"the service's own 503")
+
+    assert sum(len(peer.received) for peer in peers) == 3
+
+
+async def test_a_client_cannot_ask_for_more_retries(start_gateway: StartGateway) -> None:
+    peers = Peer(unavailable), Peer(unavailable)
+    gateway = await start_gateway(*peers)
+
+    await gateway.client.post("/notes", headers={"x-envoy-retry-on": "5xx", "x-envoy-max-retries": "9"})
+
+    assert sum(len(peer.received) for peer in peers) == 1
+
+
+# --- timeouts and streams
+
+
+async def test_a_slow_answer_becomes_504(start_gateway: StartGateway, edited_rules: EditRules) -> None:
+    peer = Peer(never)
+    gateway = await start_gateway(peer, rules=edited_rules(SHORT))
+
+    for method, headers in (("GET", {}), ("POST", {}), ("POST", IDEMPOTENT)):
+        response = await gateway.client.request(method, "/notes", headers=headers)
+        assert_problem(response, 504)
+        assert response.json()["title"] == "Gateway Timeout"
+        assert response.json()["request_id"] == peer.received[-1].headers["x-request-id"]
+        assert "retry-after" not in response.headers
+
+
+async def test_a_replica_that_hangs_is_given_up_for_another(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    hanging, healthy = Peer(never), Peer()
+    rules = edited_rules(("virtualservice.yaml", "perTryTimeout: 6s", "perTryTimeout: 100ms"))
+    gateway = await start_gateway(hanging, healthy, rules=rules)
+
+    async with asyncio.timeout(10):
+        while not hanging.received:
+            assert (await gateway.client.get("/notes")).status_code == 200
+
+
+async def test_streams_outlive_the_timeout_of_other_routes(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    streams = [("GET", "/notes/events"), ("GET", "/notes/export"), ("POST", "/notes/import")]
+    held = Held(len(streams))
+
+    async def hold_streams(request: Received) -> None:
+        await (held(request) if (request.method, request.target) in streams else never(request))
+
+    gateway = await start_gateway(Peer(hold_streams), rules=edited_rules(SHORT))
+
+    open_streams = [asyncio.create_task(gateway.client.request(*stream)) for stream in streams]
+    await held.arrived.wait()
+    # Started after the streams and ended by its timeout: the streams are older than that now.
+    assert_problem(await gateway.client.get("/notes"), 504)
+    assert_problem(await gateway.client.delete("/notes/events"), 504)  # another method is no stream
+    held.released.set()
+
+    assert [stream.content for stream in await asyncio.gather(*open_streams)] == [b"released"] * 3
+
+
+# --- replicas that come and go
+
+
+async def test_no_replica_is_a_503_of_the_gateway(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(Peer(ready=503), wait=False)
+
+    response = await gateway.client.get("/notes")
+
+    assert_problem(response, 503)
+    assert response.headers["retry-after"] == "1"
+    assert response.json()["title"] == "Service Unavailable"
+    assert response.json()["request_id"]
+
+
+async def test_only_ready_replicas_get_requests(start_gateway: StartGateway) -> None:
+    leaving, staying = Peer(), Peer()
+    gateway = await start_gateway(leaving, staying)
+
+    leaving.ready = 503
+    await eventually(lambda: gateway.is_unusable(leaving), "the replica that is not ready is out")
+    before = len(leaving.received)
+    for _ in range(20):
+        assert (await gateway.client.get("/")).status_code == 200
+    assert len(leaving.received) == before
+
+    leaving.ready = 200
+    await eventually(lambda: gateway.is_usable(leaving), "the replica that is ready again is back")
+    async with asyncio.timeout(10):
+        while len(leaving.received) == before:
+            assert (await gateway.client.get("/")).status_code == 200
+
+
+async def test_a_replica_that_starts_later_is_taken_in(start_gateway: StartGateway) -> None:
+    late = Peer(ready=503)
+    gateway = await start_gateway(late, wait=False)
+    await eventually(lambda: late.was_checked(3), "its readiness has been asked for and denied")
+
+    late.ready = 200
+    await eventually(lambda: gateway.is_usable(late), "the late replica is in")
+
+    assert (await gateway.client.get("/")).status_code == 200
+
+
+async def test_requests_in_flight_finish_on_a_replica_that_leaves(start_gateway: StartGateway) -> None:
+    held = Held(1)
+    peer = Peer(held)
+    gateway = await start_gateway(peer)
+
+    request = asyncio.create_task(gateway.client.get("/"))
+    await held.arrived.wait()
+    peer.ready = 503
+    await eventually(lambda: gateway.is_unusable(peer), "the replica that is not ready is out")
+    held.released.set()
+
+    assert (await request).content == b"released"
+
+
+async def test_a_replica_that_dies_with_requests_in_flight_is_ejected(start_gateway: StartGateway) -> None:
+    held = [Held(5), Held(5)]
+    dying, healthy = Peer(held[0]), Peer(held[1])
+    gateway = await start_gateway(dying, healthy)
+
+    requests = [asyncio.create_task(gateway.client.post("/notes")) for _ in range(20)]
+    await asyncio.gather(*(peer.arrived.wait() for peer in held))
+    assert await gateway.statistic("outlier_detection.ejections_enforced_total") == 0
+    for request in dying.received:
+        await request.reset()
+    held[1].released.set()
+    statuses = [response.status_code for response in await asyncio.gather(*requests)]
+
+    assert statuses.count(503) == len(dying.received)
+    assert statuses.count(200) == len(healthy.received)
+    assert await gateway.statistic("outlier_detection.ejections_enforced_consecutive_local_origin_failure") == 1
+
+
+async def test_replicas_that_refuse_are_ejected_but_never_all(start_gateway: StartGateway) -> None:
+    peers = Peer(), Peer()
+    gateway = await start_gateway(*peers)
+    for peer in peers:
+        peer.refuse()
+
+    for response in await asyncio.gather(*(gateway.client.post("/notes") for _ in range(20))):
+        assert_problem(response, 503)
+
+    assert await gateway.statistic("outlier_detection.ejections_enforced_consecutive_local_origin_failure") > 0
+    assert await gateway.statistic("outlier_detection.ejections_overflow") > 0
+    assert await gateway.statistic("outlier_detection.ejections_active") <= 1
+
+
+async def test_answers_never_eject_a_replica(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(Peer(unavailable), Peer(unavailable))
+
+    for _ in range(30):
+        assert (await gateway.client.get("/")).status_code == 503
+
+    assert await gateway.statistic("outlier_detection.ejections_detected_consecutive_5xx") == 0
+    assert await gateway.statistic("outlier_detection.ejections_enforced_total") == 0
+
+
+async def test_requests_over_the_limits_are_refused_at_once(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    held = Held(1)
+    peer = Peer(held)
+    rules = edited_rules(
+        ("destinationrule.yaml", "maxConnections: 4096", "maxConnections: 1"),
+        ("destinationrule.yaml", "http1MaxPendingRequests: 1024", "http1MaxPendingRequests: 1"),
+    )
+    gateway = await start_gateway(peer, rules=rules)
+
+    served = asyncio.create_task(gateway.client.get("/"))
+    await held.arrived.wait()
+    waiting = asyncio.create_task(gateway.client.get("/"))
+    await eventually(lambda: gateway.has("upstream_rq_pending_active", 1), "a request waits")
+    refused = await gateway.client.get("/")
+    held.released.set()
+
+    assert_problem(refused, 503)
+    assert refused.headers["retry-after"] == "1"
+    assert (await served).status_code == (await waiting).status_code == 200
+    assert len(peer.received) == 2
+
+
+# --- what the service sees
+
+
+async def test_the_request_id_is_the_gateways(start_gateway: StartGateway) -> None:
+    peer = Peer()
+    gateway = await start_gateway(peer)
+
+    for _ in range(2):
+        await gateway.client.get("/", headers={"x-request-id": "made up by the client"})
+
+    first, second = (request.headers["x-request-id"] for request in peer.received)
+    assert len(first) == len(second) == 36
+    assert first != second
+
+
+async def test_paths_are_normalised_as_by_istio(start_gateway: StartGateway) -> None:
+    peer = Peer()
+    gateway = await start_gateway(peer)
+
+    for sent in ("/a/../notes", "/a/%2e%2e/notes", "//notes//", "/a%2Fb"):
+        await raw(gateway, f"GET {sent} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+
+    assert [request.target for request in peer.received] == ["/notes", "/notes", "//notes//", "/a%2Fb"]
+
+
+async def test_what_is_no_http_gets_a_problem_too(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(Peer())
+
+    head, body = await raw(gateway, b"GET / HTTP/1.1\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["detail"].endswith("missing_host_header")
+
+
+# --- the administration
+
+
+async def test_the_administration_is_a_socket_of_this_user_only(start_gateway: StartGateway, tmp_path: Path) -> None:
+    gateway = await start_gateway(Peer())
+
+    assert gateway.admin_socket.is_socket()
+    assert gateway.admin_socket.stat().st_mode & 0o777 == 0o600
