@@ -28,7 +28,7 @@ def make_data_folder(data: Path) -> None:
         raise DataFolderError(f"cannot create {shown(data)}: {error.strerror}: choose another DATA=") from error
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         raise DataFolderError(
-            f"cannot write to {shown(data)}, it belongs to {_owner(data)}: run as that user or choose another DATA="
+            f"cannot write to {shown(data)}, it belongs to {owner_name(data)}: run as that user or choose another DATA="
         )
 
 
@@ -56,7 +56,7 @@ def run_folder(data: Path) -> Iterator[Path]:
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _owner(path: Path) -> str:
+def owner_name(path: Path) -> str:
     try:
         return path.owner()
     except KeyError:

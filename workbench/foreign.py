@@ -1,5 +1,6 @@
 """What can be found out about processes that the workbench did not start itself."""
 
+import glob
 import os
 import shutil
 import subprocess
@@ -21,23 +22,27 @@ def alive(pid: int) -> bool:
     return True
 
 
-def command(pid: int) -> str:
-    """The command line of a process, empty if it is not known."""
+def command(pid: int) -> list[str]:
+    """The words of a process's command line, none if it is not known."""
     if PROC.is_dir():
         try:
-            return (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            return (PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")[:-1]
         except OSError:
-            return ""
-    return _output("ps", "-ww", "-o", "command=", "-p", str(pid)).strip()
+            return []
+    return _output("ps", "-ww", "-o", "command=", "-p", str(pid)).split()
+
+
+def describe(pid: int) -> str:
+    """For a message to a person."""
+    program, *arguments = command(pid) or ["?"]
+    line = " ".join((Path(program).name, *arguments))
+    return f"process {pid} ({line[:SHORT]}{'…' * (len(line) > SHORT)})"
 
 
 def listener(port: int) -> str:
     """Who listens on a TCP port of this machine, for a message to a person."""
     pid = _listener_from_proc(port) if PROC.is_dir() else _listener_from_lsof(port)
-    if pid is None:
-        return "another process"
-    line = command(pid)
-    return f"process {pid}" + (f" ({line[:SHORT]}{'…' * (len(line) > SHORT)})" if line else "")
+    return "another process" if pid is None else describe(pid)
 
 
 def _listener_from_proc(port: int) -> int | None:
@@ -45,10 +50,10 @@ def _listener_from_proc(port: int) -> int | None:
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not sockets:
         return None
-    for descriptor in PROC.glob("[0-9]*/fd/*"):
+    for descriptor in glob.iglob(f"{PROC}/[0-9]*/fd/*"):
         try:
             if os.readlink(descriptor) in sockets:
-                return int(descriptor.parts[2])
+                return int(descriptor.split("/")[2])
         except OSError:
             continue  # it ended or closed the file meanwhile
     return None

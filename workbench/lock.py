@@ -38,7 +38,7 @@ def _locked(path: Path) -> int:
         except BlockingIOError:
             raise DataFolderError(
                 f"{shown(path.parent)} is in use by {_holder(descriptor)}: stop it, or start a second one beside it: "
-                "make dev DATA=.workbench-2 INGRESS_PORT=8081 API_PORT=8001 OPS_PORT=9001"
+                f"make dev DATA={shown(path.parent)}-2 INGRESS_PORT=8081 API_PORT=8001 OPS_PORT=9001"
             ) from None
         except BaseException:
             os.close(descriptor)
@@ -58,4 +58,4 @@ def _holder(descriptor: int) -> str:
     os.close(descriptor)
     if not pid.isdigit():
         return "another process"
-    return f"process {pid} ({foreign.command(int(pid)) or 'a workbench'})"
+    return foreign.describe(int(pid))

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import pwd
 import shutil
 import signal
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from workbench import foreign, unprivileged
 from workbench.console import Console
 from workbench.errors import DataFolderError
-from workbench.folders import ROLES, shown
+from workbench.folders import ROLES, owner_name, shown
 from workbench.postgres import MAJOR_VERSION, SUPERUSER, Postgres, environment, program, user
 from workbench.processes import run
 
@@ -32,15 +31,17 @@ async def open_postgres(data: Path, sockets: Path, console: Console, settings: M
                 unfinished.rename(pgdata)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
-    _check(pgdata)
+    _check_version(pgdata)
     return Postgres(pgdata, sockets, console, settings)
 
 
 async def stop_left_over(pgdata: Path, console: Console) -> None:
     """Ends a server that still runs there because its workbench was killed, so that its data can be used."""
+    if not pgdata.exists():
+        return
+    _check_owner(pgdata)
     pid = _running_server(pgdata)
     if pid is None:
-        (pgdata / "postmaster.pid").unlink(missing_ok=True)
         return
     with console.step("postgres", f"process {pid} of a killed workbench still runs: stopping it"):
         for number, within in ((signal.SIGINT, 5.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0)):
@@ -78,13 +79,16 @@ def _make_empty(pgdata: Path) -> None:
     unprivileged.hand_over(pgdata)
 
 
-def _check(pgdata: Path) -> None:
-    made_by = pgdata.stat().st_uid
-    if made_by != unprivileged.owner():
-        who = "root" if made_by == pwd.getpwnam(unprivileged.USER).pw_uid else f"user {made_by}"
+def _check_owner(pgdata: Path) -> None:
+    if pgdata.stat().st_uid != unprivileged.owner():
+        owner = owner_name(pgdata)
+        who = "root" if owner == unprivileged.USER else owner
         raise DataFolderError(
             f"{shown(pgdata)} was made by {who}: run as {who}, choose another DATA=, or let {who} `make reset`"
         )
+
+
+def _check_version(pgdata: Path) -> None:
     try:
         version = (pgdata / "PG_VERSION").read_text().strip()
     except OSError as error:
@@ -99,13 +103,21 @@ def _check(pgdata: Path) -> None:
 
 
 def _running_server(pgdata: Path) -> int | None:
-    """The process in postmaster.pid, if it is what it says: a process id may by now belong to anything else."""
+    """The process in postmaster.pid, if it is still a server.
+
+    After a restart of the machine the id may belong to anything. PostgreSQL would not start then, so its file goes.
+    """
+    record = pgdata / "postmaster.pid"
     try:
-        pid = int((pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
+        pid = int(record.read_text().split("\n", 1)[0])
     except (OSError, ValueError):
         return None
-    line = foreign.command(pid)
-    return pid if "postgres" in line and f"-D {pgdata} " in line else None
+    command = foreign.command(pid)
+    if f" -D {pgdata} " in " ".join(command):
+        return pid
+    if command and "postgres" not in command[0]:
+        record.unlink()
+    return None
 
 
 async def _gone(pid: int, within: float) -> bool:

@@ -32,7 +32,7 @@ def check(wanted: Mapping[str, int]) -> None:
         for address in loopbacks():
             problem = _problem(address, port)
             if problem is not None:
-                raise PortTaken(f"port {port} {problem}, or choose another one: make dev {variable}={port + 1}")
+                raise PortTaken(f"port {port} {problem}, or choose another one: make dev {variable}={_next(port)}")
 
 
 def free(count: int) -> list[int]:
@@ -41,9 +41,19 @@ def free(count: int) -> list[int]:
     for port in random.sample(CHOICES, len(CHOICES)):
         if len(found) == count:
             break
-        if all(_problem(address, port) is None for address in loopbacks()):
+        if _is_free(port):
             found.append(port)
     return found
+
+
+def _is_free(port: int) -> bool:
+    return all(_bind_error(address, port) is None and not _answers(address, port) for address in loopbacks())
+
+
+def _next(port: int) -> int:
+    """A free port that is easy to remember, as it is near; 0, which means any, if there is none."""
+    near = range(port + 1, min(port + 100, 65536))
+    return next((port for port in near if _is_free(port)), 0)
 
 
 def _problem(address: str, port: int) -> str | None:

@@ -22,8 +22,8 @@ IN_USE = "pre-existing shared memory block"  # processes of a killed server are 
 
 START_WITHIN = 60.0  # seconds: recovery after a crash replays up to max_wal_size
 KILLED_SERVER_ENDS_WITHIN = 5.0
-FAST_STOP_WITHIN = 2.0
-QUIT_WITHIN = 0.5
+FAST_STOP_WITHIN = 1.7
+QUIT_WITHIN = 0.4
 
 # Only what differs from the defaults on purpose. No TCP, UTC as in the cluster, messages in English to be understood
 # below. Durability stays on: what the tests prove about crashes must be true.

@@ -12,14 +12,14 @@ from workbench.processes import Part, run
 
 READY_WITHIN = 20.0
 MIGRATED_WITHIN = 300.0
-STOP_WITHIN = 3.5  # then it is killed, so that Ctrl-C takes less than 5 s whatever the service is doing
+STOP_WITHIN = 2.5  # then it is killed: with PostgreSQL's limits, Ctrl-C takes less than 5 s whatever a part does
 
 # What the caller may change. Four health checks of Envoy fit into the drain delay.
 DEFAULTS = {
     "SERVICE_ENVIRONMENT": "workbench",
     "SERVICE_LOG_FORMAT": "text",
     "SERVICE_DRAIN_DELAY": "1",
-    "SERVICE_SHUTDOWN_GRACE": "3",
+    "SERVICE_SHUTDOWN_GRACE": "2",
 }
 
 

@@ -13,7 +13,7 @@ from workbench.lock import only_one
 from workbench.options import StackOptions
 from workbench.pgdata import open_postgres
 from workbench.postgres import Postgres
-from workbench.processes import Part, describe, last_words
+from workbench.processes import Part, describe
 from workbench.replica import Replica, environment, migrate
 
 
@@ -66,7 +66,8 @@ class Stack:
         task = ended.pop()
         part = running[task]
         return PartFailed(
-            f"{part.name} ended, {describe(task.result())}; its last line: {last_words(part.last_lines)}"
+            f"{part.name} ended unexpectedly, {describe(task.result())}, so the rest was stopped: "
+            "its last lines above may say why; then start again"
         )
 
     def kill_now(self) -> None:
