@@ -21,6 +21,17 @@ Text = Annotated[str, AfterValidator(_without_nul), Field(json_schema_extra={"pa
 Title = Annotated[Text, Field(min_length=1, max_length=200)]
 Body = Annotated[Text, Field(max_length=10_000)]
 Version = Annotated[int, Field(ge=1, lt=2**63)]
+ImportedVersion = Annotated[int, Field(ge=1, lt=2**53)]  # room to rise, and exact in every parser of JSON
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("time_range", "must be within the years 1 to 9999 in UTC") from None
+
+
+ImportedTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 def uuid7() -> UUID:
@@ -72,9 +83,9 @@ class ImportedNote(BaseModel):
     id: UUID = Field(default_factory=uuid7)
     title: Title
     body: Body = ""
-    version: Version = 1
-    created_at: AwareDatetime = Field(default_factory=_now)
-    updated_at: AwareDatetime | None = Field(None, description="The same as `created_at` if not given")
+    version: ImportedVersion = 1
+    created_at: ImportedTime = Field(default_factory=_now)
+    updated_at: ImportedTime | None = Field(None, description="The same as `created_at` if not given")
 
 
 class ImportResult(BaseModel):
