@@ -28,7 +28,7 @@ def make_data_folder(data: Path) -> None:
         raise DataFolderError(f"cannot create {shown(data)}: {error.strerror}: choose another DATA=") from error
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         raise DataFolderError(
-            f"cannot write to {shown(data)}, it belongs to {owner_name(data)}: run as that user or choose another DATA="
+            f"cannot write to {shown(data)}: run as its owner, {owner_name(data)}, or choose another DATA="
         )
 
 

@@ -23,6 +23,7 @@ async def open_postgres(data: Path, sockets: Path, console: Console, settings: M
     """A server, not yet started, on data/postgres. That folder is made first if it is missing."""
     pgdata, unfinished = data / "postgres", data / "postgres.new"
     for folder in (pgdata, unfinished):
+        _check_owner(folder)
         await stop_left_over(folder, console)
     if not pgdata.exists():
         with console.step("postgres", f"new data folder {shown(pgdata)}, database and roles"):
@@ -37,9 +38,6 @@ async def open_postgres(data: Path, sockets: Path, console: Console, settings: M
 
 async def stop_left_over(pgdata: Path, console: Console) -> None:
     """Ends a server that still runs there because its workbench was killed, so that its data can be used."""
-    if not pgdata.exists():
-        return
-    _check_owner(pgdata)
     pid = _running_server(pgdata)
     if pid is None:
         return
@@ -80,7 +78,7 @@ def _make_empty(pgdata: Path) -> None:
 
 
 def _check_owner(pgdata: Path) -> None:
-    if pgdata.stat().st_uid != unprivileged.owner():
+    if pgdata.exists() and pgdata.stat().st_uid != unprivileged.owner():
         owner = owner_name(pgdata)
         who = "root" if owner == unprivileged.USER else owner
         raise DataFolderError(
