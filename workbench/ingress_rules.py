@@ -108,6 +108,8 @@ def _read(file: Path, kind: type[_Kind]) -> _Kind:
         return kind.model_validate(document)
     except OSError as error:
         raise IngressRuleError(file, "", f"cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
+        raise IngressRuleError(file, "", f"is not text in UTF-8: {error.reason}") from error
     except yaml.MarkedYAMLError as error:
         # A second document in the file arrives here as well: "expected a single document in the stream".
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
