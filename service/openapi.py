@@ -17,8 +17,10 @@ _PROBLEMS = "_service_problems"
 _STREAMS = "_service_streams"
 _HEADERS = "_service_response_headers"
 
-# What any route may answer: the ingress throttles, and the service says no when it has too much to do.
-_EVERYWHERE = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+# What any route may answer. 400, 429 and 504 are the ingress's: no valid HTTP, throttled, no answer in time. 503 is
+# also the service's own, when it has too much to do or no database.
+_EVERYWHERE = (400, 429, 503, 504)
+_WITH_RETRY_AFTER = (429, 503)
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 
@@ -34,7 +36,7 @@ class Problem(BaseModel):
     """RFC 9457: what went wrong and what to do."""
 
     type: str
-    title: str
+    title: str = Field("", description="The status in words; missing if the ingress refused what is no valid HTTP")
     status: int
     detail: str
     request_id: str | None = Field(None, description="To be quoted when asking for help")
@@ -92,7 +94,7 @@ class Description(OpenAPIProvider):
     def build_path_parameter(self, name: str, converter: BaseConverter) -> dict[str, Any]:
         parameter = super().build_path_parameter(name, converter)
         if isinstance(converter, UUIDConverter):
-            parameter["schema"] = {"type": "string", "format": "uuid", "examples": [str(UUID(int=7 << 76))]}
+            parameter["schema"] = {"type": "string", "format": "uuid", "examples": [str(UUID(int=7 << 76 | 2 << 62))]}
         return parameter
 
     def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -129,7 +131,7 @@ def _problem_response(status: int) -> dict[str, Any]:
         "description": title(status),
         "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
-    if status in _EVERYWHERE:
+    if status in _WITH_RETRY_AFTER:
         response["headers"] = {
             "retry-after": {"description": "Seconds to wait before another try", "schema": {"type": "string"}}
         }

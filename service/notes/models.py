@@ -123,6 +123,18 @@ class CreateHeaders(BaseModel):
     )
 
 
+class ReadHeaders(BaseModel):
+    """The headers that matter to reading a note."""
+
+    if_none_match: str | None = Field(None, description="The ETag of the version that is known already")
+
+
+class ChangeHeaders(BaseModel):
+    """The headers that matter to a change of a note."""
+
+    if_match: str | None = Field(None, description="The ETag of the version that is to be changed, or several")
+
+
 class Event(BaseModel):
     """The data of one event of `/notes/events`; its kind is the event's type."""
 

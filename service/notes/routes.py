@@ -7,7 +7,14 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from quart import Blueprint, Response, current_app, request
-from quart_schema import tag_blueprint, validate_headers, validate_querystring, validate_request, validate_response
+from quart_schema import (
+    document_headers,
+    tag_blueprint,
+    validate_headers,
+    validate_querystring,
+    validate_request,
+    validate_response,
+)
 from werkzeug.datastructures import ETags
 
 from service.admission import Kind
@@ -16,6 +23,7 @@ from service.database import Database
 from service.notes import store, transfer
 from service.notes.feed import Feed
 from service.notes.models import (
+    ChangeHeaders,
     CreateHeaders,
     EventsHeaders,
     ImportResult,
@@ -24,6 +32,7 @@ from service.notes.models import (
     Note,
     NoteContent,
     NotePage,
+    ReadHeaders,
 )
 from service.openapi import problems, response_headers, streams
 from service.settings import Settings
@@ -99,6 +108,7 @@ async def page(query_args: ListQuery) -> tuple[NotePage, int, Headers]:
 @problems(404, 422)
 @response_headers(200, etag="Its version, for If-Match and If-None-Match")
 @response_headers(304, etag="Its version")
+@document_headers(ReadHeaders)
 @validate_querystring(NoQuery)
 @validate_response(Note)
 async def get(note_id: UUID, query_args: NoQuery) -> tuple[Note, int, Headers] | Response:
@@ -114,6 +124,7 @@ async def get(note_id: UUID, query_args: NoQuery) -> tuple[Note, int, Headers] |
 @blueprint.put("/<uuid:note_id>")
 @problems(404, 412, 413, 415, 422)
 @response_headers(200, etag="Its new version")
+@document_headers(ChangeHeaders)
 @validate_querystring(NoQuery)
 @validate_request(NoteContent)
 @validate_response(Note)
@@ -127,6 +138,7 @@ async def replace(note_id: UUID, data: NoteContent, query_args: NoQuery) -> tupl
 @blueprint.delete("/<uuid:note_id>")
 @problems(404, 412, 422)
 @response_headers(204)
+@document_headers(ChangeHeaders)
 @validate_querystring(NoQuery)
 async def delete(note_id: UUID, query_args: NoQuery) -> Response:
     """Delete a note. With `If-Match` only if it has not changed, else 412."""
