@@ -150,6 +150,12 @@ class Gateway:
     admin: httpx.AsyncClient
     admin_socket: Path
     port: int
+    process: asyncio.subprocess.Process
+
+    async def stop(self) -> None:
+        """Ends Envoy, and with it what it has still to write."""
+        self.process.terminate()
+        await self.process.wait()
 
     async def host(self, peer: Peer) -> dict[str, Any]:
         """What Envoy knows about a peer: health_status, stats and so on."""
@@ -189,7 +195,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
         # Not pytest's tmp_path: a path of a socket has to be short.
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ingress-")))
 
-        async def start(*peers: Peer, rules: Path = RULES, wait: bool = True) -> Gateway:
+        async def start(*peers: Peer, rules: Path = RULES, wait: bool = True, **options: Any) -> Gateway:
             for peer in peers:
                 await stack.enter_async_context(peer.running())
             with socket.socket() as free:
@@ -198,9 +204,9 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             admin_socket = directory / "admin.sock"
             config = directory / "envoy.json"
             replicas = [peer.replica for peer in peers]
-            bootstrap = envoy_bootstrap(rules, port=port, replicas=replicas, admin_socket=admin_socket)
+            bootstrap = envoy_bootstrap(rules, port=port, replicas=replicas, admin_socket=admin_socket, **options)
             config.write_text(json.dumps(bootstrap))
-            await stack.enter_async_context(_envoy(config))
+            process = await stack.enter_async_context(_envoy(config))
 
             socket_transport = httpx.AsyncHTTPTransport(uds=str(admin_socket), verify=NO_TLS)
             admin = await stack.enter_async_context(
@@ -209,7 +215,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             client = await stack.enter_async_context(
                 httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=NO_TLS, timeout=20)
             )
-            gateway = Gateway(client, admin, admin_socket, port)
+            gateway = Gateway(client, admin, admin_socket, port, process)
 
             async def serves() -> bool:
                 try:
@@ -225,12 +231,12 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
 
 
 @asynccontextmanager
-async def _envoy(config: Path) -> AsyncIterator[None]:
+async def _envoy(config: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         ENVOY, "--config-path", config, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"
     )
     try:
-        yield
+        yield process
     finally:
         with suppress(ProcessLookupError):
             process.terminate()

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.workbench.conftest import Gateway, Peer, Received, StartGateway, eventually
+from tests.workbench.conftest import ENVOY, RULES, Gateway, Peer, Received, StartGateway, eventually
+from workbench.ingress import envoy_bootstrap
 
 IDEMPOTENT = {"idempotency-key": "7d1f4a"}
 SHORT = ("virtualservice.yaml", "timeout: 15s", "timeout: 200ms")
@@ -265,16 +266,20 @@ async def test_requests_in_flight_finish_on_a_replica_that_leaves(start_gateway:
 
 
 async def test_a_replica_that_dies_with_requests_in_flight_is_ejected(start_gateway: StartGateway) -> None:
-    held = [Held(5), Held(5)]
-    dying, healthy = Peer(held[0]), Peer(held[1])
+    held = Held(1)
+    dying, healthy = Peer(never), Peer(held)
     gateway = await start_gateway(dying, healthy)
 
+    async def all_arrived() -> bool:
+        return len(dying.received) + len(healthy.received) == 20
+
     requests = [asyncio.create_task(gateway.client.post("/notes")) for _ in range(20)]
-    await asyncio.gather(*(peer.arrived.wait() for peer in held))
+    await eventually(all_arrived, "all requests are in flight")
+    assert len(dying.received) >= 5  # of 20, shared out by LEAST_REQUEST
     assert await gateway.statistic("outlier_detection.ejections_enforced_total") == 0
     for request in dying.received:
         await request.reset()
-    held[1].released.set()
+    held.released.set()
     statuses = [response.status_code for response in await asyncio.gather(*requests)]
 
     assert statuses.count(503) == len(dying.received)
@@ -365,11 +370,106 @@ async def test_what_is_no_http_gets_a_problem_too(start_gateway: StartGateway) -
     assert json.loads(body)["detail"].endswith("missing_host_header")
 
 
-# --- the administration
+# --- rules that a person may add
 
 
-async def test_the_administration_is_a_socket_of_this_user_only(start_gateway: StartGateway, tmp_path: Path) -> None:
+async def test_what_else_the_workbench_understands(start_gateway: StartGateway, edited_rules: EditRules) -> None:
+    added = """
+    - name: redirected
+      match: [{ uri: { exact: /old } }]
+      redirect: { uri: /new, authority: a.example, scheme: https, redirectCode: 308 }
+    - name: rewritten
+      match: [{ uri: { prefix: /v1/ }, queryParams: { page: { regex: "[0-9]+" } } }]
+      rewrite: { uri: /, authority: b.example }
+      headers:
+        request: { set: { x-set: "1" }, add: { accept: text/plain }, remove: [x-removed] }
+        response: { add: { x-added: "2" }, remove: [x-internal] }
+      route: [{ destination: { host: slipway.slipway.svc.cluster.local, port: { number: 80 } } }]
+    - name: aborted
+      match: [{ headers: { x-fault: { prefix: ab } } }]
+      fault: { abort: { httpStatus: 502, percentage: { value: 100 } } }
+      route: [{ destination: { host: slipway.slipway.svc.cluster.local, port: { number: 80 } } }]
+    - name: delayed
+      match: [{ headers: { x-fault: { regex: "*" } } }]
+      fault: { delay: { fixedDelay: 10s, percentage: { value: 0 } } }
+      route: [{ destination: { host: slipway.slipway.svc.cluster.local, port: { number: 80 } } }]
+    - name: without
+      match: [{ uri: { regex: "/[Ww]ithout" }, withoutHeaders: { x-pass: { exact: "yes" } } }]
+      directResponse: { status: 403, body: { string: "no" } }
+"""
+
+    async def respond(request: Received) -> None:
+        await request.respond(200, b"ok", "x-internal: secret\r\n")
+
+    peer = Peer(respond)
+    rules = edited_rules(("virtualservice.yaml", "\n    - name: reads\n", f"{added}    - name: reads\n"))
+    gateway = await start_gateway(peer, rules=rules)
+    get = gateway.client.get
+
+    redirected = await get("/old")
+    assert (redirected.status_code, redirected.headers["location"]) == (308, "https://a.example/new")
+
+    rewritten = await get("/v1/notes?page=1", headers={"x-removed": "1", "accept": "a/b"})
+    assert peer.received[-1].target == "/notes?page=1"
+    seen = peer.received[-1].headers
+    assert (seen["host"], seen["x-set"], seen["accept"]) == ("b.example", "1", "a/b,text/plain")
+    assert "x-removed" not in seen
+    assert rewritten.headers["x-added"] == "2"
+    assert "x-internal" not in rewritten.headers
+    await get("/v1/notes?page=x")
+    assert peer.received[-1].target == "/v1/notes?page=x"
+
+    assert_problem(await get("/", headers={"x-fault": "abort"}), 502)
+    assert (await get("/", headers={"x-fault": "other"})).status_code == 200
+
+    refused = await get("/Without")
+    assert (refused.status_code, refused.text) == (403, "no")
+    assert (await get("/without", headers={"x-pass": "no"})).status_code == 403
+    assert (await get("/without", headers={"x-pass": "yes"})).status_code == 200
+
+
+# --- the process
+
+
+async def test_the_administration_is_a_socket_of_this_user_only(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(Peer())
 
     assert gateway.admin_socket.is_socket()
     assert gateway.admin_socket.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_second_envoy_does_not_share_the_port(start_gateway: StartGateway, tmp_path: Path) -> None:
+    gateway = await start_gateway(Peer())
+
+    config = tmp_path / "second.json"
+    config.write_text(
+        json.dumps(
+            envoy_bootstrap(RULES, port=gateway.port, replicas=[], admin_socket=gateway.admin_socket.with_name("2"))
+        )
+    )
+    second = await asyncio.create_subprocess_exec(
+        ENVOY, "-c", config, "--disable-hot-restart", "--log-level", "off", stderr=asyncio.subprocess.PIPE
+    )
+    _, error = await asyncio.wait_for(second.communicate(), 10)
+
+    assert second.returncode != 0
+    assert b"in use" in error
+
+
+async def test_the_access_log_has_istios_keys(start_gateway: StartGateway, capfd: pytest.CaptureFixture[str]) -> None:
+    gateway = await start_gateway(Peer(), access_log=True)
+
+    await gateway.client.get("/notes", headers={"user-agent": "curl"})
+    await gateway.stop()
+
+    [line] = capfd.readouterr().out.splitlines()
+    entry = json.loads(line)
+    assert entry["route_name"] == "curl-is-throttled"
+    assert (entry["response_code"], entry["response_code_details"]) == (429, "direct_response")
+    assert entry["request_id"]
+
+
+async def test_every_address_is_served(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(Peer(), addresses=("127.0.0.1", "127.0.0.2"))
+
+    assert (await gateway.client.get(f"http://127.0.0.2:{gateway.port}/")).status_code == 200
