@@ -1,7 +1,8 @@
 """`python -m service`: one process, two ports, a shutdown that loses no request.
 
 SIGTERM: `/readyz` fails at once, requests are still accepted for the drain delay, then those in flight finish and
-streams end within the grace. SIGINT, or a second SIGTERM, skips the delay.
+streams end within the grace. SIGINT, or a second signal, skips the delay. SIGHUP: another process accepts on the same
+sockets; this one stops accepting at once, and goes on answering on the connections it has for the drain delay.
 
 Exit status: 0 stopped by a signal, 1 cannot listen or crashed, 2 wrong settings.
 """
@@ -21,6 +22,7 @@ from hypercorn.config import Config
 from service import logs
 from service.app import Application, create_app
 from service.lifecycle import Lifecycle
+from service.notify import Notifier
 from service.settings import Settings, SettingsError, load
 
 logger = logging.getLogger("service")
@@ -37,21 +39,46 @@ def main() -> int:
         sys.stderr.write(f"service: {error}\n")
         return 2
     logs.configure(settings)
-    # uvloop, because Hypercorn's grace for requests in flight has no effect on asyncio's own loop from 3.12.1 on
-    # (pgjones/hypercorn#308).
-    return uvloop.run(run(settings))
+    with asyncio.Runner(loop_factory=ServingLoop) as runner:
+        return runner.run(run(settings))
+
+
+class ServingLoop(uvloop.Loop):
+    """An event loop that can stop accepting while its connections go on.
+
+    uvloop, because Hypercorn's grace for requests in flight has no effect on asyncio's own loop from 3.12.1 on
+    (pgjones/hypercorn#308). Hypercorn keeps its servers to itself, but asks the loop to make them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._accepting: list[asyncio.Server] = []
+
+    async def create_server(self, *args: Any, **kwargs: Any) -> asyncio.Server:  # type: ignore[override]
+        server: asyncio.Server = await super().create_server(*args, **kwargs)
+        self._accepting.append(server)
+        return server
+
+    def stop_accepting(self) -> None:
+        for server in self._accepting:
+            server.close()
 
 
 async def run(settings: Settings) -> int:
     """Serve until a signal; returns the exit status."""
     application = create_app(settings)
+    if "NOTIFY_SOCKET" in os.environ:
+        application.lifecycle.observe = Notifier(os.environ["NOTIFY_SOCKET"])
+    _handle_signals(application.lifecycle)
+    return await serve_until_closed(application, settings)
+
+
+async def serve_until_closed(application: Application, settings: Settings) -> int:
+    """Serve on both ports until the lifecycle is closed and its requests are finished; returns the exit status."""
     lifecycle = application.lifecycle
-    _handle_signals(lifecycle)
     api_closed = asyncio.Event()
     # The ops port outlives the API: probes and the last scrape are answered to the end.
-    ops = asyncio.create_task(
-        serve(application.ops, _config(settings, settings.ops_bind), shutdown_trigger=api_closed.wait)
-    )
+    ops = asyncio.create_task(_serve_ops(application, settings, api_closed))
     api = asyncio.create_task(_serve_api(application, settings))
     status = 0
     try:
@@ -71,6 +98,12 @@ async def run(settings: Settings) -> int:
             await task
     logger.info("stopped")
     return status
+
+
+async def _serve_ops(application: Application, settings: Settings, api_closed: asyncio.Event) -> None:
+    if settings.listen == "ready":
+        await application.lifecycle.started.wait()
+    await serve(application.ops, _config(settings, settings.ops_bind), shutdown_trigger=api_closed.wait)
 
 
 async def _serve_api(application: Application, settings: Settings) -> None:
@@ -95,19 +128,26 @@ def _config(settings: Settings, bind: str) -> Config:
     config.keep_alive_max_requests = 10**9  # closing every 1000th request would meet the proxy's next one
     config.include_server_header = False
     config.accesslog = None
+    config.startup_timeout = float("inf")  # SERVICE_LISTEN=ready waits for the database
     config.errorlog = logging.getLogger("hypercorn.error")
     return config
 
 
 def _handle_signals(lifecycle: Lifecycle) -> None:
-    def terminate(*_: Any) -> None:
+    def terminate() -> None:
         if lifecycle.draining.is_set():
             lifecycle.close()
         else:
             lifecycle.drain()
 
+    def hand_over() -> None:
+        if isinstance(loop, ServingLoop):
+            loop.stop_accepting()
+        terminate()
+
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_signal_handler(signal.SIGHUP, hand_over)
     loop.add_signal_handler(signal.SIGINT, lifecycle.close)
 
 

@@ -72,13 +72,15 @@ def create_app(settings: Settings) -> Application:
     app.extensions["pages"] = page_routes.Pages(settings, lifecycle, readiness)
     app.register_blueprint(note_routes.blueprint)
     app.register_blueprint(page_routes.blueprint)
-    app.asgi_app = Middleware(app.asgi_app, lifecycle, Admission(settings, metrics), metrics)  # type: ignore[method-assign]
+    app.asgi_app = Middleware(app.asgi_app, settings, lifecycle, Admission(settings, metrics), metrics)  # type: ignore[method-assign]
 
     @app.while_serving
     async def lifespan() -> AsyncGenerator[None]:
         await database.open()
         async with tasks.running(readiness.run(), feed.run()):
+            if settings.listen == "ready":
+                await lifecycle.started.wait()
             yield
         await database.close()
 
-    return Application(app, Ops(lifecycle, metrics), lifecycle)
+    return Application(app, Ops(settings, lifecycle, metrics), lifecycle)

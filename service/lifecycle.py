@@ -1,10 +1,10 @@
 """The life of the process: starting -> ready <-> unready -> draining. One state, read by all who report it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from logging import getLogger
+from logging import INFO, WARNING, getLogger
 
 logger = getLogger(__name__)
 
@@ -26,28 +26,39 @@ class Check:
 
 @dataclass(slots=True)
 class Lifecycle:
-    """What the process is doing, and the two events of its end."""
+    """What the process is doing, and the events of its life."""
 
     state: State = State.STARTING
     checks: Mapping[str, Check] = field(default_factory=dict)
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it is ready for the first time."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the first signal to stop: not ready any more, still serving."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the drain delay is over: no new connections, streams end."""
+    observe: Callable[[State, str], None] = lambda state, failed: None
+    """Called with the state and the failed checks whenever either has changed."""
 
     @property
     def ready(self) -> bool:
         return self.state is State.READY
 
+    @property
+    def failed(self) -> str:
+        """What the failed checks say, as one line; empty if all is well."""
+        return "; ".join(f"{name}: {check.detail}" for name, check in self.checks.items() if not check.ok)
+
     def report(self, checks: Mapping[str, Check], *, ready: bool) -> None:
         """Take the newest checks; `ready` is what they mean once flapping is smoothed out."""
-        self.checks = checks
-        if self.draining.is_set():
-            return
-        if ready:
-            self._become(State.READY)
-        elif self.state is State.READY:
-            self._become(State.UNREADY)
+        before, self.checks = self.failed, checks
+        state = self.state
+        if not self.draining.is_set():
+            if ready:
+                state = State.READY
+                self.started.set()
+            elif self.state is State.READY:
+                state = State.UNREADY
+        self._become(state, news=self.failed != before)
 
     def drain(self) -> None:
         """Stop being ready, for good."""
@@ -60,10 +71,13 @@ class Lifecycle:
             self.drain()
         self.closing.set()
 
-    def _become(self, state: State) -> None:
-        if state is self.state:
+    def _become(self, state: State, *, news: bool = False) -> None:
+        if state is self.state and not news:
             return
-        failed = "; ".join(f"{name}: {check.detail}" for name, check in self.checks.items() if not check.ok)
-        level = "warning" if state is State.UNREADY else "info"
-        getattr(logger, level)("%s -> %s%s", self.state, state, f" ({failed})" if failed else "")
+        failed = f" ({self.failed})" if self.failed else ""
+        if state is not self.state:
+            logger.log(WARNING if state is State.UNREADY else INFO, "%s -> %s%s", self.state, state, failed)
+        elif failed and state is not State.READY:  # a ready replica tolerates a failed check
+            logger.warning("still %s%s", state, failed)
         self.state = state
+        self.observe(state, self.failed)

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Iterable
 from logging import getLogger
 from time import perf_counter
 from typing import Any
@@ -13,6 +14,7 @@ from service.admission import Admission, Kind, Ticket
 from service.errors import PROBLEM, Unavailable, problem
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
+from service.settings import Settings
 
 access = getLogger("service.access")
 
@@ -23,6 +25,8 @@ _UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _CLIENT_CLOSED = 499  # nginx's name for a request whose client left before the answer
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+
+_Headers = list[tuple[bytes, bytes]]
 
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -35,8 +39,11 @@ _API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors
 class Middleware:
     """Pure ASGI. Requests beyond the limit are answered here and cost next to nothing."""
 
-    def __init__(self, app: Any, lifecycle: Lifecycle, admission: Admission, metrics: Metrics) -> None:
+    def __init__(
+        self, app: Any, settings: Settings, lifecycle: Lifecycle, admission: Admission, metrics: Metrics
+    ) -> None:
         self._app = app
+        self._headers = [(b"x-service-version", settings.version.encode()), *SECURITY_HEADERS]
         self._lifecycle = lifecycle
         self._admission = admission
         self._metrics = metrics
@@ -47,7 +54,7 @@ class Middleware:
             return
         request_id = _request_id(scope)
         logs.request_id.set(request_id)
-        exchange = _Exchange(scope, send, request_id, self._lifecycle)
+        exchange = _Exchange(scope, send, request_id, self._headers, self._lifecycle)
         ticket: Ticket | None = None
         try:
             ticket = self._admission.enter()
@@ -92,7 +99,9 @@ class Middleware:
 class _Exchange:
     """One request and its response on their way out."""
 
-    def __init__(self, scope: HTTPScope, send: ASGISendCallable, request_id: str, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, scope: HTTPScope, send: ASGISendCallable, request_id: str, headers: _Headers, lifecycle: Lifecycle
+    ) -> None:
         self.scope = scope
         self.started = perf_counter()
         self.status = _CLIENT_CLOSED
@@ -100,6 +109,7 @@ class _Exchange:
         self.ticket: Ticket | None = None
         self._send = send
         self._request_id = request_id
+        self._common_headers = headers
         self._lifecycle = lifecycle
 
     async def send(self, event: ASGISendEvent) -> None:
@@ -120,8 +130,8 @@ class _Exchange:
         await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
-    def _headers(self, given: Any) -> list[tuple[bytes, bytes]]:
-        headers = [(b"x-request-id", self._request_id.encode()), *SECURITY_HEADERS]
+    def _headers(self, given: Iterable[tuple[bytes, bytes]]) -> _Headers:
+        headers = [(b"x-request-id", self._request_id.encode()), *self._common_headers]
         if not any(name == b"content-security-policy" for name, _ in given):
             headers.append(_API_POLICY)
         if self._lifecycle.draining.is_set() and self.scope["http_version"] != "2":

@@ -1,13 +1,16 @@
 """The ops port: `/livez`, `/readyz`, `/metrics`. Raw ASGI on a port of its own, which the ingress does not know."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, LifespanScope, Scope
 from prometheus_client.exposition import choose_encoder
 
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
+from service.settings import Settings
 
 _TEXT = "text/plain; charset=utf-8"
 
@@ -15,7 +18,8 @@ _TEXT = "text/plain; charset=utf-8"
 class Ops:
     """Answers probes and scrapes; needs neither Quart nor the database."""
 
-    def __init__(self, lifecycle: Lifecycle, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> None:
+        self._metrics_file = Path(settings.metrics_file) if settings.metrics_file else None
         self._lifecycle = lifecycle
         self._metrics = metrics
 
@@ -39,10 +43,18 @@ class Ops:
             case "/readyz":
                 return self._readiness()
             case "/metrics":
-                accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
-                encode, content_type = choose_encoder(accept)
-                return 200, content_type, encode(self._metrics.registry)
+                return self._scrape(dict(scope["headers"]).get(b"accept", b"").decode("latin-1"))
         return 404, _TEXT, b"/livez, /readyz and /metrics are here\n"
+
+    def _scrape(self, accept: str) -> tuple[int, str, bytes]:
+        encode, content_type = choose_encoder(accept)
+        metrics: bytes = encode(self._metrics.registry)
+        if self._metrics_file is not None:
+            with suppress(FileNotFoundError):
+                end = b"# EOF\n"  # of OpenMetrics, and of nothing else
+                more = self._metrics_file.read_bytes()
+                metrics = metrics.removesuffix(end) + more + (end if metrics.endswith(end) else b"")
+        return 200, content_type, metrics
 
     def _readiness(self) -> tuple[int, str, bytes]:
         lifecycle = self._lifecycle

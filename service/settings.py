@@ -63,6 +63,12 @@ class Settings(BaseModel):
     max_body: int = Field(262_144, ge=1024, description="Largest request body in bytes; an import has no limit")
     heartbeat: PositiveSeconds = Field(15, description="Time between the heartbeats of `/notes/events`")
 
+    listen: Literal["immediately", "ready"] = Field(
+        "immediately", description="`ready`: accept nothing before the replica is ready, for a handover of sockets"
+    )
+    metrics_file: str | None = Field(
+        None, description="A file in Prometheus's text format, added to `/metrics`: what a supervisor knows"
+    )
     check_interval: PositiveSeconds = Field(1, description="Time between two checks of the database")
     check_failures: int = Field(3, ge=1, description="Failed checks in a row that make the replica not ready")
     drain_delay: Seconds = Field(
