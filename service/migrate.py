@@ -8,6 +8,7 @@ edited or removed is an error; write a new one instead.
 import asyncio
 import hashlib
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from service.settings import Settings, SettingsError, load
 
 DIRECTORY = Path(__file__).parent / "migrations"
 LOCK = 0x51_1B_3A_1E  # any number that no other program locks in this database
+
+_NAME = re.compile(r"(?P<number>[0-9]{4})_(?P<name>.+)\.sql")
 
 _HISTORY = """
     CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -40,6 +43,10 @@ class Migration:
     sql: str
 
     @property
+    def file(self) -> str:
+        return f"{self.version:04}_{self.name}.sql"
+
+    @property
     def checksum(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
@@ -48,15 +55,15 @@ def read(directory: Path = DIRECTORY) -> list[Migration]:
     """The migrations of a folder in their order. Raises MigrationError for names without or with equal numbers."""
     migrations: dict[int, Migration] = {}
     for path in sorted(directory.glob("*.sql")):
-        number, _, name = path.stem.partition("_")
-        if not (number.isdecimal() and name):
+        name = _NAME.fullmatch(path.name)
+        if name is None:
             raise MigrationError(f"{path.name}: a migration is called NNNN_name.sql, such as 0002_tags.sql")
-        version = int(number)
+        version = int(name["number"])
         if version in migrations:
             raise MigrationError(
-                f"{path.name}: number {version} is taken by {number}_{migrations[version].name}.sql; take the next"
+                f"{path.name}: number {version} is taken by {migrations[version].file}; take the next"
             )
-        migrations[version] = Migration(version, name, path.read_text(encoding="utf-8"))
+        migrations[version] = Migration(version, name["name"], path.read_text(encoding="utf-8"))
     return [migrations[version] for version in sorted(migrations)]
 
 
@@ -96,8 +103,9 @@ def _check_history(applied: dict[int, tuple[str, str]], migrations: list[Migrati
     newest_applied = max(applied, default=0)
     for version, migration in files.items():
         if version < newest_applied and version not in applied:
-            file = f"{version:04}_{migration.name}.sql"
-            raise MigrationError(f"{file} is new, but {newest_applied:04} is applied: give it the next number")
+            raise MigrationError(
+                f"{migration.file} is new, but {newest_applied:04} is applied: give it the next number"
+            )
 
 
 async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
@@ -111,8 +119,9 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
                 migration.checksum,
             )
     except asyncpg.PostgresError as error:
-        file = f"{migration.version:04}_{migration.name}.sql"
-        raise MigrationError(f"{file}{_line(migration.sql, error)}: {error}; nothing of it was applied") from error
+        raise MigrationError(
+            f"{migration.file}{_line(migration.sql, error)}: {error}; nothing of it was applied"
+        ) from error
 
 
 def _line(sql: str, error: asyncpg.PostgresError) -> str:
@@ -146,7 +155,7 @@ def main() -> int:
         sys.stderr.write(f"migrate: {error}\n")
         return 1
     for migration in applied:
-        sys.stdout.write(f"migrate: applied {migration.version:04}_{migration.name}.sql\n")
+        sys.stdout.write(f"migrate: applied {migration.file}\n")
     sys.stdout.write(f"migrate: the schema is at version {expected_version()}\n")
     return 0
 
