@@ -1,0 +1,38 @@
+"""The service's commands, run to their end as a person or a container runs them."""
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.service.waiting import WITHIN
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Done:
+    status: int | None
+    stdout: str
+    stderr: str
+
+
+async def run_command(*command: str | Path, **variables: str) -> Done:
+    """Runs it with these variables and none of the caller's for the service."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "PG"))}
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env=inherited | variables,
+    )
+    try:
+        async with asyncio.timeout(WITHIN):
+            stdout, stderr = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return Done(process.returncode, stdout.decode(), stderr.decode())

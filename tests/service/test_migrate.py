@@ -1,0 +1,193 @@
+"""Migrations: each file once, in order, whole or not at all, and never edited afterwards."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from service.migrate import DIRECTORY, Migration, MigrationError, expected_version, run
+from service.settings import Settings
+from tests.service.commands import run_command
+from tests.service.databases import Database
+
+FILES = {
+    "0001_boats.sql": "CREATE TABLE boats (name text);",
+    "0002_crew.sql": "CREATE TABLE crew (boat text);\nINSERT INTO boats VALUES ('Ada');",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two migrations of the tests' own."""
+    write(tmp_path, FILES)
+    return tmp_path
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, sql in files.items():
+        (folder / name).write_text(sql)
+
+
+async def migrate(database: Database, folder: Path = DIRECTORY) -> list[Migration]:
+    return await run(Settings.model_validate({"database_owner_url": database.url("app_owner")}), folder)
+
+
+async def applied(database: Database) -> list[int]:
+    async with database.connection() as connection:
+        rows = await connection.fetch("SELECT version FROM schema_migrations ORDER BY applied_at, version")
+    return [row["version"] for row in rows]
+
+
+async def tables(database: Database) -> set[str]:
+    async with database.connection() as connection:
+        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'app'")
+    return {row["tablename"] for row in rows}
+
+
+async def test_applies_in_the_order_of_the_numbers(empty_database: Database, folder: Path) -> None:
+    write(folder, {"0010_ports.sql": "ALTER TABLE crew ADD port text;"})
+
+    assert [migration.version for migration in await migrate(empty_database, folder)] == [1, 2, 10]
+    assert await applied(empty_database) == [1, 2, 10]
+    assert expected_version(folder) == 10
+
+
+async def test_a_second_run_applies_nothing(empty_database: Database, folder: Path) -> None:
+    await migrate(empty_database, folder)
+
+    assert await migrate(empty_database, folder) == []
+    assert await empty_database.fetchval("SELECT count(*) FROM app.boats") == 1
+
+
+async def test_a_later_run_applies_what_was_added(empty_database: Database, folder: Path) -> None:
+    await migrate(empty_database, folder)
+    write(folder, {"0003_ports.sql": "CREATE TABLE ports ();"})
+
+    assert [migration.version for migration in await migrate(empty_database, folder)] == [3]
+
+
+async def test_many_runs_at_once_apply_each_file_once(empty_database: Database, folder: Path) -> None:
+    runs = await asyncio.gather(*(migrate(empty_database, folder) for _ in range(8)))
+
+    assert sorted(len(done) for done in runs) == [0] * 7 + [2]
+    assert await empty_database.fetchval("SELECT count(*) FROM app.boats") == 1
+
+
+async def test_the_services_own_migrations_make_its_tables(empty_database: Database) -> None:
+    await migrate(empty_database)
+
+    assert {"notes", "note_events", "idempotency_keys"} <= await tables(empty_database)
+    assert max(await applied(empty_database)) == expected_version()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"0001_boats.sql": "CREATE TABLE boats ();"}, "0001_boats.sql was edited .*; restore it and write a new"),
+        ({"0001_boats.sql": None}, "0001_boats.sql was applied but its file is missing; restore it"),
+        ({"0000_sea.sql": "SELECT 1"}, "0000_sea.sql is new, but 0002 is applied: give it the next number"),
+        ({"0002_ports.sql": "SELECT 1"}, "0002_ports.sql: number 2 is taken by 0002_crew.sql; take the next"),
+        ({"3_ports.sql": "SELECT 1"}, "3_ports.sql: a migration is called NNNN_name.sql, such as"),
+        ({"ports.sql": "SELECT 1"}, "ports.sql: a migration is called NNNN_name.sql, such as"),
+        ({"0003_.sql": "SELECT 1"}, "0003_.sql: a migration is called NNNN_name.sql, such as"),
+        ({"0003.sql": "SELECT 1"}, "0003.sql: a migration is called NNNN_name.sql, such as"),
+    ],
+)
+async def test_a_wrong_history_is_named_with_what_to_do(
+    empty_database: Database, folder: Path, change: Mapping[str, str | None], message: str
+) -> None:
+    await migrate(empty_database, folder)
+    for name, sql in change.items():
+        (folder / name).write_text(sql) if sql is not None else (folder / name).unlink()
+    write(folder, {"0003_never.sql": "CREATE TABLE never ();"})
+
+    with pytest.raises(MigrationError, match=message):
+        await migrate(empty_database, folder)
+
+    assert await applied(empty_database) == [1, 2], "nothing is applied on top of a wrong history"
+    assert "never" not in await tables(empty_database)
+
+
+async def test_a_failing_file_names_its_line_and_leaves_nothing_of_itself(
+    empty_database: Database, folder: Path
+) -> None:
+    write(
+        folder,
+        {
+            "0003_ports.sql": "CREATE TABLE ports ();\n\nINSERT INTO boats VALUES ('Bob');\nCREATE TABEL quays ();\n",
+            "0004_never.sql": "CREATE TABLE never ();",
+        },
+    )
+
+    with pytest.raises(MigrationError, match=r"^0003_ports\.sql, line 4: .*TABEL.*; nothing of it was applied$"):
+        await migrate(empty_database, folder)
+
+    assert await applied(empty_database) == [1, 2], "the earlier files stay applied"
+    assert await tables(empty_database) == {"schema_migrations", "boats", "crew"}
+    assert await empty_database.fetchval("SELECT count(*) FROM app.boats") == 1
+
+
+async def test_after_a_failure_the_corrected_file_is_applied(empty_database: Database, folder: Path) -> None:
+    write(folder, {"0003_ports.sql": "CREATE TABLE ports (name text); SELECT 1 / 0;"})
+    with pytest.raises(MigrationError, match="division by zero"):
+        await migrate(empty_database, folder)
+
+    write(folder, {"0003_ports.sql": "CREATE TABLE ports (name text);"})
+
+    assert [migration.version for migration in await migrate(empty_database, folder)] == [3]
+
+
+async def test_a_schema_newer_than_the_code_is_accepted(empty_database: Database, folder: Path) -> None:
+    await migrate(empty_database, folder)
+    (folder / "0002_crew.sql").unlink()  # the release before knows nothing of it
+
+    assert await migrate(empty_database, folder) == []
+
+
+async def test_no_database_is_named_with_the_variable(empty_database: Database, folder: Path) -> None:
+    nowhere = Database(empty_database.server, "nowhere")
+
+    with pytest.raises(MigrationError, match='"nowhere" does not exist; look at SERVICE_DATABASE_OWNER_URL'):
+        await migrate(nowhere, folder)
+
+
+async def test_the_role_of_the_service_cannot_change_the_schema_nor_its_history(database: Database) -> None:
+    statements = (
+        "CREATE TABLE boats ()",
+        "ALTER TABLE notes ADD mine text",
+        "DROP TABLE notes",
+        "TRUNCATE notes",
+        "CREATE OR REPLACE FUNCTION record_note_events() RETURNS trigger LANGUAGE sql AS 'SELECT NULL'",
+        "INSERT INTO schema_migrations VALUES (2, 'mine', '')",
+        "UPDATE schema_migrations SET version = 2",
+        "DELETE FROM schema_migrations",
+    )
+    async with database.connection("app_rw") as connection:
+        for statement in statements:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+
+
+async def test_the_command_says_what_it_applied(empty_database: Database) -> None:
+    url = empty_database.url("app_owner")
+
+    done = await run_command(sys.executable, "-m", "service.migrate", SERVICE_DATABASE_OWNER_URL=url)
+
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        *(f"migrate: applied {path.name}" for path in sorted(DIRECTORY.glob("*.sql"))),
+        f"migrate: the schema is at version {expected_version()}",
+    ]
+
+
+async def test_the_command_fails_with_one_line(empty_database: Database) -> None:
+    url = Database(empty_database.server, "nowhere").url("app_owner")
+
+    done = await run_command(sys.executable, "-m", "service.migrate", SERVICE_DATABASE_OWNER_URL=url)
+
+    assert (done.status, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("migrate: no connection")

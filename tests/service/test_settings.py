@@ -1,0 +1,106 @@
+"""The settings: one frozen object from SERVICE_* variables, and errors that name the variable."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import Settings, SettingsError, load, table
+from tests.service.commands import run_command
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert load({}) == Settings.model_validate({})
+
+
+def test_each_variable_sets_its_field_and_others_are_not_read() -> None:
+    settings = load({"SERVICE_POOL_SIZE": "3", "SERVICE_ACQUIRE_TIMEOUT": "0.5", "POOL_SIZE": "7", "PATH": "/bin"})
+
+    assert settings == Settings.model_validate({"pool_size": 3, "acquire_timeout": 0.5})
+
+
+def test_an_unknown_variable_is_named_with_what_to_do() -> None:
+    with pytest.raises(SettingsError, match=r"^SERVICE_POOLSIZE is not a setting: .*service\.settings` lists them$"):
+        load({"SERVICE_POOLSIZE": "3"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("api_bind", "8000"),
+        ("ops_bind", "localhost:http"),
+        ("pool_size", "0"),
+        ("pool_size", "ten"),
+        ("bulk_size", "1001"),
+        ("acquire_timeout", "0"),
+        ("statement_timeout", "-1"),
+        ("request_timeout", "nan"),
+        ("drain_delay", "inf"),
+        ("shutdown_grace", "3601"),
+        ("max_requests", "1.5"),
+        ("max_body", "1023"),
+        ("check_failures", ""),
+        ("listen", "later"),
+        ("log_level", "INFO"),
+        ("log_format", "xml"),
+    ],
+)
+def test_a_wrong_value_is_named(field: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^SERVICE_{field.upper()}: .+"):
+        load({f"SERVICE_{field.upper()}": value})
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        load({"SERVICE_POOL_SIZE": "0", "SERVICE_COLOUR": "red", "SERVICE_LOG_LEVEL": "loud"})
+
+    named = re.findall(r"SERVICE_\w+(?=:| is)", str(error.value))
+    assert sorted(named) == ["SERVICE_COLOUR", "SERVICE_LOG_LEVEL", "SERVICE_POOL_SIZE"]
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = load({})
+
+    with pytest.raises(ValidationError):
+        settings.pool_size = 3
+
+    assert settings == load({})
+
+
+def test_passwords_are_in_no_representation() -> None:
+    settings = load({"SERVICE_DATABASE_PASSWORD": "hunter2", "SERVICE_DATABASE_OWNER_PASSWORD": "hunter2"})
+
+    assert settings.database_password is not None
+    assert settings.database_password.get_secret_value() == "hunter2"
+    assert not [shown for shown in (repr(settings), str(settings), settings.model_dump_json()) if "hunter2" in shown]
+
+
+async def test_wrong_settings_end_the_service_with_status_2_and_one_line() -> None:
+    wrong = {"SERVICE_POOL_SIZE": "0", "SERVICE_COLOUR": "red", "SERVICE_DATABASE_PASSWORD": "hunter2"}
+
+    done = await run_command(sys.executable, "-m", "service", **wrong)
+
+    assert done.status == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert "SERVICE_POOL_SIZE" in line
+    assert "SERVICE_COLOUR" in line
+    assert "hunter2" not in line
+
+
+def test_the_readme_has_the_table_as_the_code_has_it() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    [written] = re.findall(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
+
+    assert written == table(), "`python -m service.settings` prints it"
+
+
+async def test_the_command_prints_the_table() -> None:
+    done = await run_command(sys.executable, "-m", "service.settings")
+
+    assert (done.status, done.stdout) == (0, table() + "\n")

@@ -1,0 +1,19 @@
+"""Bounded waiting for what can only be seen from outside."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+WITHIN = 20.0
+"""Seconds: far more than anything here takes, so that only what never happens fails, however slow the machine."""
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Waits until the condition holds; fails the test if it never does."""
+    try:
+        async with asyncio.timeout(WITHIN):
+            while not await condition():  # noqa: ASYNC110 - what is asked has no event to wait for
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        pytest.fail(f"not within {WITHIN:g} s: {what}")
