@@ -2,7 +2,7 @@
 
 SIGTERM: `/readyz` fails at once, requests are still accepted for the drain delay, then those in flight finish and
 streams end within the grace. SIGINT, or a second signal, skips the delay. SIGHUP: another process accepts on the same
-sockets; this one stops accepting at once, and goes on answering on the connections it has for the drain delay.
+sockets; this one stops accepting and goes on answering on the connections that it has. SIGUSR1 takes that back.
 
 Exit status: 0 stopped by a signal, 1 cannot listen or crashed, 2 wrong settings.
 """
@@ -13,15 +13,14 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import Any
 
-import uvloop
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from service import logs
+from service import logs, tasks
 from service.app import Application, create_app
 from service.lifecycle import Lifecycle
+from service.loop import ServingLoop
 from service.notify import Notifier
 from service.settings import Settings, SettingsError, load
 
@@ -43,34 +42,25 @@ def main() -> int:
         return runner.run(run(settings))
 
 
-class ServingLoop(uvloop.Loop):
-    """An event loop that can stop accepting while its connections go on.
-
-    uvloop, because Hypercorn's grace for requests in flight has no effect on asyncio's own loop from 3.12.1 on
-    (pgjones/hypercorn#308). Hypercorn keeps its servers to itself, but asks the loop to make them.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._accepting: list[asyncio.Server] = []
-
-    async def create_server(self, *args: Any, **kwargs: Any) -> asyncio.Server:  # type: ignore[override]
-        server: asyncio.Server = await super().create_server(*args, **kwargs)
-        self._accepting.append(server)
-        return server
-
-    def stop_accepting(self) -> None:
-        for server in self._accepting:
-            server.close()
-
-
 async def run(settings: Settings) -> int:
     """Serve until a signal; returns the exit status."""
     application = create_app(settings)
-    if "NOTIFY_SOCKET" in os.environ:
-        application.lifecycle.observe = Notifier(os.environ["NOTIFY_SOCKET"])
-    _handle_signals(application.lifecycle)
-    return await serve_until_closed(application, settings)
+    lifecycle = application.lifecycle
+    _handle_signals(lifecycle)
+    async with tasks.running(_notify(lifecycle, os.environ.get("NOTIFY_SOCKET"))):
+        return await serve_until_closed(application, settings)
+
+
+async def _notify(lifecycle: Lifecycle, path: str | None) -> None:
+    """Tell a supervisor, if there is one, what happens, and when both ports accept and the database answers."""
+    loop = asyncio.get_running_loop()
+    if path is None or not isinstance(loop, ServingLoop):
+        return
+    notifier = Notifier(path)
+    lifecycle.observe = notifier.status
+    await lifecycle.started.wait()
+    await loop.accepting.wait()
+    notifier.ready()
 
 
 async def serve_until_closed(application: Application, settings: Settings) -> int:
@@ -134,21 +124,29 @@ def _config(settings: Settings, bind: str) -> Config:
 
 
 def _handle_signals(lifecycle: Lifecycle) -> None:
+    loop = asyncio.get_running_loop()
+
     def terminate() -> None:
         if lifecycle.draining.is_set():
             lifecycle.close()
         else:
             lifecycle.drain()
 
-    def hand_over() -> None:
-        if isinstance(loop, ServingLoop):
-            loop.stop_accepting()
-        terminate()
-
-    loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, terminate)
-    loop.add_signal_handler(signal.SIGHUP, hand_over)
     loop.add_signal_handler(signal.SIGINT, lifecycle.close)
+    if isinstance(loop, ServingLoop):
+        loop.add_signal_handler(signal.SIGHUP, _hand_over, loop, lifecycle)
+        loop.add_signal_handler(signal.SIGUSR1, _take_back, loop, lifecycle)
+
+
+def _hand_over(loop: ServingLoop, lifecycle: Lifecycle) -> None:
+    lifecycle.handed_over = True
+    loop.stop_accepting()
+
+
+def _take_back(loop: ServingLoop, lifecycle: Lifecycle) -> None:
+    lifecycle.handed_over = False
+    loop.create_task(loop.accept_again())
 
 
 if __name__ == "__main__":

@@ -36,12 +36,19 @@ class Lifecycle:
     """Set by the first signal to stop: not ready any more, still serving."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the drain delay is over: no new connections, streams end."""
+    handed_over: bool = False
+    """Another process accepts on the same sockets: each connection ends with its next answer."""
     observe: Callable[[State, str], None] = lambda state, failed: None
     """Called with the state and the failed checks whenever either has changed."""
 
     @property
     def ready(self) -> bool:
         return self.state is State.READY
+
+    @property
+    def leaving(self) -> bool:
+        """Whether connections should not be used again."""
+        return self.handed_over or self.draining.is_set()
 
     @property
     def failed(self) -> str:

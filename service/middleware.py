@@ -134,7 +134,7 @@ class _Exchange:
         headers = [(b"x-request-id", self._request_id.encode()), *self._common_headers]
         if not any(name == b"content-security-policy" for name, _ in given):
             headers.append(_API_POLICY)
-        if self._lifecycle.draining.is_set() and self.scope["http_version"] != "2":
+        if self._lifecycle.leaving and self.scope["http_version"] != "2":
             headers.append((b"connection", b"close"))  # the proxy's next request goes to another replica
         return headers
 

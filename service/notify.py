@@ -14,11 +14,14 @@ class Notifier:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
-    def __call__(self, state: State, failed: str) -> None:
-        lines = [f"STATUS={state}{f': {failed}' if failed else ''}"]
-        if state is State.READY:
-            lines.append("READY=1")
-        elif state is State.DRAINING:
-            lines.append("STOPPING=1")
+    def status(self, state: State, failed: str) -> None:
+        """What the process is doing, in words."""
+        self._send(f"STATUS={state}{f': {failed}' if failed else ''}")
+
+    def ready(self) -> None:
+        """It accepts connections, and the database answers."""
+        self._send("READY=1")
+
+    def _send(self, message: str) -> None:
         with suppress(OSError):  # nobody listens any more: nobody needs to know
-            self._socket.sendto("\n".join(lines).encode(), self._address)
+            self._socket.sendto(message.encode(), self._address)
