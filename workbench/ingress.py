@@ -3,7 +3,8 @@
 What Istio 1.31 would generate for the same files is generated here too, with three differences. Only the HTTP
 server of the Gateway is opened: the HTTPS server is read and checked, and left out, because the workbench has no
 certificate. The replicas are on this machine, and plain HTTP leads to them. And while Kubernetes tells Istio
-which replicas are ready, here Envoy asks each replica's /readyz itself.
+which replicas are ready, here Envoy asks each replica's /readyz itself; a replica that outlier detection has
+ejected is back when that says 200, where Istio's stays out for the whole ejection time.
 """
 
 from collections.abc import Sequence

@@ -114,14 +114,16 @@ class Peer:
         return self._checks >= times
 
     async def _serve_api(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async for request in self._requests(reader, writer):
-            self.received.append(request)
-            await self.answer(request)
+        with suppress(asyncio.CancelledError):  # the end of the test; asyncio would log it as an error
+            async for request in self._requests(reader, writer):
+                self.received.append(request)
+                await self.answer(request)
 
     async def _serve_ops(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async for request in self._requests(reader, writer):
-            self._checks += 1
-            await request.respond(self.ready if request.target == "/readyz" else 404)
+        with suppress(asyncio.CancelledError):
+            async for request in self._requests(reader, writer):
+                self._checks += 1
+                await request.respond(self.ready if request.target == "/readyz" else 404)
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncIterator[Received]:
         task = asyncio.current_task()

@@ -285,6 +285,8 @@ async def test_a_replica_that_dies_with_requests_in_flight_is_ejected(start_gate
     assert statuses.count(503) == len(dying.received)
     assert statuses.count(200) == len(healthy.received)
     assert await gateway.statistic("outlier_detection.ejections_enforced_consecutive_local_origin_failure") == 1
+    # Long before the ejection time (10 s) is over: it says that it is ready.
+    await eventually(lambda: gateway.is_usable(dying), "the next readiness check ends the ejection", within=5)
 
 
 async def test_replicas_that_refuse_are_ejected_but_never_all(start_gateway: StartGateway) -> None:
