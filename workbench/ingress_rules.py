@@ -124,7 +124,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
-        for key, _ in node.value:
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is here twice", key.start_mark)
             seen.add(key.value)
@@ -141,7 +141,7 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 def _reason(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
-        return "the workbench does not know this field; remove it, or teach it to workbench/istio.py and ingress.py"
+        return "the workbench does not know this field; remove it, or teach it to workbench/istio.py"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     if error["type"] == "missing":
