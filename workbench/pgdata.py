@@ -22,8 +22,8 @@ NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": 
 async def open_postgres(data: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> Postgres:
     """A server, not yet started, on data/postgres. That folder is made first if it is missing."""
     pgdata, unfinished = data / "postgres", data / "postgres.new"
+    _check_owner(pgdata)
     for folder in (pgdata, unfinished):
-        _check_owner(folder)
         await stop_left_over(folder, console)
     if not pgdata.exists():
         with console.step("postgres", f"new data folder {shown(pgdata)}, database and roles"):

@@ -1,0 +1,224 @@
+"""`make dev` as a person uses it: started, looked at, stopped, broken, and stopped in a hurry."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.workbench.processtree import descendants, gone
+from workbench import envoy, postgres, replica
+from workbench.folders import ROOT
+from workbench.lock import only_one
+
+NewData = Callable[[], Path]
+ANY_PORTS = {"INGRESS_PORT": "0", "API_PORT": "0", "OPS_PORT": "0"}
+STARTED = "try: curl "
+
+
+class Terminal:
+    """A `make dev` that runs, and what it has written so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.text = ""
+
+    async def until(self, text: str, within: float = 30) -> None:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(within):
+            while text not in self.text:
+                line = await self.process.stdout.readline()
+                assert line, f"it ended before it wrote {text!r}:\n{self.text}"
+                self.text += line.decode()
+
+    async def end(self, within: float = 5) -> int:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(within):
+            self.text += (await self.process.stdout.read()).decode()
+            return await self.process.wait()
+
+    @property
+    def url(self) -> str:
+        found = re.search(r"curl (\S+)", self.text)
+        assert found
+        return found[1]
+
+    def press_ctrl_c(self) -> None:
+        """The terminal sends it to all processes of the foreground group: only the workbench is in it."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def part(self, name: str) -> int:
+        """The process of a part, which is a child of the workbench."""
+        children = descendants(self.process.pid)
+        return next(pid for pid, program in children.items() if name in program)
+
+
+@asynccontextmanager
+async def make_dev(data: Path, **variables: str) -> AsyncIterator[Terminal]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "workbench"),
+        cwd=ROOT,
+        env={**os.environ, **ANY_PORTS, "DATA": str(data), **variables},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        process_group=0,
+    )
+    terminal = Terminal(process)
+    try:
+        yield terminal
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await terminal.end()
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+
+
+async def test_from_the_first_start_to_ctrl_c(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with make_dev(data) as terminal:
+        await terminal.until(STARTED)
+        for step in ("new data folder", "PostgreSQL 18", "schema up to date", "1 replica ready", "ingress answers"):
+            assert re.search(rf"{step}.* +\d+\.\d\d s\n", terminal.text)
+        async with httpx.AsyncClient(base_url=terminal.url) as client:
+            assert (await client.get("/")).json()["environment"] == "workbench"
+        await terminal.until("service-1 │ ")
+
+        refused = make("reset", f"DATA={data}")
+        assert refused.returncode != 0
+        assert f"in use by process {terminal.process.pid} (" in refused.stderr
+
+        processes = descendants(terminal.process.pid)
+        assert len(processes) > 3
+        begin = time.monotonic()
+        terminal.press_ctrl_c()
+        assert await terminal.end() == 0
+        assert time.monotonic() - begin < 5
+        await gone(processes, within=0.5)
+    assert os.listdir(data) == ["postgres"]
+
+    assert make("reset", f"DATA={data}").returncode == 0
+    assert os.listdir(tmp_path) == []
+
+
+async def test_ctrl_c_during_the_first_start(tmp_path: Path) -> None:
+    async with make_dev(tmp_path) as terminal:
+        async with asyncio.timeout(10):
+            while "initdb" not in descendants(terminal.process.pid).values():  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+        terminal.press_ctrl_c()
+        assert await terminal.end() == 0
+    assert os.listdir(tmp_path) == []
+
+
+async def test_three_replicas_until_one_of_them_crashes(new_data: NewData) -> None:
+    async with make_dev(new_data(), REPLICAS="3") as terminal:
+        await terminal.until(STARTED)
+        seen: set[str] = set()
+        async with asyncio.timeout(10), httpx.AsyncClient(base_url=terminal.url) as client:
+            while len(seen) < 3:
+                seen.add((await client.get("/")).json()["instance"])
+        processes = descendants(terminal.process.pid)
+        os.kill(terminal.part("python"), signal.SIGKILL)
+        assert await terminal.end() == 1
+        await gone(processes, within=0.5)
+    last_line = terminal.text.splitlines()[-1]
+    assert re.match(r"make dev: service-\d ended unexpectedly, killed by SIGKILL, so the rest was stopped", last_line)
+
+
+async def test_a_second_ctrl_c_does_not_wait(new_data: NewData) -> None:
+    data = new_data()
+    async with make_dev(data) as terminal:
+        await terminal.until(STARTED)
+        processes = descendants(terminal.process.pid)
+        os.kill(terminal.part("python"), signal.SIGSTOP)  # it will not end when it is asked to
+        terminal.press_ctrl_c()
+        await terminal.until("stopping")
+        begin = time.monotonic()
+        terminal.press_ctrl_c()
+        assert await terminal.end() == 0
+        assert time.monotonic() - begin < 2
+        await gone(processes, within=0.5)
+    assert os.listdir(data) == ["postgres"]
+
+
+def test_ctrl_c_takes_less_than_5_s_even_when_every_part_has_to_be_killed() -> None:
+    serving_ends = max(replica.STOP_WITHIN, envoy.STOP_WITHIN)
+    assert serving_ends + postgres.FAST_STOP_WITHIN + postgres.QUIT_WITHIN < 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tell a process that its parent has died")
+async def test_kill_9_leaves_no_process_and_no_lock(new_data: NewData) -> None:
+    data = new_data()
+    async with make_dev(data) as terminal:
+        await terminal.until(STARTED)
+        processes = descendants(terminal.process.pid)
+        terminal.process.kill()
+        await terminal.process.wait()
+        await gone(processes)
+    with only_one(data):
+        pass
+
+
+async def test_a_damaged_data_folder(new_data: NewData) -> None:
+    data = new_data()
+    shutil.rmtree(data / "postgres" / "global")
+    async with make_dev(data) as terminal:
+        assert await terminal.end() == 1
+    assert re.match(
+        r"make dev: PostgreSQL does not start on .*pg_control.*`make reset`", terminal.text.splitlines()[-1]
+    )
+
+
+async def test_a_busy_port(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        async with make_dev(tmp_path, OPS_PORT=str(port)) as terminal:
+            assert await terminal.end() == 1
+    lines = terminal.text.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"make dev: port {port} is in use by process {os.getpid()} (")
+    assert "make dev OPS_PORT=" in lines[0]
+
+
+async def test_a_wrong_variable(tmp_path: Path) -> None:
+    async with make_dev(tmp_path, REPLICAS="many") as terminal:
+        assert await terminal.end() == 2
+    assert terminal.text == "make dev: REPLICAS=many is not a number from 1 to 9\n"
+
+
+async def test_wrong_settings_of_the_service(new_data: NewData) -> None:
+    async with make_dev(new_data(), SERVICE_POOL_SIZE="lots") as terminal:
+        assert await terminal.end() == 1
+    assert re.match(
+        r"make dev: migrate failed \(exit status \d\): .*SERVICE_POOL_SIZE", terminal.text.splitlines()[-1]
+    )
+
+
+def test_reset_removes_nothing_that_it_did_not_make(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    refused = make("reset", f"DATA={tmp_path}")
+    assert refused.returncode != 0
+    assert "it holds 'thesis.tex': check DATA=" in refused.stderr
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_missing_python() -> None:
+    refused = make("dev", "PYTHON=python0")
+    assert refused.returncode != 0
+    assert refused.stderr.splitlines()[0].startswith(
+        "make: Python 3.11 or later is needed, and python0 is missing: install it"
+    )
+    assert refused.stdout == ""

@@ -1,0 +1,90 @@
+"""What `make dev` understands, and how it says what it does not."""
+
+import errno
+import socket
+from pathlib import Path
+
+import pytest
+
+from workbench import ports
+from workbench.errors import PortTaken, UsageError
+from workbench.options import from_environment, read_env_file
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("INGRESS_PORT", "http"),
+        ("API_PORT", "65536"),
+        ("OPS_PORT", "-1"),
+        ("REPLICAS", "0"),
+        ("REPLICAS", "1.5"),
+        ("REPLICAS", "²"),
+    ],
+)
+def test_a_value_that_makes_no_sense(name: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"^{name}={value} is not a number from"):
+        from_environment({name: value}, tmp_path / ".env")
+
+
+def test_an_empty_variable_is_as_good_as_none(tmp_path: Path) -> None:
+    options = from_environment({"INGRESS_PORT": "", "DATA": ""}, tmp_path / ".env")
+    assert options.ingress_port == 8080
+    assert options.data == Path.cwd() / ".workbench"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("# a comment\n\nSERVICE_POOL_SIZE=5\nSERVICE_LOG_LEVEL=debug\n")
+    options = from_environment({"SERVICE_LOG_LEVEL": "error", "HOME": "/"}, file)
+    assert options.settings == {"SERVICE_POOL_SIZE": "5", "SERVICE_LOG_LEVEL": "error"}
+
+
+@pytest.mark.parametrize("line", ["SERVICE_POOL_SIZE", "POOL_SIZE=5", "export SERVICE_POOL_SIZE=5", "SERVICE_A-B=1"])
+def test_a_line_of_the_file_that_makes_no_sense(line: str, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"SERVICE_NAME=x\n{line}\n")
+    with pytest.raises(UsageError, match=r"^\.env, line 2: expected SERVICE_NAME=value, found "):
+        read_env_file(file)
+
+
+@pytest.mark.parametrize("address", ports.loopbacks())
+def test_a_taken_port_is_refused_with_its_process_and_variable(address: str) -> None:
+    with socket.create_server((address, 0), family=ports.FAMILIES[address]) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(PortTaken) as refused:
+            ports.check({"API_PORT": 0, "OPS_PORT": port})
+    message = str(refused.value)
+    assert message.startswith(f"port {port} is in use by process ")
+    assert "pytest" in message
+    assert "make dev OPS_PORT=" in message
+
+
+def test_a_port_taken_on_all_addresses_is_refused() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104 - as Docker does
+        port = listener.getsockname()[1]
+        with pytest.raises(PortTaken):
+            ports.check({"INGRESS_PORT": port})
+
+
+def test_a_connection_that_was_closed_does_not_take_a_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        client = socket.create_connection(address)
+        served, _ = listener.accept()
+        served.close()  # this side waits in TIME_WAIT now
+        client.close()
+    ports.check({"INGRESS_PORT": address[1]})
+
+
+def test_one_port_for_two_things() -> None:
+    with pytest.raises(UsageError, match="API_PORT and OPS_PORT are both 8000"):
+        ports.check({"API_PORT": 8000, "OPS_PORT": 8000})
+
+
+def test_free_ports_are_free_and_different() -> None:
+    free = ports.free(20)
+    assert len(set(free)) == 20
+    for port in free:
+        with socket.socket() as listener:
+            assert listener.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED

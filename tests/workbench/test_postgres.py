@@ -1,0 +1,250 @@
+"""The database of the workbench: its roles, its data folder, and every state that one can be found in."""
+
+import asyncio
+import io
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.conftest import APP_RW_PASSWORD
+from workbench import unprivileged
+from workbench.console import Console
+from workbench.errors import DataFolderError, StepFailed
+from workbench.folders import SOCKET_PATH_LIMIT, run_folder
+from workbench.pgdata import NOT_DURABLE, open_postgres
+from workbench.postgres import SUPERUSER, Postgres
+
+NewData = Callable[[], Path]
+
+
+class Screen(Console):
+    """What a person would have seen."""
+
+    def __init__(self) -> None:
+        self._text = io.StringIO()
+        super().__init__(self._text)
+
+    @property
+    def text(self) -> str:
+        return self._text.getvalue()
+
+
+@pytest.fixture
+def screen() -> Screen:
+    return Screen()
+
+
+@pytest.fixture
+def data(new_data: NewData) -> Path:
+    return new_data()
+
+
+@pytest.fixture
+def run(data: Path) -> Iterator[Path]:
+    with run_folder(data) as run:
+        yield run
+
+
+@pytest.fixture
+async def postgres(data: Path, run: Path, screen: Screen) -> AsyncIterator[Postgres]:
+    async with await open_postgres(data, run, screen, NOT_DURABLE) as postgres:
+        yield postgres
+
+
+@pytest.fixture(scope="module")
+async def shared(new_data: NewData) -> AsyncIterator[Postgres]:
+    """For tests that only ask."""
+    data = new_data()
+    with run_folder(data) as run:
+        async with await open_postgres(data, run, Screen(), NOT_DURABLE) as postgres:
+            yield postgres
+
+
+async def exists(path: Path, within: float = 10) -> None:
+    async with asyncio.timeout(within):
+        while True:
+            if os.access(path, os.F_OK):
+                return
+            await asyncio.sleep(0.01)
+
+
+async def fetch(postgres: Postgres, role: str, sql: str) -> object:
+    connection = await asyncpg.connect(postgres.url(role))
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+class TestRoles:
+    async def test_the_service_changes_rows_and_nothing_else(self, shared: Postgres) -> None:
+        await fetch(shared, "app_owner", "CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY, name text)")
+        assert await fetch(shared, "app_rw", "INSERT INTO thing (name) VALUES ('a') RETURNING id") == 1
+        assert await fetch(shared, "app_rw", "UPDATE app.thing SET name = 'b' RETURNING name") == "b"
+        assert await fetch(shared, "app_rw", "DELETE FROM thing RETURNING id") == 1
+        for refused in (
+            "CREATE TABLE other ()",
+            "CREATE TABLE public.other ()",
+            "CREATE TEMPORARY TABLE other ()",
+            "ALTER TABLE thing ADD COLUMN more text",
+            "DROP TABLE thing",
+            "TRUNCATE thing",
+        ):
+            with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError)):
+                await fetch(shared, "app_rw", refused)
+
+    async def test_the_exporter_sees_statistics_and_no_rows(self, shared: Postgres) -> None:
+        await fetch(shared, "app_owner", "CREATE TABLE IF NOT EXISTS thing ()")
+        assert await fetch(shared, "metrics", "SELECT pg_has_role('pg_monitor', 'usage')")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await fetch(shared, "metrics", "SELECT count(*) FROM app.thing")
+
+    @pytest.mark.parametrize(
+        ("role", "setting", "value"),
+        [
+            ("app_owner", "search_path", "app"),
+            ("app_rw", "search_path", "app"),
+            ("app_rw", "statement_timeout", "5s"),
+            ("app_rw", "lock_timeout", "2s"),
+            ("app_rw", "idle_in_transaction_session_timeout", "10s"),
+            ("metrics", "default_transaction_read_only", "on"),
+        ],
+    )
+    async def test_settings(self, shared: Postgres, role: str, setting: str, value: str) -> None:
+        assert await fetch(shared, role, f"SHOW {setting}") == value
+
+    async def test_no_role_reaches_another_database(self, shared: Postgres) -> None:
+        for role in ("app_owner", "app_rw", "metrics"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await asyncpg.connect(shared.url(role, "postgres"))
+
+    async def test_passwords_come_from_the_environment(self, shared: Postgres) -> None:
+        connection = await asyncpg.connect(shared.url(SUPERUSER, "postgres"))
+        try:
+            rows = await connection.fetch("SELECT rolname, rolpassword FROM pg_authid WHERE rolcanlogin")
+        finally:
+            await connection.close()
+        passwords = {row["rolname"]: row["rolpassword"] for row in rows}
+        assert passwords.keys() == {SUPERUSER, "app_owner", "app_rw", "metrics"}
+        assert passwords["app_rw"].startswith("SCRAM-SHA-256$")
+        assert APP_RW_PASSWORD not in passwords["app_rw"]
+        assert passwords["app_owner"] is None
+        assert passwords["metrics"] is None
+
+    async def test_text_is_ordered_alike_on_every_platform(self, shared: Postgres) -> None:
+        sql = "SELECT datlocprovider::text || datlocale FROM pg_database WHERE datname = 'app'"
+        assert await fetch(shared, "app_rw", sql) == "bC.UTF-8"
+
+
+class TestServer:
+    async def test_only_its_user_reaches_it(self, postgres: Postgres) -> None:
+        assert await fetch(postgres, "app_rw", "SHOW listen_addresses") == ""
+        assert postgres.sockets.stat().st_mode & 0o777 == 0o700
+        assert postgres.sockets.stat().st_uid == unprivileged.owner()
+
+    async def test_runs_as_a_user_without_privileges(self, postgres: Postgres) -> None:
+        assert (postgres.sockets / ".s.PGSQL.5432").stat().st_uid == unprivileged.owner() != 0
+
+    async def test_data_survives_a_stop_and_a_crash(self, postgres: Postgres) -> None:
+        await fetch(postgres, "app_owner", "CREATE TABLE kept AS SELECT 1 AS value")
+        await postgres.restart()
+        assert await fetch(postgres, "app_rw", "SELECT value FROM kept") == 1
+        client = await asyncpg.connect(postgres.url("app_rw"))  # its process outlives a killed server for a moment
+        await postgres.kill()
+        await postgres.start()
+        assert await fetch(postgres, "app_rw", "SELECT value FROM kept") == 1
+        client.terminate()
+
+    async def test_a_stop_does_not_wait_for_clients(self, postgres: Postgres) -> None:
+        client = await asyncpg.connect(postgres.url("app_rw"))
+        async with asyncio.timeout(2):
+            await postgres.stop()
+        client.terminate()
+
+    async def test_shows_errors_but_not_how_it_works(self, postgres: Postgres, screen: Screen) -> None:
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await fetch(postgres, "app_rw", "SELECT 1 FROM missing")
+        await postgres.stop()
+        assert 'postgres │ ERROR:  relation "missing" does not exist' in screen.text
+        assert "LOG:" not in screen.text
+
+    async def test_a_long_path_is_no_problem(self, data: Path, screen: Screen) -> None:
+        long = data / ("long" * 20) / ("er" * 20)
+        long.mkdir(parents=True)
+        (data / "postgres").rename(long / "postgres")
+        with run_folder(long) as run:
+            assert len(str(run)) < SOCKET_PATH_LIMIT < len(str(long))
+            async with await open_postgres(long, run, screen, NOT_DURABLE) as postgres:
+                assert await fetch(postgres, "app_rw", "SELECT 1") == 1
+        assert not run.exists()
+
+    async def test_sql_that_fails_is_named(self, postgres: Postgres, tmp_path: Path) -> None:
+        script = tmp_path / "script.sql"
+        script.write_text("SELECT 1;\nSELECT nonsense;\n")
+        with pytest.raises(StepFailed, match=r"psql failed \(exit status 3\)"):
+            await postgres.psql(script)
+
+
+class TestDataFolder:
+    async def test_an_interrupted_first_start_leaves_nothing(self, tmp_path: Path, screen: Screen) -> None:
+        with run_folder(tmp_path) as run:
+            opening = asyncio.create_task(open_postgres(tmp_path, run, screen, NOT_DURABLE))
+            await exists(tmp_path / "postgres.new" / "PG_VERSION")
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+        assert os.listdir(tmp_path) == []
+
+    async def test_half_made_folders_are_made_anew(self, database_template: Path) -> None:
+        assert set(os.listdir(database_template)) == {"postgres", "log"}
+
+    async def test_a_damaged_one(self, data: Path, run: Path, screen: Screen) -> None:
+        (data / "postgres" / "global" / "pg_control").write_bytes(b"")
+        postgres = await open_postgres(data, run, screen, NOT_DURABLE)
+        with pytest.raises(DataFolderError, match=r"PANIC: .*pg_control.*`make reset` removes it"):
+            await postgres.start()
+        assert postgres.part
+        assert not postgres.part.running
+
+    async def test_one_of_another_version(self, data: Path, run: Path, screen: Screen) -> None:
+        (data / "postgres" / "PG_VERSION").write_text("16\n")
+        with pytest.raises(DataFolderError, match=r"made by PostgreSQL 16, this is PostgreSQL 18: .*`make reset`"):
+            await open_postgres(data, run, screen, NOT_DURABLE)
+
+    async def test_something_else(self, data: Path, run: Path, screen: Screen) -> None:
+        (data / "postgres" / "PG_VERSION").unlink()
+        with pytest.raises(DataFolderError, match="is not a PostgreSQL data folder"):
+            await open_postgres(data, run, screen, NOT_DURABLE)
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+    async def test_one_of_another_user(self, data: Path, run: Path, screen: Screen) -> None:
+        os.chown(data / "postgres", 1, 1)
+        with pytest.raises(DataFolderError, match=r"was made by (\w+): run as \1"):
+            await open_postgres(data, run, screen, NOT_DURABLE)
+
+    async def test_a_process_id_that_now_belongs_to_another(self, data: Path, run: Path, screen: Screen) -> None:
+        other = await asyncio.create_subprocess_exec("sleep", "60")
+        try:
+            (data / "postgres" / "postmaster.pid").write_text(f"{other.pid}\n{data / 'postgres'}\n")
+            async with await open_postgres(data, run, screen, NOT_DURABLE) as postgres:
+                assert await fetch(postgres, "app_rw", "SELECT 1") == 1
+            assert other.returncode is None
+        finally:
+            other.kill()
+            await other.wait()
+
+    async def test_a_server_that_was_left_over_is_stopped(self, data: Path, screen: Screen) -> None:
+        with run_folder(data) as run:
+            left_over = await open_postgres(data, run, screen, NOT_DURABLE)
+            await left_over.start()
+            assert left_over.part
+            shutil.rmtree(run)
+        with run_folder(data) as run:
+            async with await open_postgres(data, run, screen, NOT_DURABLE) as postgres:
+                assert await left_over.part.wait(within=1) == 0
+                assert await fetch(postgres, "app_rw", "SELECT 1") == 1
+        assert f"process {left_over.part.pid} of a killed workbench still runs: stopping it" in screen.text

@@ -1,0 +1,102 @@
+"""Child processes: no lost line, no process left behind."""
+
+import asyncio
+import io
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.workbench.processtree import gone
+from workbench import unprivileged
+from workbench.console import Console
+from workbench.errors import PartFailed, StepFailed
+from workbench.processes import LONGEST_LINE, Part, run
+
+
+@pytest.fixture
+def screen() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def console(screen: io.StringIO) -> Console:
+    return Console(screen)
+
+
+async def shell(script: str, console: Console) -> Part:
+    return await Part.start("part", "/bin/sh", "-c", script, console=console)
+
+
+async def test_every_line_arrives(console: Console, screen: io.StringIO) -> None:
+    part = await shell(
+        f"head -c {LONGEST_LINE + 10} /dev/zero | tr '\\0' x; echo; echo two >&2; printf last", console
+    )
+    assert await part.wait(within=5) == 0
+    assert list(part.last_lines)[-2:] == ["two", "last"]
+    assert sum(len(line) for line in list(part.last_lines)[:-2]) == LONGEST_LINE + 10
+    assert screen.getvalue().endswith("part │ two\n        part │ last\n")
+
+
+async def test_nothing_but_text_is_no_problem(console: Console) -> None:
+    part = await shell(r"printf '\377\n'", console)
+    await part.wait(within=5)
+    assert list(part.last_lines) == ["�"]
+
+
+async def test_a_deaf_part_is_killed(console: Console) -> None:
+    part = await shell("trap '' TERM; echo deaf; while :; do sleep 1; done", console)
+    await first_line(part)
+    assert await part.stop(signal.SIGTERM, within=0.1) == -signal.SIGKILL
+    assert not part.running
+
+
+async def test_what_a_part_leaves_behind_ends_with_it(console: Console) -> None:
+    part = await shell("sleep 60 & echo $!; exit 3", console)
+    async with asyncio.timeout(3):  # although the sleeping one holds the pipe
+        assert await part.wait() == 3
+    await gone([int(part.last_lines[0])], within=0.5)
+
+
+async def test_an_end_before_ready_is_said_with_its_last_line(console: Console) -> None:
+    part = await shell("echo no space left; exit 4", console)
+    with pytest.raises(PartFailed, match="part ended before it was ready, exit status 4: no space left"):
+        await part.becomes_ready(asyncio.sleep(60))
+
+
+async def test_a_step_that_fails_is_said_with_its_last_line(console: Console) -> None:
+    with pytest.raises(StepFailed, match=r"step failed \(exit status 1\): line 2"):
+        await run("step", "/bin/sh", "-c", "echo line 2; exit 1", console=console, within=5)
+
+
+async def test_a_step_that_takes_too_long_is_ended(console: Console) -> None:
+    with pytest.raises(StepFailed, match=r"step did not finish within 0.1 s"):
+        await run("step", "/bin/sleep", "60", console=console, within=0.1)
+
+
+async def test_a_program_that_is_missing_is_named(console: Console) -> None:
+    with pytest.raises(StepFailed, match=r"cannot run /missing: No such file"):
+        await run("step", "/missing", console=console, within=5)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to drop")
+async def test_root_is_left_but_its_folders_can_be_read(console: Console, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o700)
+    (tmp_path / "file").write_text("content\n")
+    script = f"id -u; cat {tmp_path}/file; (echo > {tmp_path}/new) 2>&1 || echo refused"
+    part = await Part.start("part", "/bin/sh", "-c", script, console=console, user="unprivileged")
+    await part.wait(within=5)
+    assert part.last_lines[0] == str(unprivileged.owner()) != "0"
+    if sys.platform == "linux":
+        assert part.last_lines[1] == "content"
+        assert part.last_lines[-1] == "refused"
+
+
+async def first_line(part: Part) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            if part.last_lines:
+                return
+            await asyncio.sleep(0.01)
