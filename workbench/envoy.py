@@ -51,13 +51,16 @@ class Envoy:
             await self.part.stop(signal.SIGTERM, STOP_WITHIN)
 
     def _configure(self) -> str:
-        bootstrap = ingress.envoy_bootstrap(
-            self._rules,
-            port=self.port,
-            addresses=ports.loopbacks(),
-            replicas=[ingress.Replica(replica.api_port, replica.ops_port) for replica in self._replicas],
-            admin_socket=self._run / "envoy.sock",
-        )
+        try:
+            bootstrap = ingress.envoy_bootstrap(
+                self._rules,
+                port=self.port,
+                addresses=ports.loopbacks(),
+                replicas=[ingress.Replica(replica.api_port, replica.ops_port) for replica in self._replicas],
+                admin_socket=self._run / "envoy.sock",
+            )
+        except ingress.IngressRuleError as error:
+            raise StepFailed(f"the ingress rules are wrong: {error}") from error
         path = self._run / "envoy.json"
         path.write_text(json.dumps(bootstrap, indent=2), encoding="utf-8")
         return str(path)

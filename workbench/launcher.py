@@ -8,14 +8,15 @@ import os
 import sys
 
 from workbench import linux, unprivileged
+from workbench.errors import WorkbenchError
 
 
 def main(parent: str, on_orphaned: str, user: str, *command: str) -> None:
     try:
         if user == "unprivileged":
             unprivileged.become()
-    except OSError as error:
-        sys.exit(f"root cannot become {unprivileged.USER} here ({error.strerror}): run it as another user than root")
+    except WorkbenchError as error:
+        sys.exit(str(error))
     if sys.platform == "linux":
         linux.signal_on_parent_death(int(on_orphaned))
         if os.getppid() != int(parent):

@@ -1,9 +1,10 @@
 """TCP ports of this machine: is one free, and if not, whose is it."""
 
 import errno
+import itertools
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from workbench import foreign
 from workbench.errors import PortTaken, UsageError
@@ -35,15 +36,10 @@ def check(wanted: Mapping[str, int]) -> None:
                 raise PortTaken(f"port {port} {problem}, or choose another one: make dev {variable}={_next(port)}")
 
 
-def free(count: int) -> list[int]:
-    """Ports that nobody uses now, all different."""
-    found: list[int] = []
-    for port in random.sample(CHOICES, len(CHOICES)):
-        if len(found) == count:
-            break
-        if _is_free(port):
-            found.append(port)
-    return found
+def free(count: int, besides: Collection[int] = ()) -> list[int]:
+    """Ports that nobody uses now, all different and none of `besides`."""
+    choices = (port for port in random.sample(CHOICES, len(CHOICES)) if port not in besides and _is_free(port))
+    return list(itertools.islice(choices, count))
 
 
 def _is_free(port: int) -> bool:
@@ -66,14 +62,12 @@ def _problem(address: str, port: int) -> str | None:
 
 
 def _bind_error(address: str, port: int) -> int | None:
-    with socket.socket(FAMILIES[address]) as listener:
-        listener.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as servers do: a closed connection is no user
-        try:
+    try:
+        with socket.socket(FAMILIES[address]) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is no use
             listener.bind((address, port))
-        except OSError as error:
-            return error.errno
+    except OSError as error:
+        return error.errno
     return None
 
 

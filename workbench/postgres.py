@@ -84,10 +84,9 @@ class Postgres:
             try:
                 return await self._start()
             except PartFailed as error:
-                reason = self._reason() or str(error)
-                if IN_USE not in reason or time.monotonic() > deadline:
+                if IN_USE not in str(error) or time.monotonic() > deadline:
                     raise DataFolderError(
-                        f"PostgreSQL does not start on {shown(self.pgdata)}: {reason}: if the data is damaged, "
+                        f"PostgreSQL does not start on {shown(self.pgdata)}: {error}: if the data is damaged, "
                         "`make reset` removes it and the next start makes it anew"
                     ) from error
             await asyncio.sleep(0.05)
@@ -146,10 +145,6 @@ class Postgres:
         except BaseException:
             await self.part.kill()
             raise
-
-    def _reason(self) -> str | None:
-        lines = reversed(self.part.last_lines) if self.part else ()
-        return next((line for line in lines if line.startswith(("FATAL:", "PANIC:"))), None)
 
     def _on_line(self, line: str) -> bool:
         """Errors are worth showing; how it starts, stops and writes checkpoints is not."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections import deque
@@ -168,7 +169,9 @@ def describe(status: int) -> str:
 
 
 def last_words(lines: deque[str]) -> str:
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
+    """The last line that speaks of an error, or else the last one that is not empty."""
+    written = [line.strip() for line in reversed(lines) if line.strip()] or ["it wrote nothing"]
+    return next((line for line in written if re.search("error|fatal|panic", line, re.IGNORECASE)), written[0])
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:

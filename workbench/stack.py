@@ -82,9 +82,8 @@ class Stack:
         options, console = self.options, self._console
         make_data_folder(options.data)
         undo.enter_context(only_one(options.data))
-        ports.check(
-            {"INGRESS_PORT": options.ingress_port, "API_PORT": options.api_port, "OPS_PORT": options.ops_port}
-        )
+        wanted = {"INGRESS_PORT": options.ingress_port, "API_PORT": options.api_port, "OPS_PORT": options.ops_port}
+        ports.check(wanted)
         run = undo.enter_context(run_folder(options.data))
 
         self.postgres = await open_postgres(options.data, run, console, options.postgres)
@@ -97,7 +96,7 @@ class Stack:
         with console.step("migrate", "schema up to date"):
             await migrate(env, console)
 
-        any_free = iter(ports.free(2 * options.replicas + 1))
+        any_free = iter(ports.free(2 * options.replicas + 1, besides=wanted.values()))
         ports_of_first = options.api_port or next(any_free), options.ops_port or next(any_free)
         self.replicas = [
             Replica(

@@ -185,7 +185,9 @@ class TestServer:
     async def test_sql_that_fails_is_named(self, postgres: Postgres, tmp_path: Path) -> None:
         script = tmp_path / "script.sql"
         script.write_text("SELECT 1;\nSELECT nonsense;\n")
-        with pytest.raises(StepFailed, match=r"psql failed \(exit status 3\)"):
+        with pytest.raises(
+            StepFailed, match=r'psql failed \(exit status 3\): .*script.sql:2: ERROR:  column "nonsense"'
+        ):
             await postgres.psql(script)
 
 
