@@ -1,0 +1,195 @@
+"""Errors are problems (RFC 9457) that a client can act on, and that tell nothing about the inside."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.ingress.contract import Contract
+from tests.ingress.notes import NDJSON, create
+
+JSON = {"content-type": "application/json"}
+BODY_LIMIT = 262_144  # bytes
+
+
+def assert_problem(response: httpx.Response, status: int, *fields: str) -> None:
+    """Fails unless it is a complete problem of the service that names exactly these fields."""
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem["type"] == "about:blank"
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["request_id"] == response.headers["x-request-id"]
+    assert [error["field"] for error in problem.get("errors", [])] == list(fields)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/nothing", "/notes/", "/notes/7", "/notes/export/", "/static/"])
+async def test_other_paths_are_not_found(client: httpx.AsyncClient, method: str, path: str) -> None:
+    assert_problem(await client.request(method, path), 404)
+
+
+@pytest.mark.parametrize("name", ["app.py", "docs.html", "..%2fmodels.py", "%2e%2e%2froutes.py"])
+async def test_other_files_are_not_found(client: httpx.AsyncClient, name: str) -> None:
+    assert_problem(await client.get(f"/static/{name}"), 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/", {"GET", "HEAD", "OPTIONS"}),
+        ("/notes", {"GET", "HEAD", "OPTIONS", "POST"}),
+        ("/notes/019b0000-0000-7000-8000-000000000000", {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}),
+        ("/notes/import", {"OPTIONS", "POST"}),
+        ("/notes/export", {"GET", "HEAD", "OPTIONS"}),
+        ("/notes/events", {"GET", "HEAD", "OPTIONS"}),
+        ("/openapi.json", {"GET", "HEAD", "OPTIONS"}),
+        ("/docs", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+async def test_another_method_is_told_which_there_are(
+    client: httpx.AsyncClient, path: str, allowed: set[str]
+) -> None:
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
+        response = await client.request(method, path)
+        assert_problem(response, 405)
+        assert set(response.headers["allow"].split(", ")) == allowed
+
+
+async def test_a_body_that_is_too_large_is_refused(client: httpx.AsyncClient, contract: Contract, word: str) -> None:
+    path = f"/notes/{(await create(client, word))['id']}"
+    content = b'{"title": "t"}'.ljust(BODY_LIMIT + 1)
+
+    for method, target in (("POST", "/notes"), ("PUT", path)):
+        response = await client.request(method, target, content=content, headers=JSON)
+        contract.check(response)
+        assert_problem(response, 413)
+    # Exactly at the limit it is read.
+    assert (await client.put(path, content=content[:-1], headers=JSON)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"content-type": "text/plain"}, {"content-type": "application/x-ndjson"}, JSON | {"content-encoding": "br"}],
+    ids=["none", "text", "NDJSON", "compressed"],
+)
+async def test_another_media_type_is_refused(
+    client: httpx.AsyncClient, contract: Contract, word: str, headers: dict[str, str]
+) -> None:
+    path = f"/notes/{(await create(client, word))['id']}"
+
+    for method, target in (("POST", "/notes"), ("PUT", path)):
+        response = await client.request(method, target, content=b'{"title": "t"}', headers=headers)
+        contract.check(response)
+        assert_problem(response, 415)
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        (b"", ["body"]),
+        (b"{", ["body"]),
+        (b"{'title': 't'}", ["body"]),
+        (b'{"title": "t"} {}', ["body"]),
+        (b'{"title": NaN}', ["body"]),
+        (b'{"title": "\xff"}', ["body"]),
+        (b"[" * 100_000, ["body"]),
+        (b"[]", ["body"]),
+        (b"null", ["body"]),
+        (rb'{"title": "\ud800"}', ["body"]),  # half a character, which is no text
+        (b'{"title": "\xed\xa0\x80"}', ["body"]),  # the same in what is no UTF-8
+        (rb'{"title": "t", "body": "\udc00\ud800"}', ["body"]),
+        (rb'{"title": "\u0000"}', ["title"]),
+        (rb'{"title": "t", "body": "\u0000"}', ["body"]),
+        (b"{}", ["title"]),
+        (b'{"title": null}', ["title"]),
+        (b'{"title": 1}', ["title"]),
+        (b'{"title": "t", "body": null}', ["body"]),
+        (b'{"title": "t", "colour": "red"}', ["colour"]),
+        (b'{"title": "", "body": 1, "version": 7}', ["title", "body", "version"]),
+    ],
+)
+async def test_what_is_wrong_with_the_content_is_named(
+    client: httpx.AsyncClient, contract: Contract, word: str, content: bytes, fields: list[str]
+) -> None:
+    path = f"/notes/{(await create(client, word))['id']}"
+
+    for method, target in (("POST", "/notes"), ("PUT", path)):
+        response = await client.request(method, target, content=content, headers=JSON)
+        contract.check(response)
+        assert_problem(response, 422, *fields)
+
+
+async def test_parameters_that_are_not_known_are_named(
+    client: httpx.AsyncClient, contract: Contract, word: str
+) -> None:
+    path = f"/notes/{(await create(client, word))['id']}"
+    for method, target, given in (
+        ("GET", "/", {}),
+        ("GET", "/notes", {}),
+        ("POST", "/notes", {"json": {"title": word}}),
+        ("GET", path, {}),
+        ("PUT", path, {"json": {"title": word}}),
+        ("DELETE", path, {}),
+        ("POST", "/notes/import", {"content": b"", "headers": NDJSON}),
+        ("GET", "/notes/export", {}),
+        ("GET", "/notes/events", {}),
+    ):
+        response = await client.request(method, f"{target}?limits=7", **given)
+        contract.check(response)
+        assert_problem(response, 422, "limits")
+    assert (await client.get(path)).json()["version"] == 1
+
+
+async def test_a_problem_tells_nothing_about_the_inside(client: httpx.AsyncClient) -> None:
+    for response in (
+        await client.get("/nothing"),
+        await client.post("/notes", content=b"{", headers=JSON),
+        await client.post("/notes", json=[]),
+        await client.post("/notes", json={"title": 1}),
+        await client.get("/notes?after=x"),
+        await client.post("/notes/import", content=b"{}", headers=NDJSON),
+    ):
+        for word in ("Traceback", "pydantic", "asyncpg", "Error", "NoteContent", "ImportedNote", ".py"):
+            assert word not in response.text
+
+
+async def test_every_request_has_an_id_of_its_own(client: httpx.AsyncClient) -> None:
+    responses = [await client.get(path) for path in ("/", "/", "/notes", "/nothing", "/docs")]
+
+    assert len({response.headers["x-request-id"] for response in responses}) == len(responses)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("HEAD", "/"),
+        ("GET", "/notes"),
+        ("GET", "/notes/export"),
+        ("HEAD", "/notes/events"),
+        ("GET", "/openapi.json"),
+        ("GET", "/docs"),
+        ("GET", "/static/docs.js"),
+        ("OPTIONS", "/notes"),
+        ("GET", "/nothing"),
+        ("DELETE", "/notes"),
+        ("GET", "/notes?limit=0"),
+    ],
+)
+async def test_every_answer_is_safe_in_a_browser_and_silent_about_its_server(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    # Not read to the end: the export can be long.
+    async with client.stream(method, path) as response:
+        headers = response.headers
+
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers.get("server", "") in {"", "envoy", "istio-envoy"}  # no Hypercorn, and of nothing a version
+    assert "x-powered-by" not in headers
