@@ -1,0 +1,86 @@
+"""What is for operators (probes and metrics, on a port of its own) cannot be reached through the ingress."""
+
+import httpx
+import pytest
+
+# What only the ops port says: to /livez, to /readyz, to /metrics and to anything else.
+OPS_ANSWERS = ("alive", '"checks"', "# HELP", "GET and HEAD only", "are here")
+
+SPELLINGS = [
+    "/{}",
+    "/{}/",
+    "/{}?x=1",
+    "/{};x",
+    "/{}%00",
+    "/{}%20",
+    "/{}%3f",
+    "/{}#x",
+    "//{}",
+    "///{}",
+    "/./{}",
+    "/%2e/{}",
+    "/../{}",
+    "/%2e%2e/{}",
+    "/%2f{}",
+    "/%5c{}",
+    "/\\{}",
+    "/notes/../{}",
+    "/notes/%2e%2e/{}",
+    "/notes/..%2f{}",
+    "/notes/..;/{}",
+    "/notes/{}",
+    "/:9000/{}",
+    "http://localhost:9000/{}",
+    "http://127.0.0.1:9000/{}",
+    "http://livez:9000/{}",
+]
+NAMES = ["livez", "readyz", "metrics", "LIVEZ", "Metrics", "%6civez", "livez.", "healthz", "stats/prometheus"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_no_spelling_of_a_path_reaches_them(client: httpx.AsyncClient, name: str) -> None:
+    for spelling in SPELLINGS:
+        target = spelling.format(name)
+        # As it is: a client would normalise it first.
+        response = await client.get("/", extensions={"target": target.encode()})
+        assert_not_ops(response, target)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "localhost:9000"},
+        {"host": "127.0.0.1:9000"},
+        {"host": "slipway.slipway.svc.cluster.local:9000"},
+        {"x-original-url": "/livez"},
+        {"x-rewrite-url": "/livez"},
+        {"x-envoy-original-path": "/livez"},
+        {"x-envoy-original-dst-host": "127.0.0.1:9000"},
+        {"x-forwarded-host": "localhost:9000", "x-forwarded-port": "9000"},
+        {"forwarded": "host=localhost:9000"},
+        {"x-forwarded-prefix": "/livez", "x-script-name": "/livez"},
+        {"x-http-method-override": "GET", "x-method-override": "GET"},
+        {"user-agent": "kube-probe/1.35"},
+        {"upgrade": "h2c", "connection": "upgrade, http2-settings", "http2-settings": "AAMAAABkAAQAAP__"},
+    ],
+    ids=lambda headers: ": ".join(next(iter(headers.items()))),
+)
+async def test_no_header_reaches_them(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    for path in ("/livez", "/readyz", "/metrics"):
+        assert_not_ops(await client.get(path, headers=headers), path)
+    assert "service" in (await client.get("/", headers=headers)).json()
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS", "PUT"])
+async def test_no_method_reaches_them(client: httpx.AsyncClient, method: str) -> None:
+    for path in ("/livez", "/readyz", "/metrics"):
+        response = await client.request(method, path)
+        assert response.status_code == 404
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+def assert_not_ops(response: httpx.Response, asked: str) -> None:
+    """It is the service's API that finds nothing there, or the gateway that refuses the request."""
+    assert response.status_code in {400, 404}, asked
+    assert response.headers["content-type"] == "application/problem+json", asked
+    assert not any(answer in response.text for answer in OPS_ANSWERS), asked

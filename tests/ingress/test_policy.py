@@ -1,0 +1,61 @@
+"""The throttled client: exactly `curl` as User-Agent is turned away at the ingress, anything else passes."""
+
+import asyncio
+import shutil
+
+import httpx
+import pytest
+
+PATHS = ["/", "/notes", "/notes/import", "/notes/export", "/notes/events", "/docs", "/openapi.json", "/nothing"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+async def test_exactly_curl_is_turned_away_on_every_path(client: httpx.AsyncClient, method: str) -> None:
+    for path in PATHS:
+        response = await client.request(method, path, headers={"user-agent": "curl"})
+
+        assert response.status_code == 429, path
+        assert response.headers["content-type"] == "application/problem+json"
+        assert int(response.headers["retry-after"]) > 0
+        if method == "HEAD":
+            assert response.content == b""
+        else:
+            problem = response.json()
+            assert (problem["type"], problem["status"]) == ("about:blank", 429)
+            assert problem["title"] == "Too Many Requests"
+            assert "User-Agent" in problem["detail"]
+
+
+async def test_who_is_turned_away_has_changed_nothing(client: httpx.AsyncClient, word: str) -> None:
+    response = await client.post("/notes", json={"title": word}, headers={"user-agent": "curl"})
+
+    assert response.status_code == 429
+    assert (await client.get("/notes", params={"q": word})).json()["items"] == []
+
+
+@pytest.mark.parametrize("agent", ["curl/8.5.0", "curl/", "Curl", "CURL", "curl, other", "a curl", "Mozilla/5.0", ""])
+async def test_any_other_user_agent_passes(client: httpx.AsyncClient, agent: str) -> None:
+    response = await client.get("/", headers={"user-agent": agent})
+
+    assert response.status_code == 200
+
+
+async def test_no_user_agent_passes(client: httpx.AsyncClient) -> None:
+    request = client.build_request("GET", "/")
+    del request.headers["user-agent"]
+
+    assert (await client.send(request)).status_code == 200
+
+
+async def test_curl_as_it_is_passes(client: httpx.AsyncClient, ingress_url: str) -> None:
+    curl = shutil.which("curl")
+    if curl is None:  # what it sends, then
+        response = await client.get("/", headers={"user-agent": "curl/8.5.0", "accept": "*/*"})
+        assert response.status_code == 200
+        return
+
+    options = ["--disable", "--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}"]
+    process = await asyncio.create_subprocess_exec(curl, *options, ingress_url, stdout=asyncio.subprocess.PIPE)
+    status, _ = await process.communicate()
+
+    assert status == b"200"

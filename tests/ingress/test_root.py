@@ -1,0 +1,125 @@
+"""`/` for clients and for people, and the API docs without any other host."""
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import urljoin
+
+import httpx
+import pytest
+
+from tests.ingress.contract import Contract
+
+BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"}
+PAGES = ["/", "/docs"]
+ASSETS = ["/static/style.css", "/static/docs.js", "/static/swagger-ui.css", "/static/swagger-ui-bundle.js"]
+
+# Requests enough that every one of a few replicas most likely gets some.
+EVERY_REPLICA = range(8)
+
+
+class References(HTMLParser):
+    """What a page refers to: `loaded` by the browser by itself, and `links` for a person to follow."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.links: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if value and (name == "href" or name.startswith(("src", "data", "action", "poster"))):
+                (self.links if tag == "a" else self.loaded).append(value)
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/json, text/html;q=0.9", None])
+async def test_clients_get_json(client: httpx.AsyncClient, contract: Contract, accept: str | None) -> None:
+    request = client.build_request("GET", "/")
+    del request.headers["accept"]
+    if accept:
+        request.headers["accept"] = accept
+
+    response = await client.send(request)
+
+    contract.check(response)
+    assert response.headers["content-type"] == "application/json"
+    assert "accept" in response.headers["vary"].lower()
+    root = response.json()
+    assert list(root) == ["service", "version", "environment", "instance", "database", "links"]
+    assert all(root[name] for name in ("service", "version", "environment", "instance"))
+    assert root["database"]["status"] == "available"
+    assert re.fullmatch(r"18\.\d+", root["database"]["version"])
+    assert root["links"].keys() == {"notes", "events", "openapi", "docs"}
+
+
+async def test_every_link_answers(client: httpx.AsyncClient) -> None:
+    for path in (await client.get("/")).json()["links"].values():
+        async with client.stream("GET", path) as response:  # the events have no end
+            assert response.status_code == 200
+
+
+async def test_the_head_is_that_of_the_answer(client: httpx.AsyncClient) -> None:
+    for headers in ({}, BROWSER):
+        response = await client.head("/", headers=headers)
+        assert response.status_code == 200
+        assert response.headers["content-type"] == (await client.get("/", headers=headers)).headers["content-type"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_browsers_get_a_page_that_needs_no_other_host(client: httpx.AsyncClient, path: str) -> None:
+    page = await client.get(path, headers=BROWSER)
+
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert_allows_no_other_host(page.headers["content-security-policy"])
+    references = References(page.text)
+    assert references.loaded
+    for target in (*references.loaded, *references.links):
+        url = page.url.join(target)
+        assert (url.scheme, url.netloc) == (page.url.scheme, page.url.netloc), f"{target} is another host"
+        assert (await client.get(url)).status_code == 200
+
+
+def assert_allows_no_other_host(policy: str) -> None:
+    directives = {name: sources for name, *sources in (part.split() for part in policy.split(";"))}
+    assert directives["default-src"] == ["'none'"]
+    for name, sources in directives.items():
+        assert set(sources) <= {"'none'", "'self'", "'unsafe-inline'", "data:"}, name
+    assert "'unsafe-inline'" not in directives["script-src"]
+
+
+async def test_the_docs_show_this_api(client: httpx.AsyncClient) -> None:
+    [script] = [path for path in References((await client.get("/docs")).text).loaded if path.endswith("docs.js")]
+
+    [document] = re.findall(r'url: "([^"]+)"', (await client.get(script)).text)
+
+    assert (await client.get(urljoin(script, document))).json()["openapi"].startswith("3.1")
+
+
+async def test_styles_load_nothing_from_other_hosts(client: httpx.AsyncClient) -> None:
+    for path in ASSETS:
+        if path.endswith(".css"):
+            style = (await client.get(path)).text
+            targets = re.findall(r"""(?:url\(|@import)\s*['"]?([^'")]+)""", style)
+            assert [target for target in targets if not target.startswith("data:")] == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, *ASSETS])
+async def test_a_file_that_is_known_already_is_not_sent_again(client: httpx.AsyncClient, path: str) -> None:
+    first = await client.get(path, headers=BROWSER)
+    assert first.status_code == 200
+    assert first.content
+
+    for _ in EVERY_REPLICA:
+        again = await client.get(path, headers=BROWSER | {"if-none-match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+        assert again.headers["cache-control"] == "no-cache"
+    changed = await client.get(path, headers=BROWSER | {"if-none-match": '"another"'})
+    assert (changed.status_code, changed.content) == (200, first.content)
+
+
+async def test_files_have_the_type_that_browsers_insist_on(client: httpx.AsyncClient) -> None:
+    for path in ASSETS:
+        media_type = "text/css" if path.endswith(".css") else "text/javascript"
+        assert (await client.get(path)).headers["content-type"] == f"{media_type}; charset=utf-8"
