@@ -24,7 +24,7 @@ from service.loop import ServingLoop
 from service.notify import Notifier
 from service.settings import Settings, SettingsError, load
 
-logger = logging.getLogger("service")
+logger = logging.getLogger("service.server")
 
 # Above the ingress's idle timeout (60 s, k8s/istio/destinationrule.yaml): the proxy closes idle connections, never
 # the service, so no request meets a connection that is being closed.
@@ -56,6 +56,8 @@ async def _notify(lifecycle: Lifecycle, path: str | None) -> None:
     loop = asyncio.get_running_loop()
     if path is None or not isinstance(loop, ServingLoop):
         return
+    for name in ("service.server", "service.lifecycle"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # the supervisor says what happens, in one line
     notifier = Notifier(path)
     lifecycle.observe = notifier.status
     await lifecycle.started.wait()

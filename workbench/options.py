@@ -36,6 +36,7 @@ def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env
         ops_port=_number(variables, "OPS_PORT", 9000, 65535),
         replicas=_number(variables, "REPLICAS", 1, MOST_REPLICAS),
         settings=read_env_file(env_file) | chosen,
+        service=(sys.executable, "-m", "workbench.reload"),
     )
 
 

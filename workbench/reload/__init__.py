@@ -1,0 +1,14 @@
+"""Live reload that never takes the service down.
+
+A supervisor owns the listening sockets. For each change it starts a new process of the service beside the old one,
+and lets the old one go only when the new one answers. Code that does not start changes nothing: the old goes on.
+
+    __main__.py    python -m workbench.reload
+    supervisor.py  what is decided: start, hand over, take back, crash, stop
+    sources.py     what is watched, and the version of the code
+    spawner.py     how a process is started: forked from the template, or afresh
+    template.py    the warm process that has imported everything but the service
+    child.py       what runs in the new process before the service does
+    stopgap.py     the answers while nothing can serve
+    report.py      what is said: lines for people, metrics for Prometheus
+"""

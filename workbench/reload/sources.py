@@ -1,0 +1,137 @@
+"""What is watched, and what counts as a change: content, not times."""
+
+import asyncio
+import hashlib
+import re
+import sysconfig
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import watchfiles
+
+from workbench.reload.child import PACKAGE, ROOT
+
+ENV_FILE = ROOT / ".env"
+MIGRATIONS = ROOT / PACKAGE / "migrations"
+PACKAGES = Path(sysconfig.get_path("purelib"))
+
+_STEP = 15  # ms without another event before a change is told
+_QUIET = 0.1  # s of silence that end a burst, such as a git checkout
+_BURST = 5  # files
+
+_IGNORED = re.compile(
+    r"__pycache__|\.py[co]$|\.swp$|\.swx$|\.swo$|~$|^\.#|^#.*#$|^4913$|\.tmp$|^\.DS_Store$|___jb_\w+___$"
+    r"|^tests?$|^test_.*\.py$|^conftest\.py$|^\.git$"
+)
+
+
+@dataclass(slots=True)
+class Change:
+    """What has changed since it was last looked at."""
+
+    files: set[Path] = field(default_factory=set)
+    packages: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.files) or self.packages
+
+    def __str__(self) -> str:
+        names = sorted(str(path.relative_to(ROOT)) for path in self.files)
+        if self.packages:
+            names.append("the installed packages")
+        return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+
+
+def ignored(path: Path) -> bool:
+    """Whether an editor, Python or a test made this file: not part of the code that runs."""
+    return any(_IGNORED.search(part) for part in path.relative_to(ROOT).parts)
+
+
+def saved_at(path: Path, otherwise: float) -> float:
+    """When a file got its content on this machine. Not its mtime, which tar sets to the whole second of elsewhere."""
+    try:
+        return path.stat().st_ctime
+    except FileNotFoundError:
+        return otherwise
+
+
+def version() -> str:
+    """A short hash of the names and contents of all files of the service."""
+    return _digest(path for path in (ROOT / PACKAGE).rglob("*"))
+
+
+def migrations_version() -> str:
+    return _digest(MIGRATIONS.glob("*.sql"))
+
+
+def _files() -> set[Path]:
+    return {ENV_FILE, *(ROOT / PACKAGE).rglob("*")}
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        if ignored(path):
+            continue
+        try:
+            content = path.read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
+            continue
+        digest.update(f"{path.relative_to(ROOT)}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:8]
+
+
+class Watcher:
+    """Collects changes until somebody takes them."""
+
+    def __init__(self) -> None:
+        self._change = Change()
+        self._known = _files()
+        self.changed = asyncio.Event()
+        """Set while there is a change to take."""
+
+    async def run(self) -> None:
+        """Watch for ever; to be cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_service())
+            tasks.create_task(self._watch_folders())
+
+    async def take(self) -> Change:
+        """The change, once a burst of saves is over."""
+        while len(self._change.files) > _BURST or self._change.packages:
+            self.changed.clear()
+            try:
+                await asyncio.wait_for(self.changed.wait(), _QUIET)
+            except TimeoutError:
+                break
+        change, self._change = self._change, Change()
+        self.changed.clear()
+        # What came and went in between, such as an editor's new file before its renaming, was never part of the code.
+        before, self._known = self._known, _files()
+        change.files &= before | self._known
+        return change
+
+    async def _watch_service(self) -> None:
+        async for paths in _watch(ROOT / PACKAGE, recursive=True):
+            self._add({path for path in paths if not ignored(path)})
+
+    async def _watch_folders(self) -> None:
+        # Folders, not files: pip and editors replace what is in them.
+        async for paths in _watch(ROOT, PACKAGES, recursive=False):
+            self._add({ENV_FILE} & paths, packages=any(path.name.endswith(".dist-info") for path in paths))
+
+    def _add(self, files: set[Path], *, packages: bool = False) -> None:
+        self._change.files |= files
+        self._change.packages |= packages
+        if files or packages:
+            self.changed.set()
+
+
+async def _watch(*folders: Path, recursive: bool) -> AsyncIterator[set[Path]]:
+    watching = watchfiles.awatch(
+        *folders, watch_filter=None, recursive=recursive, step=_STEP, debounce=1000, raise_interrupt=False
+    )
+    async for changes in watching:
+        yield {Path(path) for _, path in changes}
