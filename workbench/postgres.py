@@ -18,6 +18,7 @@ from workbench.processes import Part, run
 MAJOR_VERSION = 18
 SUPERUSER = "postgres"
 READY = "database system is ready to accept connections"
+STOPPED = "terminating connection due to administrator command"  # what every client is told by stop()
 IN_USE = "pre-existing shared memory block"  # processes of a killed server are still ending
 
 START_WITHIN = 60.0  # seconds: recovery after a crash replays up to max_wal_size
@@ -150,7 +151,7 @@ class Postgres:
         """Errors are worth showing; how it starts, stops and writes checkpoints is not."""
         severity, _, message = line.partition(":  ")
         if message and severity in ("LOG", "WARNING", "ERROR", "FATAL", "PANIC"):
-            self._shown = severity != "LOG"
+            self._shown = severity != "LOG" and message != STOPPED
             if message == READY:
                 self._ready.set()
         return self._shown
