@@ -17,7 +17,7 @@ help: ## this list
 dev: environment-workbench ## run everything on this machine, until Ctrl-C
 	@$(VENV_PYTHON) -m workbench
 
-test: environment-dev ## run the tests beside it or without it; ARGS="-k name" are for pytest, INGRESS_URL= tests another place
+test: environment-dev ## run the tests, ARGS="-k name" only some, INGRESS_URL=http://... those of another place
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
 lint: environment-dev ## check style, types and YAML

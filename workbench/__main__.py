@@ -5,6 +5,7 @@ Exit status: 0 after Ctrl-C, SIGTERM or a closed terminal, 1 if something failed
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import time
@@ -66,7 +67,7 @@ Slipway runs, started in {seconds:.1f} s. Ctrl-C stops it.
   through the ingress   {stack.ingress_url}
   API documentation     {stack.ingress_url}/docs
   health and metrics    http://localhost:{first.ops_port}/readyz  http://localhost:{first.ops_port}/metrics
-  database              psql '{stack.postgres.url("app_rw")}'
+  database              psql {shlex.quote(stack.postgres.url("app_rw"))}
 
   try: curl {stack.ingress_url}/
 """

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import TextIO
 
 PALETTE = ("36", "32", "35", "33", "34", "96", "92", "95", "93", "94")  # ANSI foregrounds, none of them red
@@ -16,6 +17,8 @@ class Console:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
+        if isinstance(self._stream, TextIOWrapper):
+            self._stream.reconfigure(errors="replace")  # a terminal need not know every letter
         self._terminal = self._stream.isatty()
         self._coloured = self._terminal and not os.environ.get("NO_COLOR")
         self._colours: dict[str, str] = {}

@@ -48,7 +48,7 @@ class Envoy:
 
     async def stop(self) -> None:
         if self.part:
-            await self.part.stop(signal.SIGTERM, STOP_WITHIN)
+            await self.part.stop((signal.SIGTERM, STOP_WITHIN))
 
     def _configure(self) -> str:
         try:

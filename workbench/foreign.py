@@ -12,16 +12,6 @@ LISTEN = "0A"  # include/net/tcp_states.h
 SHORT = 60
 
 
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 def command(pid: int) -> list[str]:
     """The words of a process's command line, none if it is not known."""
     if PROC.is_dir():

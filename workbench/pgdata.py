@@ -44,8 +44,11 @@ async def stop_left_over(pgdata: Path, console: Console) -> None:
     with console.step("postgres", f"process {pid} of a killed workbench still runs: stopping it"):
         for number, within in ((signal.SIGINT, 5.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0)):
             os.kill(pid, number)
-            if await _gone(pid, within):
-                return
+            deadline = time.monotonic() + within
+            while time.monotonic() < deadline:
+                if _running_server(pgdata) != pid:
+                    return
+                await asyncio.sleep(0.02)
     raise DataFolderError(f"process {pid} uses {shown(pgdata)} and cannot be stopped: stop it, then try again")
 
 
@@ -116,12 +119,3 @@ def _running_server(pgdata: Path) -> int | None:
     if command and "postgres" not in command[0]:
         record.unlink()
     return None
-
-
-async def _gone(pid: int, within: float) -> bool:
-    deadline = time.monotonic() + within
-    while foreign.alive(pid):
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(0.02)
-    return True

@@ -13,7 +13,7 @@ from workbench import unprivileged
 from workbench.console import Console
 from workbench.errors import DataFolderError, PartFailed, StepFailed
 from workbench.folders import shown
-from workbench.processes import Part, run
+from workbench.processes import Part, User, run
 
 MAJOR_VERSION = 18
 SUPERUSER = "postgres"
@@ -26,17 +26,8 @@ KILLED_SERVER_ENDS_WITHIN = 5.0
 FAST_STOP_WITHIN = 1.7
 QUIT_WITHIN = 0.4
 
-# Only what differs from the defaults on purpose. No TCP, UTC as in the cluster, messages in English to be understood
-# below. Durability stays on: what the tests prove about crashes must be true.
-SETTINGS = {
-    "listen_addresses": "",
-    "shared_buffers": "128MB",
-    "timezone": "UTC",
-    "lc_messages": "C",
-    "log_destination": "stderr",
-    "logging_collector": "off",
-    "log_line_prefix": "",
-}
+# Only what differs from the defaults: no TCP, UTC as in the cluster, and messages that are understood below.
+SETTINGS = {"listen_addresses": "", "timezone": "UTC", "lc_messages": "C", "log_line_prefix": ""}
 
 
 def program(name: str) -> Path:
@@ -52,7 +43,7 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
 
 
-def user() -> str:
+def user() -> User:
     return "unprivileged" if unprivileged.needed() else "same"
 
 
@@ -94,12 +85,8 @@ class Postgres:
 
     async def stop(self) -> None:
         """A fast shutdown: open transactions are rolled back, and the next start needs no recovery."""
-        if self.part and self.part.running:
-            self.part.send(signal.SIGINT)
-            try:
-                await self.part.wait(FAST_STOP_WITHIN)
-            except TimeoutError:
-                await self.part.stop(signal.SIGQUIT, QUIT_WITHIN)
+        if self.part:
+            await self.part.stop((signal.SIGINT, FAST_STOP_WITHIN), (signal.SIGQUIT, QUIT_WITHIN))
 
     async def kill(self) -> None:
         """A crash, as by `kill -9`. The next start recovers."""

@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from workbench.console import Console
 from workbench.errors import PartFailed, StepFailed
 from workbench.folders import ROOT
+
+User = Literal["same", "unprivileged"]
 
 REMEMBERED_LINES = 100
 LONGEST_LINE = 64 * 1024
@@ -51,7 +53,7 @@ class Part:
         *command: str | Path,
         console: Console,
         env: Mapping[str, str] | None = None,
-        user: str = "same",
+        user: User = "same",
         on_orphaned: signal.Signals = signal.SIGKILL,
         on_line: Callable[[str], bool] = lambda line: True,
     ) -> "Part":
@@ -59,6 +61,10 @@ class Part:
         launcher = (sys.executable, "-S", "-m", "workbench.launcher", str(os.getpid()), str(on_orphaned.value), user)
         # Not asyncio's PIPE: with it, wait() lasts until nobody at all holds the pipe (python/cpython#119710).
         output, into = os.pipe()
+        reader = asyncio.StreamReader()
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(output, "rb", buffering=0)
+        )
         try:
             process = await asyncio.create_subprocess_exec(
                 *launcher,
@@ -71,14 +77,10 @@ class Part:
                 process_group=0,
             )
         except BaseException:
-            os.close(output)
+            pipe.close()
             raise
         finally:
             os.close(into)
-        reader = asyncio.StreamReader()
-        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(output, "rb", buffering=0)
-        )
         return cls(name, process, (reader, pipe), console, on_line)
 
     @property
@@ -102,13 +104,16 @@ class Part:
             raise PartFailed(f"{self.name} ended before it was ready, {status}: {last_words(self.last_lines)}")
         waiting.result()
 
-    async def stop(self, ask: signal.Signals, within: float) -> int:
-        """Asks it to end and kills it after `within` seconds."""
-        self.send(ask)
+    async def stop(self, *asking: tuple[signal.Signals, float]) -> int:
+        """Sends one signal after the other, each with so many seconds to follow it. Then, or if cancelled, kills."""
         try:
-            return await self.wait(within)
-        except TimeoutError:
-            return await self.kill()
+            for number, seconds in asking:
+                self.send(number)
+                with suppress(TimeoutError):
+                    return await self.wait(seconds)
+        finally:
+            self.kill_now()
+        return await self.wait()
 
     async def kill(self) -> int:
         self.kill_now()
@@ -148,7 +153,7 @@ async def run(
     console: Console,
     within: float,
     env: Mapping[str, str] | None = None,
-    user: str = "same",
+    user: User = "same",
     on_line: Callable[[str], bool] = lambda line: True,
 ) -> None:
     """Runs a command to its end. Raises StepFailed with its last line if it fails or takes longer than `within` s."""

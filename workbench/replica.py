@@ -71,7 +71,7 @@ class Replica:
     async def stop(self) -> None:
         """Without the drain delay, which SIGINT skips: nothing is routed to it any more."""
         if self.part:
-            await self.part.stop(signal.SIGINT, STOP_WITHIN)
+            await self.part.stop((signal.SIGINT, STOP_WITHIN))
 
 
 def environment(postgres: Postgres, settings: Mapping[str, str]) -> dict[str, str]:

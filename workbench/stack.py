@@ -96,19 +96,13 @@ class Stack:
         with console.step("migrate", "schema up to date"):
             await migrate(env, console)
 
-        any_free = iter(ports.free(2 * options.replicas + 1, besides=wanted.values()))
-        ports_of_first = options.api_port or next(any_free), options.ops_port or next(any_free)
+        free = iter(ports.free(2 * options.replicas + 1, besides=wanted.values()))
+        chosen = [(options.api_port, options.ops_port)] + [(0, 0)] * (options.replicas - 1)
         self.replicas = [
-            Replica(
-                f"service-{number}",
-                *(ports_of_first if number == 1 else (next(any_free), next(any_free))),
-                options.service,
-                env,
-                console,
-            )
-            for number in range(1, options.replicas + 1)
+            Replica(f"service-{number}", api or next(free), ops or next(free), options.service, env, console)
+            for number, (api, ops) in enumerate(chosen, 1)
         ]
-        self.envoy = Envoy(options.ingress_port or next(any_free), self.replicas, options.rules, run, console)
+        self.envoy = Envoy(options.ingress_port or next(free), self.replicas, options.rules, run, console)
         self._parts_of += [*self.replicas, self.envoy]
         undo.push_async_callback(self._stop_serving)
         with console.step("service", f"{options.replicas} replica{'s' * (options.replicas > 1)} ready"):

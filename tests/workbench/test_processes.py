@@ -49,7 +49,7 @@ async def test_nothing_but_text_is_no_problem(console: Console) -> None:
 async def test_a_deaf_part_is_killed(console: Console) -> None:
     part = await shell("trap '' TERM; echo deaf; while :; do sleep 1; done", console)
     await first_line(part)
-    assert await part.stop(signal.SIGTERM, within=0.1) == -signal.SIGKILL
+    assert await part.stop((signal.SIGTERM, 0.1)) == -signal.SIGKILL
     assert not part.running
 
 
