@@ -31,6 +31,10 @@ logger = logging.getLogger("service.server")
 _KEEP_ALIVE = 75
 
 
+class CannotListen(Exception):
+    """An address is taken, or not one of this host; the message says what to do."""
+
+
 def main() -> int:
     try:
         settings = load(os.environ)
@@ -62,24 +66,29 @@ async def _notify(lifecycle: Lifecycle, path: str | None) -> None:
     lifecycle.observe = notifier.status
     await lifecycle.started.wait()
     await loop.accepting.wait()
-    notifier.ready()
+    if not lifecycle.draining.is_set():
+        notifier.ready()
 
 
 async def serve_until_closed(application: Application, settings: Settings) -> int:
     """Serve on both ports until the lifecycle is closed and its requests are finished; returns the exit status."""
     lifecycle = application.lifecycle
+    try:
+        api_config = _config(settings, "SERVICE_API_BIND", settings.api_bind)
+        ops_config = _config(settings, "SERVICE_OPS_BIND", settings.ops_bind)
+    except CannotListen as error:
+        logger.error("%s", error)
+        return 1
+    logger.info("API on %s, ops on %s", settings.api_bind, settings.ops_bind)
     api_closed = asyncio.Event()
     # The ops port outlives the API: probes and the last scrape are answered to the end.
-    ops = asyncio.create_task(_serve_ops(application, settings, api_closed))
-    api = asyncio.create_task(_serve_api(application, settings))
+    ops = asyncio.create_task(_serve_ops(application, settings, ops_config, api_closed))
+    api = asyncio.create_task(_serve_api(application, settings, api_config))
     status = 0
     try:
         done, _ = await asyncio.wait({api, ops}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-    except OSError as error:
-        logger.error("cannot listen: %s; look at SERVICE_API_BIND and SERVICE_OPS_BIND", error)
-        status = 1
     except Exception:
         logger.exception("the server failed")
         status = 1
@@ -92,13 +101,13 @@ async def serve_until_closed(application: Application, settings: Settings) -> in
     return status
 
 
-async def _serve_ops(application: Application, settings: Settings, api_closed: asyncio.Event) -> None:
+async def _serve_ops(application: Application, settings: Settings, config: Config, api_closed: asyncio.Event) -> None:
     if settings.listen == "ready":
         await application.lifecycle.started.wait()
-    await serve(application.ops, _config(settings, settings.ops_bind), shutdown_trigger=api_closed.wait)
+    await serve(application.ops, config, shutdown_trigger=api_closed.wait)
 
 
-async def _serve_api(application: Application, settings: Settings) -> None:
+async def _serve_api(application: Application, settings: Settings, config: Config) -> None:
     lifecycle = application.lifecycle
 
     async def drained() -> None:
@@ -107,13 +116,21 @@ async def _serve_api(application: Application, settings: Settings) -> None:
             await asyncio.wait_for(lifecycle.closing.wait(), settings.drain_delay)
         lifecycle.close()
 
-    logger.info("API on %s, ops on %s", settings.api_bind, settings.ops_bind)
-    await serve(application.api, _config(settings, settings.api_bind), shutdown_trigger=drained)
+    await serve(application.api, config, shutdown_trigger=drained)
 
 
-def _config(settings: Settings, bind: str) -> Config:
+def _config(settings: Settings, variable: str, bind: str) -> Config:
+    """For one port, which is taken here, before anything starts; it accepts later. Raises CannotListen."""
     config = Config()
     config.bind = [bind]
+    try:
+        [listener] = config.create_sockets().insecure_sockets
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CannotListen(
+            f"cannot listen on {bind}: {reason}; stop what does, or choose another {variable}"
+        ) from error
+    config.bind = [f"fd://{listener.detach()}"]
     config.backlog = 2048
     config.graceful_timeout = settings.shutdown_grace
     config.keep_alive_timeout = _KEEP_ALIVE
