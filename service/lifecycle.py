@@ -31,7 +31,7 @@ class Lifecycle:
     state: State = State.STARTING
     checks: Mapping[str, Check] = field(default_factory=dict)
     started: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when it is ready for the first time."""
+    """Set when it is ready for the first time, or when it ends without ever having been."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the first signal to stop: not ready any more, still serving."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,15 +68,18 @@ class Lifecycle:
         self._become(state, news=self.failed != before)
 
     def drain(self) -> None:
-        """Stop being ready, for good."""
+        """Stop being ready, for good. Also closes if it never was: nothing was ever sent here."""
         self._become(State.DRAINING)
         self.draining.set()
+        if not self.started.is_set():
+            self.close()
 
     def close(self) -> None:
         """End the streams, for good; also drains."""
         if not self.draining.is_set():
             self.drain()
         self.closing.set()
+        self.started.set()
 
     def _become(self, state: State, *, news: bool = False) -> None:
         if state is self.state and not news:
