@@ -28,7 +28,6 @@ class Ticket:
         self.route: str | None = None
         """The template of the matched route, such as `/notes/<uuid:note_id>`."""
         self.deadline: asyncio.Timeout | None = None
-        self.response_started = False
         self.resources = AsyncExitStack()
         """Closed when the request is over, however it ends: what a streamed response needs while it is sent."""
 

@@ -2,20 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from logging import getLogger
 from typing import Any, ClassVar
 
 import quart
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from pydantic_core import from_json
 from quart.asgi import ASGIHTTPConnection
+from quart.utils import cancel_tasks
 from quart.wrappers.request import Body
 
 from service.admission import Kind, Ticket
 from service.errors import Invalid, RequestTimeout, Unavailable, UnsupportedMediaType
 from service.middleware import TICKET
-
-logger = getLogger(__name__)
 
 # A body that is consumed as it comes is held back here instead of growing in memory.
 _BODY_BUFFER = 1024 * 1024
@@ -96,6 +94,16 @@ class Request(quart.Request):
 class HTTPConnection(ASGIHTTPConnection):
     """Handles one request within its deadline."""
 
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """As Quart's, which would leave the handler running when the server cancels the request."""
+        request = self._create_request_from_scope(send)
+        handler = asyncio.create_task(self.handle_request(request, send))
+        receiver = asyncio.create_task(self.handle_messages(request, receive))
+        try:
+            await asyncio.wait({handler, receiver}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel_tasks({handler, receiver})
+
     async def handle_messages(self, request: quart.Request, receive: ASGIReceiveCallable) -> None:
         while True:
             message = await receive()
@@ -111,17 +119,18 @@ class HTTPConnection(ASGIHTTPConnection):
     async def handle_request(self, request: quart.Request, send: ASGISendCallable) -> None:
         ticket: Ticket = self.scope["state"][TICKET]
         try:
-            async with ticket.resources, asyncio.timeout(self.app.config["REQUEST_TIMEOUT"]) as ticket.deadline:
-                await super().handle_request(request, self._limited(send, ticket))
-        except TimeoutError:
-            if ticket.response_started:
-                # Too late for another status. The server cuts a response that has no end, so the client notices.
-                logger.warning("response cut: the client stopped reading or the time was up")
-                return
-            raise Unavailable("The request took too long and was given up. Try again in a moment.") from None
+            async with ticket.resources:
+                await self._handle_in_time(request, send, ticket)
         finally:
             if request.url_rule is not None:
                 ticket.route = request.url_rule.rule
+
+    async def _handle_in_time(self, request: quart.Request, send: ASGISendCallable, ticket: Ticket) -> None:
+        try:
+            async with asyncio.timeout(self.app.config["REQUEST_TIMEOUT"]) as ticket.deadline:
+                await super().handle_request(request, self._limited(send, ticket))
+        except TimeoutError:
+            raise Unavailable("The request took too long and was given up. Try again in a moment.") from None
 
     def _limited(self, send: ASGISendCallable, ticket: Ticket) -> ASGISendCallable:
         """A client that stops reading a stream loses it; short answers are bound by the deadline already."""

@@ -1,5 +1,6 @@
 """What every request of the API gets, in front of Quart: an id, a place, measurement, headers, one log line."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.settings import Settings
 
+logger = getLogger(__name__)
 access = getLogger("service.access")
 
 TICKET = "ticket"
@@ -59,10 +61,13 @@ class Middleware:
         try:
             ticket = self._admission.enter()
             scope["state"][TICKET] = ticket
-            exchange.ticket = ticket
             await self._app(scope, receive, exchange.send)
         except Unavailable as error:
             await exchange.refuse(error)
+        except asyncio.CancelledError:
+            # Only the server cancels here, when the grace is over. It would answer an empty 500.
+            await exchange.refuse(Unavailable("The service is stopping. Try again in a moment."))
+            raise
         finally:
             if ticket is not None:
                 self._admission.leave(ticket.kind)
@@ -106,7 +111,6 @@ class _Exchange:
         self.started = perf_counter()
         self.status = _CLIENT_CLOSED
         self.sent = 0
-        self.ticket: Ticket | None = None
         self._send = send
         self._request_id = request_id
         self._common_headers = headers
@@ -115,15 +119,16 @@ class _Exchange:
     async def send(self, event: ASGISendEvent) -> None:
         if event["type"] == "http.response.start":
             self.status = event["status"]
-            if self.ticket is not None:
-                self.ticket.response_started = True
             event["headers"] = [*event["headers"], *self._headers(event["headers"])]
         elif event["type"] == "http.response.body":
             self.sent += len(event["body"])
         await self._send(event)
 
     async def refuse(self, error: Unavailable) -> None:
-        """Answer without the application."""
+        """Answer without the application; what it has begun to answer is cut, so that the client notices."""
+        if self.status != _CLIENT_CLOSED:
+            logger.warning("response cut: %s", error.detail)
+            return
         body = problem(error.status, error.detail, self._request_id)
         headers = [(b"content-type", PROBLEM.encode()), (b"content-length", str(len(body)).encode())]
         headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
