@@ -17,16 +17,20 @@ class Done:
     stderr: str
 
 
+def environment(**variables: str) -> dict[str, str]:
+    """The caller's, without what would change the service, and with these variables."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "PG"))} | variables
+
+
 async def run_command(*command: str | Path, **variables: str) -> Done:
-    """Runs it with these variables and none of the caller's for the service."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "PG"))}
+    """Runs it with these variables."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
-        env=inherited | variables,
+        env=environment(**variables),
     )
     try:
         async with asyncio.timeout(WITHIN):

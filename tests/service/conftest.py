@@ -39,7 +39,7 @@ async def database(postgres: Postgres, administration: Connection) -> AsyncItera
 
 @pytest.fixture
 async def empty_database(postgres: Postgres, administration: Connection) -> AsyncIterator[Database]:
-    """Without any table."""
+    """Not migrated."""
     async for database in _copy(postgres, administration, EMPTY):
         yield database
 

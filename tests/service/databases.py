@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from service import migrate
+from service.migrate import DIRECTORY, Migration, run
 from service.settings import Settings
 from tests.service.waiting import eventually
 from workbench.console import Console
@@ -88,6 +88,11 @@ class Database:
         await self.until(count, "wait_event_type = 'Lock'")
 
 
+async def migrate(database: Database, folder: Path = DIRECTORY) -> list[Migration]:
+    """As `python -m service.migrate`; what was applied."""
+    return await run(Settings.model_validate({"database_owner_url": database.url("app_owner")}), folder)
+
+
 @asynccontextmanager
 async def postgres_server(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Postgres]:
     """A running server with the databases EMPTY and MIGRATED. Tests may stop or kill it."""
@@ -98,7 +103,7 @@ async def postgres_server(folder: Path, settings: Mapping[str, str]) -> AsyncIte
             await server.start()
             async with Database(server, "postgres").connection(SUPERUSER) as connection:
                 await copy_database(connection, MIGRATED, EMPTY)
-            await migrate.run(Settings.model_validate({"database_owner_url": server.url("app_owner")}))
+            await migrate(Database(server))
             yield server
         finally:
             await server.stop()

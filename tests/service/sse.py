@@ -36,6 +36,9 @@ class Subscriber:
         self.response = response
         self._blocks = self._read()
 
+    def __aiter__(self) -> AsyncIterator[Block]:
+        return self._blocks
+
     async def block(self) -> Block | None:
         """The next block, of whatever kind; None at the end of the stream."""
         async with asyncio.timeout(WITHIN):

@@ -8,10 +8,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from service.migrate import DIRECTORY, Migration, MigrationError, expected_version, run
-from service.settings import Settings
+from service.migrate import DIRECTORY, MigrationError, expected_version
 from tests.service.commands import run_command
-from tests.service.databases import Database
+from tests.service.databases import Database, migrate
 
 FILES = {
     "0001_boats.sql": "CREATE TABLE boats (name text);",
@@ -29,10 +28,6 @@ def folder(tmp_path: Path) -> Path:
 def write(folder: Path, files: Mapping[str, str]) -> None:
     for name, sql in files.items():
         (folder / name).write_text(sql)
-
-
-async def migrate(database: Database, folder: Path = DIRECTORY) -> list[Migration]:
-    return await run(Settings.model_validate({"database_owner_url": database.url("app_owner")}), folder)
 
 
 async def applied(database: Database) -> list[int]:

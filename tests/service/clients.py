@@ -1,0 +1,91 @@
+"""What a test asks a running service, wherever it runs: its two ports."""
+
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.service.sse import Subscriber
+from tests.service.waiting import WITHIN, eventually
+
+# One for all clients: httpx would read all root certificates again for each, which takes longer than most tests.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@dataclass(frozen=True)
+class Clients:
+    api: httpx.AsyncClient
+    ops: httpx.AsyncClient
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Of the API, for requests that httpx would not send."""
+        url = self.api.base_url
+        assert url.port
+        return url.host, url.port
+
+    async def ready(self) -> None:
+        await eventually(self.is_ready, "/readyz answers 200")
+
+    async def unready(self) -> None:
+        async def is_unready() -> bool:
+            return not await self.is_ready()
+
+        await eventually(is_unready, "/readyz answers 503")
+
+    async def is_ready(self) -> bool:
+        return (await self.ops.get("/readyz")).status_code == 200
+
+    async def readiness(self) -> dict[str, Any]:
+        """What /readyz says."""
+        answer: dict[str, Any] = (await self.ops.get("/readyz")).json()
+        return answer
+
+    async def create(self, title: str = "Launch", **fields: str) -> str:
+        """Makes a note; its path."""
+        response = await self.api.post("/notes", json={"title": title, **fields})
+        assert response.status_code == 201, response.text
+        return response.headers["location"]
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples of that name that have these labels; 0 if there is none."""
+        samples = await self.metrics()
+        return sum(value for found, given, value in samples if found == name and labels.items() <= given.items())
+
+    async def metrics(self) -> list[tuple[str, Mapping[str, str], float]]:
+        """All samples: name, labels, value."""
+        exposition = (await self.ops.get("/metrics")).text
+        families = text_string_to_metric_families(exposition)
+        return [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
+
+    async def until_metric(self, value: float, name: str, **labels: str) -> None:
+        async def met() -> bool:
+            return await self.metric(name, **labels) == value
+
+        await eventually(met, f"{name} {labels} is {value}")
+
+    @asynccontextmanager
+    async def subscribe(self, last_event_id: str | None = None) -> AsyncIterator[Subscriber]:
+        headers = {} if last_event_id is None else {"last-event-id": last_event_id}
+        async with self.api.stream("GET", "/notes/events", headers=headers) as response:
+            assert response.status_code == 200, await response.aread()
+            yield Subscriber(response)
+
+
+def client_of(listener: socket.socket) -> httpx.AsyncClient:
+    """For the server that accepts, or will accept, on this socket."""
+    host, port = listener.getsockname()
+    limits = httpx.Limits(max_connections=None)
+    return httpx.AsyncClient(
+        base_url=f"http://{host}:{port}", timeout=WITHIN, limits=limits, verify=_NO_TLS, trust_env=False
+    )
+
+
+def listeners() -> tuple[socket.socket, socket.socket]:
+    """For the API and ops, on free ports. Both accept at once; who connects waits until the server takes over."""
+    return socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))

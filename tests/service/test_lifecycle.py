@@ -1,0 +1,342 @@
+"""starting -> ready <-> unready -> draining: when a replica says that it can be used, and how it ends."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.lifecycle import Check, Lifecycle, State
+from tests.service.clients import Clients
+from tests.service.commands import run_command
+from tests.service.conftest import StartService
+from tests.service.databases import Database, migrate
+from tests.service.problems import problem_of
+from tests.service.processes import service_process
+from tests.service.serving import serving, settings_for
+from tests.service.waiting import WITHIN, eventually
+from workbench.postgres import Postgres
+
+LONG = "3600"  # seconds: longer than any test waits
+
+
+class Reports:
+    """Every check's result, with the state that it led to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: list[tuple[bool, State]] = []
+        self._news = asyncio.Event()
+        report = Lifecycle.report
+
+        def record(lifecycle: Lifecycle, checks: Mapping[str, Check], *, ready: bool) -> None:
+            report(lifecycle, checks, ready=ready)
+            self.seen.append((all(check.ok for check in checks.values()), lifecycle.state))
+            self._news.set()
+
+        monkeypatch.setattr(Lifecycle, "report", record)
+
+    async def until(self, wanted: tuple[bool, State]) -> list[tuple[bool, State]]:
+        """Waits for a report that is still to come; all that came until then."""
+        begin = len(self.seen)
+        async with asyncio.timeout(WITHIN):
+            while wanted not in self.seen[begin:]:
+                self._news.clear()
+                await self._news.wait()
+        return self.seen[begin:]
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> Reports:
+    return Reports(monkeypatch)
+
+
+# The database.
+
+
+async def test_starts_without_a_database_and_is_ready_when_it_comes(mortal_postgres: Postgres) -> None:
+    await mortal_postgres.stop()
+    # With limits longer than the client waits: what is answered is answered at once.
+    settings = settings_for(Database(mortal_postgres), acquire_timeout=LONG, request_timeout=LONG)
+    async with serving(settings) as service:
+        await until_checked(service)
+
+        assert (await service.ops.get("/livez")).status_code == 200
+        readiness = await service.readiness()
+        assert readiness["state"] == "starting"
+        assert not readiness["checks"]["database"]["ok"]
+        assert readiness["checks"]["database"]["detail"].startswith("no answer: ")
+        problem_of(await service.api.get("/notes"), 503)
+        problem_of(await service.api.post("/notes", json={"title": "Launch"}), 503)
+        problem_of(await service.api.get("/notes/export"), 503)
+        problem_of(await service.api.get("/notes/events"), 503)
+        assert (await service.api.get("/")).json()["database"]["status"] == "unavailable"
+
+        await mortal_postgres.start()
+        await service.ready()
+
+        await service.create()
+        assert (await service.api.get("/")).json()["database"]["status"] == "available"
+
+
+async def test_a_schema_that_is_too_old_is_not_ready_until_it_is_migrated(empty_database: Database) -> None:
+    async with serving(settings_for(empty_database)) as service:
+        await until_checked(service)
+
+        checks = (await service.readiness())["checks"]
+        assert not await service.is_ready()
+        assert checks["database"]["ok"]
+        assert not checks["schema"]["ok"]
+        assert checks["schema"]["detail"].startswith("version 0 found")
+        assert "python -m service.migrate" in checks["schema"]["detail"]
+        problem_of(await service.api.get("/notes"), 503)
+
+        await migrate(empty_database)
+        await service.ready()
+
+        await service.create()
+
+
+async def test_a_schema_newer_than_the_code_is_ready(start_service: StartService, database: Database) -> None:
+    await database.execute("INSERT INTO schema_migrations VALUES (9999, 'from_the_next_release', '')")
+
+    service = await start_service()
+
+    assert (await service.readiness())["checks"]["schema"] == {"ok": True, "detail": "version 9999"}
+
+
+async def test_only_failures_in_a_row_make_it_unready_and_one_success_ready(
+    start_service: StartService, database: Database, reports: Reports
+) -> None:
+    service = await start_service(check_failures=3)
+
+    await database.execute("REVOKE SELECT ON schema_migrations FROM app_rw")
+    seen = await reports.until((False, State.UNREADY))
+    failures = [state for ok, state in seen if not ok]
+    assert failures == [State.READY, State.READY, State.UNREADY]
+    assert not await service.is_ready()
+
+    await database.execute("GRANT SELECT ON schema_migrations TO app_rw")
+    *failed, last = await reports.until((True, State.READY))
+    assert set(failed) <= {(False, State.UNREADY)}
+    assert last == (True, State.READY)
+    assert await service.is_ready()
+
+
+async def test_one_check_that_gets_no_answer_does_not_flap(
+    start_service: StartService, database: Database, reports: Reports
+) -> None:
+    service = await start_service(check_failures=2)
+
+    async with database.transaction("LOCK TABLE schema_migrations"):
+        await reports.until((False, State.READY))
+        readiness = await service.readiness()
+    await reports.until((True, State.READY))
+
+    assert readiness["state"] == "ready"
+    assert readiness["checks"]["database"] == {"ok": False, "detail": "no answer: it did not answer in time"}
+    assert {state for _, state in reports.seen[reports.seen.index((True, State.READY)) :]} == {State.READY}
+
+
+# The end.
+
+
+async def test_sigterm_drains_and_loses_no_request(database: Database) -> None:
+    async with service_process(database, SERVICE_DRAIN_DELAY=LONG) as process:
+        await process.ready()
+        path = await process.create()
+        async with changing(process, database, path) as change, process.subscribe() as subscriber:
+            process.send(signal.SIGTERM)
+            await process.unready()
+            assert (await process.readiness())["state"] == "draining"
+            answer = await process.api.get(path)
+            assert answer.status_code == 200, "still accepted"
+            assert answer.headers["connection"] == "close"
+
+            process.send(signal.SIGTERM)  # the delay is over
+            blocks = [block async for block in subscriber]
+            assert blocks[-1].retry == "100", "the stream is told to come back soon, and ends"
+            await until_refused(process.api)
+            assert (await process.ops.get("/livez")).status_code == 200, "probes are answered to the end"
+            assert not change.done()
+        assert (await change).status_code == 200
+
+        assert await process.status() == 0
+
+
+@pytest.mark.parametrize(("number", "delay"), [(signal.SIGTERM, "0.05"), (signal.SIGINT, LONG)])
+async def test_the_delay_passes_and_sigint_skips_it(database: Database, number: signal.Signals, delay: str) -> None:
+    async with service_process(database, SERVICE_DRAIN_DELAY=delay) as process:
+        await process.ready()
+        path = await process.create()
+        async with changing(process, database, path) as change:
+            process.send(number)
+            await until_refused(process.api)
+        assert (await change).status_code == 200
+
+        assert await process.status() == 0
+
+
+async def test_a_request_that_outlasts_the_grace_is_cut(database: Database) -> None:
+    async with service_process(database, SERVICE_SHUTDOWN_GRACE="0.05") as process:
+        await process.ready()
+        path = await process.create()
+        async with changing(process, database, path) as change:
+            process.send(signal.SIGINT)
+
+            assert await process.status() == 0
+            problem_of(await change, 503)
+        assert not [line for line in await process.lines() if "never retrieved" in line], "no handler is left behind"
+
+
+@pytest.mark.parametrize("variable", ["SERVICE_API_BIND", "SERVICE_OPS_BIND"])
+async def test_a_port_in_use_is_named_with_what_to_do(database: Database, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        host, number = taken.getsockname()
+        binds = {"SERVICE_API_BIND": "127.0.0.1:0", "SERVICE_OPS_BIND": "127.0.0.1:0", variable: f"{host}:{number}"}
+
+        done = await run_command(
+            *(sys.executable, "-m", "service"), SERVICE_DATABASE_URL=database.url("app_rw"), **binds
+        )
+
+    assert done.status == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    [line] = [line for line in done.stdout.splitlines() if '"level": "error"' in line]
+    assert f"cannot listen on {host}:{number}: Address already in use; " in line
+    assert f"choose another {variable}" in line
+
+
+# Supervised, as by the workbench's reload or systemd.
+
+
+class Supervisor:
+    """Hears what the process says of itself, in the protocol of sd_notify(3)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "notify"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(str(self.path))
+
+    async def until(self, start: str) -> str:
+        """The next message that starts so."""
+        async with asyncio.timeout(WITHIN):
+            while True:
+                message = await asyncio.get_running_loop().sock_recv(self._socket, 4096)
+                if message.decode().startswith(start):
+                    return message.decode()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    supervisor = Supervisor(tmp_path)
+    yield supervisor
+    supervisor.close()
+
+
+async def test_listens_only_when_ready_if_it_is_told_to(empty_database: Database, supervisor: Supervisor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        api_port = free.getsockname()[1]
+    async with service_process(
+        empty_database,
+        SERVICE_LISTEN="ready",
+        SERVICE_API_BIND=f"127.0.0.1:{api_port}",
+        NOTIFY_SOCKET=str(supervisor.path),
+    ) as process:
+        status = await supervisor.until("STATUS=starting")
+        assert "python -m service.migrate" in status
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", api_port)
+
+        await migrate(empty_database)
+        await supervisor.until("READY=1")
+
+        _, writer = await asyncio.open_connection("127.0.0.1", api_port)
+        writer.close()
+        process.send(signal.SIGINT)
+        await supervisor.until("STATUS=draining")
+        assert await process.status() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_ends_before_it_was_ever_ready(
+    empty_database: Database, supervisor: Supervisor, number: signal.Signals
+) -> None:
+    async with service_process(
+        empty_database, SERVICE_LISTEN="ready", SERVICE_DRAIN_DELAY="0.05", NOTIFY_SOCKET=str(supervisor.path)
+    ) as process:
+        await supervisor.until("STATUS=starting")
+
+        process.send(number)
+
+        assert await process.status() == 0
+
+
+async def test_sighup_leaves_new_connections_to_another_process_and_sigusr1_takes_them_back(
+    database: Database,
+) -> None:
+    async with service_process(database, share=True) as process:
+        await process.ready()
+        path = await process.create()  # on a connection that stays open
+        process.send(signal.SIGHUP)
+
+        async def is_handed_over() -> bool:
+            return "connection" in (await process.api.get(path)).headers
+
+        await eventually(is_handed_over, "the open connection is closed with its next answer")
+        for _ in range(20):  # that this process, the other one, wins all of them by chance is out of the question
+            await accept_one(process.shared[0])
+
+        answer = asyncio.create_task(process.api.get(path))
+        process.send(signal.SIGUSR1)
+
+        assert (await answer).status_code == 200
+        assert "connection" not in (await process.api.get(path)).headers
+
+
+async def accept_one(listener: socket.socket) -> None:
+    """Opens a connection and accepts it as the other process would."""
+    listener.setblocking(False)
+    _, writer = await asyncio.open_connection(*listener.getsockname())
+    async with asyncio.timeout(WITHIN):
+        accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
+    accepted.close()
+    writer.close()
+
+
+async def until_checked(service: Clients) -> None:
+    async def checked() -> bool:
+        return bool((await service.readiness())["checks"])
+
+    await eventually(checked, "the first check is done")
+
+
+async def until_refused(api: httpx.AsyncClient) -> None:
+    """Waits until no new connection is accepted."""
+    url = api.base_url
+
+    async def refused() -> bool:
+        try:
+            _, writer = await asyncio.open_connection(url.host, url.port)
+        except ConnectionRefusedError:
+            return True
+        writer.close()
+        return False
+
+    await eventually(refused, "new connections are refused")
+
+
+@asynccontextmanager
+async def changing(service: Clients, database: Database, path: str) -> AsyncIterator[asyncio.Task[httpx.Response]]:
+    """A request that is being answered as long as the block lasts: it waits for a lock."""
+    async with database.locked(path.rpartition("/")[2]):
+        change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
+        await database.until_waiting(1)
+        yield change
