@@ -1,0 +1,95 @@
+"""Clients that make and read notes, and remember what they were told."""
+
+import asyncio
+import ssl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+# One for all clients: httpx would read all root certificates again for each.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@dataclass
+class Record:
+    """What a number of clients got."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    transport_errors: Counter[str] = field(default_factory=Counter)
+    acknowledged: list[str] = field(default_factory=list)
+    """The paths of the notes whose creation was answered with 201."""
+    without_retry_after: int = 0
+    longest: float = 0.0
+    """Seconds of the slowest answer."""
+    last_success: float = 0.0
+    """When the last answer below 400 came, by time.monotonic()."""
+
+    @property
+    def answers(self) -> int:
+        return self.statuses.total()
+
+    @property
+    def failed(self) -> int:
+        """Requests with no answer, or with one of 500 and above."""
+        return self.transport_errors.total() + sum(count for status, count in self.statuses.items() if status >= 500)
+
+    def __str__(self) -> str:
+        statuses = ", ".join(f"{count}x {status}" for status, count in sorted(self.statuses.items()))
+        errors = "".join(f", {count}x {error}" for error, count in self.transport_errors.items())
+        return f"{statuses}{errors}; longest {self.longest * 1000:.0f} ms"
+
+
+@asynccontextmanager
+async def clients(url: str, count: int, timeout: float = 30.0) -> AsyncIterator[Record]:
+    """`count` clients, each making and reading notes as fast as it gets answers, while the block lasts."""
+    record = Record()
+    stop = asyncio.Event()
+    limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
+    async with httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, verify=_NO_TLS) as client:
+        tasks = [asyncio.create_task(_client(client, record, stop)) for _ in range(count)]
+        try:
+            yield record
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks)
+
+
+async def missing(url: str, paths: list[str]) -> list[str]:
+    """Those of `paths` that are not there."""
+    limits = httpx.Limits(max_connections=16)
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits, verify=_NO_TLS) as client:
+        answers = await asyncio.gather(*(client.get(path) for path in paths))
+    return [path for path, answer in zip(paths, answers, strict=True) if answer.status_code != 200]
+
+
+async def _client(client: httpx.AsyncClient, record: Record, stop: asyncio.Event) -> None:
+    last = "/notes?limit=1"
+    while not stop.is_set():
+        created = await _request(client, record, "POST", "/notes", {"title": "under load"})
+        if created is not None and created.status_code == 201:
+            last = created.headers["location"]
+            record.acknowledged.append(last)
+        await _request(client, record, "GET", last)
+
+
+async def _request(
+    client: httpx.AsyncClient, record: Record, method: str, path: str, body: dict[str, str] | None = None
+) -> httpx.Response | None:
+    begin = time.monotonic()
+    response = None
+    try:
+        response = await client.request(method, path, json=body)
+        record.statuses[response.status_code] += 1
+    except httpx.TransportError as error:
+        record.transport_errors[type(error).__name__] += 1
+    end = time.monotonic()
+    record.longest = max(record.longest, end - begin)
+    if response is not None and response.status_code < 400:
+        record.last_success = end
+    elif response is not None and response.status_code == 503 and "retry-after" not in response.headers:
+        record.without_retry_after += 1
+    return response

@@ -1,0 +1,52 @@
+"""What the README promises, through the ingress and under load. `python -m bench.promises` has the figures."""
+
+import asyncio
+
+import pytest
+
+from bench.load import Record, clients, missing
+from workbench.stack import Stack
+
+# Far above the service's own limits (2 s for a connection, 10 s for a request): whoever waits that long hangs.
+ANSWER_WITHIN = 15.0
+
+
+async def until(record: Record, answers: int) -> None:
+    """Waits for so many more answers."""
+    enough = record.answers + answers
+    async with asyncio.timeout(60):
+        while record.answers < enough:  # noqa: ASYNC110 - the clients count, and have no event for a number
+            await asyncio.sleep(0.01)
+
+
+async def until_success(record: Record) -> None:
+    since = asyncio.get_running_loop().time()
+    async with asyncio.timeout(60):
+        while record.last_success < since:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+async def test_a_replica_that_stops_loses_no_request(stack: Stack, index: int) -> None:
+    async with clients(stack.ingress_url, 16, ANSWER_WITHIN) as record:
+        await until(record, 50)
+        stack.replicas[index].terminate()
+        assert await stack.replicas[index].wait(within=20) == 0
+        await until(record, 50)
+        await stack.start_replica(index)
+        await until(record, 50)
+    assert record.failed == 0, record
+
+
+async def test_a_killed_database_loses_no_acknowledged_note(stack: Stack) -> None:
+    async with clients(stack.ingress_url, 32, ANSWER_WITHIN) as record:
+        await until(record, 100)
+        await stack.postgres.kill()
+        await until(record, 200)
+        await stack.postgres.start()
+        await until_success(record)
+        await until(record, 100)
+    assert set(record.statuses) <= {200, 201, 503}, record
+    assert record.without_retry_after == 0, record
+    assert not record.transport_errors, record
+    assert await missing(stack.ingress_url, record.acknowledged) == []
