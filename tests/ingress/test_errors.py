@@ -1,5 +1,6 @@
 """Errors are problems (RFC 9457) that a client can act on, and that tell nothing about the inside."""
 
+import json
 from typing import Any
 
 import httpx
@@ -60,7 +61,7 @@ async def test_another_method_is_told_which_there_are(
 
 async def test_a_body_that_is_too_large_is_refused(client: httpx.AsyncClient, contract: Contract, word: str) -> None:
     path = f"/notes/{(await create(client, word))['id']}"
-    content = b'{"title": "t"}'.ljust(BODY_LIMIT + 1)
+    content = json.dumps({"title": word}).encode().ljust(BODY_LIMIT + 1)
 
     for method, target in (("POST", "/notes"), ("PUT", path)):
         response = await client.request(method, target, content=content, headers=JSON)
