@@ -13,7 +13,10 @@ MOST_REPLICAS = 9
 
 @dataclass(frozen=True)
 class StackOptions:
-    """Port 0 is any free one. `settings` are SERVICE_* variables, `postgres` are settings of PostgreSQL."""
+    """Port 0 is any free one. `settings` are SERVICE_* variables, `postgres` are settings of PostgreSQL.
+
+    `sources` is the project whose service runs: tests of what follows from edits give a copy.
+    """
 
     data: Path
     ingress_port: int = 0
@@ -23,6 +26,7 @@ class StackOptions:
     settings: Mapping[str, str] = field(default_factory=dict)
     postgres: Mapping[str, str] = field(default_factory=dict)
     service: Sequence[str] = (sys.executable, "-m", "service")
+    sources: Path = ROOT
     rules: Path = INGRESS_RULES
 
 

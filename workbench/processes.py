@@ -53,6 +53,7 @@ class Part:
         *command: str | Path,
         console: Console,
         env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
         user: User = "same",
         on_orphaned: signal.Signals = signal.SIGKILL,
         on_line: Callable[[str], bool] = lambda line: True,
@@ -72,7 +73,7 @@ class Part:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=into,
                 stderr=into,
-                cwd=ROOT,
+                cwd=cwd,
                 env=env,
                 process_group=0,
             )
@@ -153,11 +154,12 @@ async def run(
     console: Console,
     within: float,
     env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
     user: User = "same",
     on_line: Callable[[str], bool] = lambda line: True,
 ) -> None:
     """Runs a command to its end. Raises StepFailed with its last line if it fails or takes longer than `within` s."""
-    part = await Part.start(name, *command, console=console, env=env, user=user, on_line=on_line)
+    part = await Part.start(name, *command, console=console, env=env, cwd=cwd, user=user, on_line=on_line)
     try:
         status = await part.wait(within)
     except TimeoutError:

@@ -4,8 +4,10 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from workbench.console import Console
+from workbench.folders import ROOT
 from workbench.postgres import Postgres
 from workbench.probe import until_ok
 from workbench.processes import Part, run
@@ -34,12 +36,14 @@ class Replica:
         command: Sequence[str],
         env: Mapping[str, str],
         console: Console,
+        sources: Path = ROOT,
     ) -> None:
         self.name = name
         self.api_port = api_port
         self.ops_port = ops_port
         self.part: Part | None = None
         self._command = command
+        self._sources = sources
         self._console = console
         self._env = dict(env) | {
             "SERVICE_INSTANCE": name,
@@ -48,7 +52,9 @@ class Replica:
         }
 
     async def start(self) -> None:
-        self.part = await Part.start(self.name, *self._command, console=self._console, env=self._env)
+        self.part = await Part.start(
+            self.name, *self._command, console=self._console, env=self._env, cwd=self._sources
+        )
 
     async def ready(self) -> None:
         """Returns when /readyz answers 200. Raises PartFailed if that takes too long or the process ends."""
@@ -87,5 +93,6 @@ def environment(postgres: Postgres, settings: Mapping[str, str]) -> dict[str, st
     }
 
 
-async def migrate(env: Mapping[str, str], console: Console) -> None:
-    await run("migrate", sys.executable, "-m", "service.migrate", console=console, env=env, within=MIGRATED_WITHIN)
+async def migrate(env: Mapping[str, str], console: Console, sources: Path = ROOT) -> None:
+    command = sys.executable, "-m", "service.migrate"
+    await run("migrate", *command, console=console, env=env, cwd=sources, within=MIGRATED_WITHIN)

@@ -94,12 +94,14 @@ class Stack:
 
         env = environment(self.postgres, options.settings)
         with console.step("migrate", "schema up to date"):
-            await migrate(env, console)
+            await migrate(env, console, options.sources)
 
         free = iter(ports.free(2 * options.replicas + 1, besides=wanted.values()))
         chosen = [(options.api_port, options.ops_port)] + [(0, 0)] * (options.replicas - 1)
         self.replicas = [
-            Replica(f"service-{number}", api or next(free), ops or next(free), options.service, env, console)
+            Replica(
+                f"service-{number}", api or next(free), ops or next(free), options.service, env, console, options.sources
+            )
             for number, (api, ops) in enumerate(chosen, 1)
         ]
         self.envoy = Envoy(options.ingress_port or next(free), self.replicas, options.rules, run, console)

@@ -43,9 +43,9 @@ class Change:
         return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
-def ignored(path: Path) -> bool:
+def ignored(path: Path, root: Path = ROOT) -> bool:
     """Whether an editor, Python or a test made this file: not part of the code that runs."""
-    return any(_IGNORED.search(part) for part in path.relative_to(ROOT).parts)
+    return any(_IGNORED.search(part) for part in path.relative_to(root).parts)
 
 
 def saved_at(path: Path, otherwise: float) -> float:
@@ -56,29 +56,29 @@ def saved_at(path: Path, otherwise: float) -> float:
         return otherwise
 
 
-def version() -> str:
+def version(root: Path = ROOT) -> str:
     """A short hash of the names and contents of all files of the service."""
-    return _digest(path for path in (ROOT / PACKAGE).rglob("*"))
+    return _digest((root / PACKAGE).rglob("*"), root)
 
 
 def migrations_version() -> str:
-    return _digest(MIGRATIONS.glob("*.sql"))
+    return _digest(MIGRATIONS.glob("*.sql"), ROOT)
 
 
 def _files() -> set[Path]:
     return {ENV_FILE, *(ROOT / PACKAGE).rglob("*")}
 
 
-def _digest(paths: Iterable[Path]) -> str:
+def _digest(paths: Iterable[Path], root: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
-        if ignored(path):
+        if ignored(path, root):
             continue
         try:
             content = path.read_bytes()
         except (FileNotFoundError, IsADirectoryError):
             continue
-        digest.update(f"{path.relative_to(ROOT)}\0{len(content)}\0".encode())
+        digest.update(f"{path.relative_to(root)}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:8]
 

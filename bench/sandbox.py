@@ -1,0 +1,58 @@
+"""A copy of the project's sources, for what is shown by editing them."""
+
+import shutil
+from pathlib import Path
+
+from workbench.folders import ROOT
+from workbench.reload import sources
+
+_PARTS = ("service", "workbench", "k8s", "pyproject.toml")
+
+
+class Sandbox:
+    """Edits are undone by restore()."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for part in _PARTS:
+            if (ROOT / part).is_dir():
+                shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / part, root / part)
+        self._original = self._contents()
+
+    @property
+    def version(self) -> str:
+        """What the service should answer now."""
+        return sources.version(self.root)
+
+    def read(self, path: str) -> str:
+        return (self.root / path).read_text()
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).write_text(text)
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Raises ValueError if `old` is not there."""
+        text = self.read(path)
+        if old not in text:
+            raise ValueError(f"{path} has no {old!r}")
+        self.write(path, text.replace(old, new, 1))
+
+    def append(self, path: str, text: str) -> None:
+        self.write(path, self.read(path) + text)
+
+    def restore(self) -> None:
+        """Make the sources what they were."""
+        now = self._contents()
+        for path in now.keys() - self._original.keys():
+            path.unlink()
+        for path, content in self._original.items():
+            if now.get(path) != content:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+
+    def _contents(self) -> dict[Path, bytes]:
+        files = [path for path in (self.root / "service").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        files += [path for path in (self.root / ".env",) if path.exists()]
+        return {path: path.read_bytes() for path in files}
