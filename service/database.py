@@ -17,10 +17,20 @@ from service.settings import Settings
 
 logger = getLogger(__name__)
 
+# What connecting and a statement that cannot be wrong may raise while the database is away.
+FAILURES = (
+    OSError,  # includes TimeoutError and ConnectionRefusedError
+    ValueError,  # asyncpg cannot make out the answer
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,  # the connection was closed under the statement
+    asyncpg.InternalClientError,  # the server has said that it ends, and has not closed the connection yet
+)
+
 # The database cannot answer now, whatever the request was: the same request may succeed later.
 _UNAVAILABLE = (
-    OSError,  # includes TimeoutError and ConnectionRefusedError
-    asyncpg.InterfaceError,  # the connection was closed under the request
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutdown, crash, starting up, statement_timeout
     asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory

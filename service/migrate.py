@@ -15,6 +15,7 @@ from pathlib import Path
 
 import asyncpg
 
+from service.database import FAILURES
 from service.settings import Settings, SettingsError, load
 
 DIRECTORY = Path(__file__).parent / "migrations"
@@ -138,7 +139,7 @@ async def run(settings: Settings, directory: Path = DIRECTORY) -> list[Migration
             password=password.get_secret_value() if password else None,
             timeout=10,
         )
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except FAILURES as error:
         raise MigrationError(
             f"no connection as the schema's owner: {error}; look at SERVICE_DATABASE_OWNER_URL"
         ) from error

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import asyncpg
 
-from service.database import Database
+from service.database import FAILURES, Database
 from service.lifecycle import Check, Lifecycle
 from service.settings import Settings
 
@@ -52,7 +52,7 @@ class Readiness:
                 row = await self._connection.fetchrow(_QUESTION)
         except asyncpg.UndefinedTableError:
             return {"database": Check(True, "answers"), "schema": self._schema_check(None)}
-        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except FAILURES as error:
             self._drop()
             reason = str(error) or "it did not answer in time"
             return {"database": Check(False, f"no answer: {reason}"), "schema": Check(False, "unknown")}

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from service.database import Database
+from service.database import FAILURES, Database
 from service.errors import Invalid, Unavailable
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
@@ -79,7 +79,7 @@ class Feed:
             while True:
                 try:
                     await self._follow()
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                except FAILURES as error:
                     logger.debug("feed: %s: %s", type(error).__name__, error)
                 await asyncio.sleep(_RECONNECT)
 
@@ -92,6 +92,7 @@ class Feed:
             if self._read_to is None:
                 now: int = await connection.fetchval(queries.EVENTS_NOW.sql)
                 self._read_to = self._remembered_from = Position(now, 0)
+                self._wake()
             while not connection.is_closed():
                 notified.clear()
                 waiting = await self._read(connection)
@@ -126,17 +127,15 @@ class Feed:
     async def subscribe(self, last_event_id: str | None) -> AsyncGenerator[bytes]:
         """The stream for one subscriber, from `last_event_id` on or from now.
 
-        Raises Invalid for an id that is none, Unavailable before the first connection to the database.
+        Raises Invalid for an id that is none, Unavailable without a database.
         """
-        if self._read_to is None:
-            raise Unavailable("The database cannot be reached yet. Try again in a moment.")
-        if last_event_id is None:
-            position, lost = self._read_to, False
-        else:
-            position = Position.parse(last_event_id)
-            now, lost = await self._check_history(position)
-            position = now if lost else position
-        return self._stream(position, lost=lost)
+        if last_event_id is None and self._read_to is not None:
+            return self._stream(self._read_to, lost=False)
+        last_seen = None if last_event_id is None else Position.parse(last_event_id)
+        now, pruned = await self._history()
+        # Lost is what was cleaned up, and what another database had seen.
+        lost = last_seen is not None and (last_seen < pruned or last_seen.tx > now.tx)
+        return self._stream(now if last_seen is None or lost else last_seen, lost=lost)
 
     async def _stream(self, position: Position, *, lost: bool) -> AsyncGenerator[bytes]:
         self._subscribers.inc()
@@ -161,8 +160,7 @@ class Feed:
             self._subscribers.dec()
 
     async def _after(self, position: Position) -> Sequence[_Message]:
-        assert self._remembered_from is not None  # noqa: S101 - set before the first subscriber
-        if position >= self._remembered_from:
+        if self._remembered_from is not None and position >= self._remembered_from:
             start = bisect_right(self._remembered, position, key=lambda message: message.position)
             return [self._remembered[index] for index in range(start, len(self._remembered))]
         return await self._read_table(position)
@@ -176,14 +174,12 @@ class Feed:
             return []
         return [_message(row) for row in rows]
 
-    async def _check_history(self, position: Position) -> tuple[Position, bool]:
-        """Now, and whether events after `position` are lost: cleaned up, or of another database."""
+    async def _history(self) -> tuple[Position, Position]:
+        """Now, and the newest event that was cleaned up."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(queries.EVENTS_NOW)
         assert row is not None  # noqa: S101 - the table has one row
-        now = Position(row["tx"], 0)
-        pruned = Position(row["pruned_tx"], row["pruned_id"])
-        return now, position < pruned or position.tx > now.tx
+        return Position(row["tx"], 0), Position(row["pruned_tx"], row["pruned_id"])
 
 
 def _message(row: asyncpg.Record) -> _Message:
