@@ -1,0 +1,69 @@
+"""Requests that no client library would send: half a body, and then nothing; or nothing of the answer read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from tests.service.clients import Clients
+from tests.service.waiting import WITHIN
+
+
+@dataclass(frozen=True)
+class RawConnection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def send_chunk(self, data: bytes) -> None:
+        """Of a body with Transfer-Encoding: chunked; an empty one is its end."""
+        await self.send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    async def response(self) -> httpx.Response:
+        """The answer, which has to have a Content-Length, as all but streams have."""
+        async with asyncio.timeout(WITHIN):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            status, *lines = head.decode("latin-1").rstrip().split("\r\n")
+            headers = httpx.Headers([(name, value) for name, _, value in (line.partition(": ") for line in lines)])
+            body = await self.reader.readexactly(int(headers["content-length"]))
+        return httpx.Response(int(status.split(" ")[1]), headers=headers, content=body)
+
+    async def rest(self) -> bytes:
+        """All that comes until the connection ends."""
+        async with asyncio.timeout(WITHIN):
+            return await self.reader.read()
+
+
+@asynccontextmanager
+async def raw_connection(service: Clients) -> AsyncIterator[RawConnection]:
+    # A small buffer, so that a client that does not read makes the service wait soon.
+    reader, writer = await asyncio.open_connection(*service.address, limit=1024)
+    try:
+        yield RawConnection(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
+@asynccontextmanager
+async def stalled_import(service: Clients, *lines: bytes) -> AsyncIterator[RawConnection]:
+    """An import that has sent these lines and is not finished. To be ended with an empty chunk, or left."""
+    async with raw_connection(service) as connection:
+        await connection.send(
+            b"POST /notes/import HTTP/1.1\r\nHost: test\r\n"
+            b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        await connection.send_chunk(b"".join(line + b"\n" for line in lines))
+        yield connection
+
+
+@asynccontextmanager
+async def stalled_export(service: Clients) -> AsyncIterator[RawConnection]:
+    """An export of which nothing is read; the service has begun to send it."""
+    async with raw_connection(service) as connection:
+        await connection.send(b"GET /notes/export HTTP/1.1\r\nHost: test\r\n\r\n")
+        yield connection

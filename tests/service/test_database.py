@@ -1,0 +1,228 @@
+"""The pool: patient about the database, strict about each request's time, and no connection is ever lost."""
+
+import asyncio
+import json
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+
+from tests.service.conftest import StartService
+from tests.service.databases import Database
+from tests.service.problems import problem_of
+from tests.service.raw import stalled_export, stalled_import
+from tests.service.serving import Service, serving, settings_for
+from tests.service.waiting import eventually
+from workbench.postgres import Postgres
+
+# More than all buffers between PostgreSQL and a client that does not read.
+MANY = "INSERT INTO notes (title, body) SELECT 'note ' || n, repeat('x', 10000) FROM generate_series(1, 1500) AS n"
+
+COPYING = "query LIKE 'COPY%' AND state = 'active'"
+EXPORTING = "query LIKE '%json_build_object%' AND xact_start IS NOT NULL"
+
+
+async def test_who_gets_no_connection_in_time_gets_503_and_is_counted(
+    start_service: StartService, database: Database
+) -> None:
+    service = await start_service(pool_size=1, acquire_timeout=0.1)
+    path = await service.create()
+
+    async with database.locked(path.rpartition("/")[2]):
+        change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
+        await database.until_waiting(1)
+
+        problem_of(await service.api.get(path), 503)
+
+        assert await service.metric("db_pool_acquire_timeouts_total") == 1
+        assert await service.metric("db_pool_waiting") == 0
+        assert not change.done()
+    assert (await change).status_code == 200
+    assert (await service.api.get(path)).json()["title"] == "Changed"
+
+
+async def test_who_waits_for_a_connection_gets_the_next_one(start_service: StartService, database: Database) -> None:
+    service = await start_service(pool_size=1)
+    path = await service.create()
+
+    async with database.locked(path.rpartition("/")[2]):
+        change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
+        await database.until_waiting(1)
+        reading = asyncio.create_task(service.api.get(path))
+        await service.until_metric(1, "db_pool_waiting")
+    assert (await change).status_code == 200
+    assert (await reading).status_code == 200
+
+
+async def test_a_statement_that_runs_too_long_is_ended_by_the_server(
+    start_service: StartService, database: Database
+) -> None:
+    service = await start_service(pool_size=1, statement_timeout=0.1)
+    path = await service.create()
+
+    async with database.locked(path.rpartition("/")[2]):
+        problem_of(await service.api.put(path, json={"title": "Changed"}), 503)
+        assert (await service.api.get(path)).json()["title"] == "Launch", "the connection can be used again"
+
+    assert await service.metric("db_errors_total", kind="QueryCanceledError") == 1
+
+
+async def test_a_killed_server_costs_no_more_than_503_and_the_service_recovers_by_itself(
+    mortal_postgres: Postgres,
+) -> None:
+    # Longer than any request may take; a request without an answer is an error of the test.
+    settings = settings_for(Database(mortal_postgres), acquire_timeout=2, statement_timeout=2)
+    async with serving(settings) as service:
+        await service.ready()
+        answers: Counter[int] = Counter()
+        answered = asyncio.Event()
+        stopped = asyncio.Event()
+
+        async def ask() -> None:
+            while not stopped.is_set():
+                writing = await service.api.post("/notes", json={"title": "Launch"})
+                reading = await service.api.get("/notes")
+                answers.update([writing.status_code, reading.status_code])
+                answered.set()
+
+        async def until_answered(status: int) -> None:
+            before = answers[status]
+            while answers[status] == before:
+                answered.clear()
+                await answered.wait()
+
+        clients = [asyncio.create_task(ask()) for _ in range(4)]
+        try:
+            async with asyncio.timeout(20):
+                await until_answered(201)
+                await mortal_postgres.kill()
+                await until_answered(503)
+                await service.unready()
+                await mortal_postgres.start()
+                await service.ready()
+                await until_answered(201)
+        finally:
+            stopped.set()
+            await asyncio.gather(*clients)
+
+    assert answers.keys() == {200, 201, 503}
+
+
+# Clients that leave. With a pool of one, a connection that is not given back would stop everything.
+
+
+@pytest.fixture
+async def single(start_service: StartService) -> Service:
+    return await start_service(pool_size=1)
+
+
+async def test_a_client_that_leaves_a_waiting_request_gives_the_connection_back(
+    single: Service, database: Database
+) -> None:
+    path = await single.create()
+
+    async with database.locked(path.rpartition("/")[2]):
+        change = asyncio.create_task(single.api.put(path, json={"title": "Changed"}))
+        await database.until_waiting(1)
+        change.cancel()
+        with suppress(asyncio.CancelledError):
+            await change
+
+        await database.until_waiting(0)
+        assert (await single.api.get(path)).json()["title"] == "Launch"
+
+    await until_idle(single)
+    assert (await single.api.get(path)).json()["title"] == "Launch", "what nobody waited for was not done"
+    assert await single.metric("http_requests_total", method="PUT", status="499") == 1
+
+
+async def test_a_client_that_leaves_an_import_leaves_nothing_of_it(single: Service, database: Database) -> None:
+    lines = (json.dumps({"title": f"note {number}"}).encode() for number in range(1000))
+    async with stalled_import(single, *lines):
+        await database.until(1, COPYING)
+
+    assert (await single.api.get("/notes")).json()["items"] == []
+    await until_idle(single)
+
+
+async def test_a_client_that_leaves_an_export_gives_the_connection_back(single: Service, database: Database) -> None:
+    await database.execute(MANY)
+    async with stalled_export(single):
+        await database.until(1, EXPORTING)
+
+    assert (await single.api.get("/notes")).status_code == 200
+    await until_idle(single)
+
+
+async def test_a_client_that_stops_reading_an_export_loses_it(
+    start_service: StartService, database: Database
+) -> None:
+    await database.execute(MANY)
+    service = await start_service(pool_size=1, stream_idle_timeout=0.1)
+
+    async with stalled_export(service) as connection:
+        assert (await service.api.get("/notes?limit=1")).status_code == 200, "the connection is free again"
+        received = await connection.rest()
+
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert not received.endswith(b"0\r\n\r\n"), "the client can tell that it has not got everything"
+    assert await service.metric("db_errors_total") == 0, "that was no fault of the database"
+    await until_idle(service)
+
+
+async def test_a_server_that_goes_away_in_the_middle_of_an_export_cuts_it(
+    single: Service, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await database.execute(MANY)
+    async with stalled_export(single) as connection:
+        await database.until(1, EXPORTING)
+        await database.fetchval(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND {EXPORTING}",  # noqa: S608
+            database.name,
+        )
+        received = await connection.rest()
+
+    assert not received.endswith(b"0\r\n\r\n")
+    assert received.count(b"HTTP/1.1 ") == 1, "nothing is answered twice"
+    assert [record.message for record in caplog.records if record.name == "service.middleware"]
+    assert not [record for record in caplog.records if record.name == "hypercorn.error"]
+
+
+async def test_an_export_shows_one_moment_whatever_changes_meanwhile(single: Service, database: Database) -> None:
+    await database.execute(MANY)
+    async with single.api.stream("GET", "/notes/export") as response:
+        lines = response.aiter_lines()
+        exported = [json.loads(await anext(lines))]
+        await database.until(1, EXPORTING)
+        await database.execute("UPDATE notes SET title = 'changed', version = 2")
+        await database.execute("DELETE FROM notes WHERE id IN (SELECT id FROM notes ORDER BY id DESC LIMIT 500)")
+        await database.execute("INSERT INTO notes (title, body) VALUES ('new', '')")
+        await database.until(1, EXPORTING)  # it had not read everything before
+        exported += [json.loads(line) async for line in lines]
+
+    assert [note["title"] for note in exported] == [f"note {number}" for number in range(1, 1501)]
+    assert {note["version"] for note in exported} == {1}
+
+
+async def test_an_import_that_breaks_a_rule_of_the_table_in_the_end_leaves_nothing(single: Service) -> None:
+    path = await single.create()
+    taken = path.rpartition("/")[2]
+    body = "".join(json.dumps(note) + "\n" for note in ({"title": "new"}, {"title": "old", "id": taken}))
+
+    response = await single.api.post(
+        "/notes/import", content=body.encode(), headers={"content-type": "application/x-ndjson"}
+    )
+
+    assert problem_of(response, 409)["detail"].startswith("line 2: ")
+    assert [note["title"] for note in (await single.api.get("/notes")).json()["items"]] == ["Launch"]
+
+
+async def until_idle(service: Service) -> None:
+    """All connections of the pool are back in it, and none but those is open."""
+
+    async def idle() -> bool:
+        return await service.metric("db_pool_idle") == await service.metric("db_pool_size")
+
+    await eventually(idle, "every connection is back in the pool")
+    for kind in ("request", "bulk"):
+        await service.until_metric(0, "http_requests_in_flight", kind=kind)
