@@ -1,0 +1,1 @@
+"""The measurements behind the figures in README and docs. Each module is a command: python -m bench.NAME."""

@@ -1,180 +1,95 @@
-"""A steady load on one port: requests begin by the clock, however long those before them take (an open loop)."""
+"""Clients that make and read notes, and remember what they were told."""
 
 import asyncio
-import json
-import re
+import ssl
 import time
-from collections import deque
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-CONNECTIONS = 16
-ANSWERED_WITHIN = 20.0
+import httpx
 
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_VERSION = re.compile(rb"\r\nx-service-version: *([^\r]+)", re.IGNORECASE)
-_LOCATION = re.compile(rb"\r\nlocation: */notes/([^\r]+)", re.IGNORECASE)
-_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
+# One for all clients: httpx would read all root certificates again for each.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of one request. Times are time.time(), to be compared with those of files."""
+@dataclass
+class Record:
+    """What a number of clients got."""
 
-    connection: int
-    method: str
-    begun: float
-    ended: float
-    status: int
-    """0: there was no answer."""
-    version: str
-    note: str
-    """The id of a note that was acknowledged."""
-    body: bytes
-    """Kept of failures only."""
+    statuses: Counter[int] = field(default_factory=Counter)
+    transport_errors: Counter[str] = field(default_factory=Counter)
+    acknowledged: list[str] = field(default_factory=list)
+    """The paths of the notes whose creation was answered with 201."""
+    without_retry_after: int = 0
+    longest: float = 0.0
+    """Seconds of the slowest answer."""
+    last_success: float = 0.0
+    """When the last answer below 400 came, by time.monotonic()."""
 
     @property
-    def failed(self) -> bool:
-        return not 200 <= self.status < 300
-
-
-@dataclass(slots=True)
-class Connection:
-    number: int
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-
-@dataclass(slots=True)
-class Load:
-    """`rate` requests a second, GET and POST in turn or GET only, on connections that are used in turn."""
-
-    port: int
-    rate: float
-    posts: bool = True
-    keys: bool = True
-    """Whether a POST has an Idempotency-Key, so that the ingress may repeat it."""
-    answers: list[Answer] = field(default_factory=list)
-    _idle: deque[Connection] = field(default_factory=deque)
-    _opened: int = 0
-    _stopping: bool = False
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    def answers(self) -> int:
+        return self.statuses.total()
 
     @property
-    def failures(self) -> list[Answer]:
-        return [answer for answer in self.answers if answer.failed]
+    def failed(self) -> int:
+        """Requests with no answer, or with one of 500 and above."""
+        return self.transport_errors.total() + sum(count for status, count in self.statuses.items() if status >= 500)
 
-    @property
-    def notes(self) -> set[str]:
-        """Every note that was acknowledged."""
-        return {answer.note for answer in self.answers if answer.note}
-
-    async def first(self, version: str, *, since: int = 0, within: float = 30) -> Answer:
-        """The first answer of a version, among those after the first `since`."""
-        async with asyncio.timeout(within):
-            seen = since
-            while True:
-                for answer in self.answers[seen:]:
-                    if answer.version == version:
-                        return answer
-                seen = len(self.answers)
-                await self._next()
-
-    async def more(self, count: int, within: float = 30) -> list[Answer]:
-        """The next `count` answers."""
-        begin = len(self.answers)
-        async with asyncio.timeout(within):
-            while len(self.answers) < begin + count:
-                await self._next()
-        return self.answers[begin:]
-
-    def turned_back(self) -> list[str]:
-        """Connections on which a version answered after another one had taken its place."""
-        found = []
-        seen: dict[int, list[str]] = {}
-        for answer in self.answers:
-            versions = seen.setdefault(answer.connection, [])
-            if not answer.version or (versions and versions[-1] == answer.version):
-                continue
-            if answer.version in versions:
-                found.append(f"connection {answer.connection}: {answer.version} after {versions[-1]}")
-            versions.append(answer.version)
-        return found
-
-    async def _next(self) -> None:
-        self._news.clear()
-        await self._news.wait()
-
-    def stop(self) -> None:
-        self._stopping = True
-
-    async def run(self) -> None:
-        """Until stop(), and then until the last answer."""
-        for _ in range(CONNECTIONS):
-            self._idle.append(await self._connect())
-        begin, number = time.monotonic(), 0
-        async with asyncio.TaskGroup() as tasks:
-            while not self._stopping:
-                tasks.create_task(self._one(number))
-                number += 1
-                await asyncio.sleep(begin + number / self.rate - time.monotonic())
-
-    async def _one(self, number: int) -> None:
-        method = "POST" if self.posts and number % 2 else "GET"
-        begun = time.time()
-        status, version, note, body, connection = 0, "", "", b"", None
-        try:
-            async with asyncio.timeout(ANSWERED_WITHIN):
-                connection = self._idle.popleft() if self._idle else await self._connect()
-                connection.writer.write(self._request(method, number))
-                head = await connection.reader.readuntil(b"\r\n\r\n")
-                length = _LENGTH.search(head)
-                body = await connection.reader.readexactly(int(length[1])) if length else b""
-            status = int(head.split(b" ", 2)[1])
-            version = found[1].decode() if (found := _VERSION.search(head)) else ""
-            note = found[1].decode() if method == "POST" and (found := _LOCATION.search(head)) else ""
-            if _CLOSE.search(head):
-                connection.writer.close()
-            else:
-                self._idle.append(connection)
-        except (OSError, ValueError, asyncio.IncompleteReadError) as error:
-            body = repr(error).encode()
-            if connection is not None:
-                connection.writer.close()
-        kept = body if not 200 <= status < 300 else b""
-        opened = connection.number if connection else 0
-        self.answers.append(Answer(opened, method, begun, time.time(), status, version, note, kept))
-        self._news.set()
-
-    def _request(self, method: str, number: int) -> bytes:
-        lines = [f"{method} {'/notes' if method == 'POST' else '/'} HTTP/1.1", f"host: localhost:{self.port}"]
-        lines += ["user-agent: load", "accept: application/json"]
-        body = b""
-        if method == "POST":
-            body = json.dumps({"title": f"Load {number}"}).encode()
-            lines += ["content-type: application/json", f"content-length: {len(body)}"]
-            if self.keys:
-                lines.append(f"idempotency-key: load-{id(self)}-{time.time_ns()}-{number}")
-        return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-    async def _connect(self) -> Connection:
-        self._opened += 1
-        return Connection(self._opened, *await asyncio.open_connection("127.0.0.1", self.port))
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.popleft().writer.close()
+    def __str__(self) -> str:
+        statuses = ", ".join(f"{count}x {status}" for status, count in sorted(self.statuses.items()))
+        errors = "".join(f", {count}x {error}" for error, count in self.transport_errors.items())
+        return f"{statuses}{errors}; longest {self.longest * 1000:.0f} ms"
 
 
 @asynccontextmanager
-async def loaded(load: Load) -> AsyncGenerator[Load]:
-    """Sends requests while the block lasts, and waits for the last answers at its end."""
-    running = asyncio.create_task(load.run())
+async def clients(url: str, count: int, timeout: float = 30.0) -> AsyncIterator[Record]:
+    """`count` clients, each making and reading notes as fast as it gets answers, while the block lasts."""
+    record = Record()
+    stop = asyncio.Event()
+    limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
+    async with httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, verify=_NO_TLS) as client:
+        tasks = [asyncio.create_task(_client(client, record, stop)) for _ in range(count)]
+        try:
+            yield record
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks)
+
+
+async def missing(url: str, paths: list[str]) -> list[str]:
+    """Those of `paths` that are not there."""
+    limits = httpx.Limits(max_connections=16)
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits, verify=_NO_TLS) as client:
+        answers = await asyncio.gather(*(client.get(path) for path in paths))
+    return [path for path, answer in zip(paths, answers, strict=True) if answer.status_code != 200]
+
+
+async def _client(client: httpx.AsyncClient, record: Record, stop: asyncio.Event) -> None:
+    last = "/notes?limit=1"
+    while not stop.is_set():
+        created = await _request(client, record, "POST", "/notes", {"title": "under load"})
+        if created is not None and created.status_code == 201:
+            last = created.headers["location"]
+            record.acknowledged.append(last)
+        await _request(client, record, "GET", last)
+
+
+async def _request(
+    client: httpx.AsyncClient, record: Record, method: str, path: str, body: dict[str, str] | None = None
+) -> httpx.Response | None:
+    begin = time.monotonic()
+    response = None
     try:
-        await load.more(1)
-        yield load
-    finally:
-        load.stop()
-        await running
-        load.close()
+        response = await client.request(method, path, json=body)
+        record.statuses[response.status_code] += 1
+    except httpx.TransportError as error:
+        record.transport_errors[type(error).__name__] += 1
+    end = time.monotonic()
+    record.longest = max(record.longest, end - begin)
+    if response is not None and response.status_code < 400:
+        record.last_success = end
+    elif response is not None and response.status_code == 503 and "retry-after" not in response.headers:
+        record.without_retry_after += 1
+    return response

@@ -53,6 +53,8 @@ class Sandbox:
                 path.write_bytes(content)
 
     def _contents(self) -> dict[Path, bytes]:
-        files = [path for path in (self.root / "service").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        files = [
+            path for path in (self.root / "service").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        ]
         files += [path for path in (self.root / ".env",) if path.exists()]
         return {path: path.read_bytes() for path in files}
