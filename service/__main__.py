@@ -1,8 +1,9 @@
 """`python -m service`: one process, two ports, a shutdown that loses no request.
 
 SIGTERM: `/readyz` fails at once, requests are still accepted for the drain delay, then those in flight finish and
-streams end within the grace. SIGINT, or a second signal, skips the delay. SIGHUP: another process accepts on the same
-sockets; this one stops accepting and goes on answering on the connections that it has. SIGUSR1 takes that back.
+streams end within the grace. SIGINT, or a second signal, skips the delay. SIGHUP: another process serves on the same
+sockets; this one stops accepting, gives its idle connections to the other and answers what it has begun. SIGUSR1:
+accept, for the first time with SERVICE_LISTEN=told, or again.
 
 Exit status: 0 stopped by a signal, 1 cannot listen or crashed, 2 wrong settings.
 """
@@ -11,14 +12,18 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from service import logs, tasks
 from service.app import Application, create_app
+from service.connections import Connections
 from service.lifecycle import Lifecycle
 from service.loop import ServingLoop
 from service.notify import Notifier
@@ -42,32 +47,41 @@ def main() -> int:
         sys.stderr.write(f"service: {error}\n")
         return 2
     logs.configure(settings)
-    with asyncio.Runner(loop_factory=ServingLoop) as runner:
-        return runner.run(run(settings))
+    notifier = Notifier(os.environ.get("NOTIFY_SOCKET"))
+    notifier.stage("imported")
+    loop = partial(ServingLoop, _connections(settings), accepts=settings.listen != "told")
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(run(settings, notifier))
 
 
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, notifier: Notifier) -> int:
     """Serve until a signal; returns the exit status."""
     application = create_app(settings)
     lifecycle = application.lifecycle
-    _handle_signals(lifecycle)
-    async with tasks.running(_notify(lifecycle, os.environ.get("NOTIFY_SOCKET"))):
+    notifier.stage("created")
+    _handle_signals(lifecycle, notifier)
+    async with tasks.running(_notify(lifecycle, notifier)):
         return await serve_until_closed(application, settings)
 
 
-async def _notify(lifecycle: Lifecycle, path: str | None) -> None:
-    """Tell a supervisor, if there is one, what happens, and when both ports accept and the database answers."""
+async def _notify(lifecycle: Lifecycle, notifier: Notifier) -> None:
+    """Tell a supervisor, if there is one, what happens, and when both ports serve and the database answers."""
     loop = asyncio.get_running_loop()
-    if path is None or not isinstance(loop, ServingLoop):
+    if not notifier or not isinstance(loop, ServingLoop):
         return
     for name in ("service.server", "service.lifecycle"):
         logging.getLogger(name).setLevel(logging.WARNING)  # the supervisor says what happens, in one line
-    notifier = Notifier(path)
     lifecycle.observe = notifier.status
     await lifecycle.started.wait()
-    await loop.accepting.wait()
+    await loop.complete.wait()
     if not lifecycle.draining.is_set():
         notifier.ready()
+
+
+def _connections(settings: Settings) -> Connections | None:
+    ends = settings.give_connections, settings.take_connections
+    given, taken = (end and socket.socket(fileno=int(end.removeprefix("fd://"))) for end in ends)
+    return Connections(given, taken) if given and taken else None
 
 
 async def serve_until_closed(application: Application, settings: Settings) -> int:
@@ -102,9 +116,9 @@ async def serve_until_closed(application: Application, settings: Settings) -> in
 
 
 async def _serve_ops(application: Application, settings: Settings, config: Config, api_closed: asyncio.Event) -> None:
-    if settings.listen == "ready":
+    if settings.listen != "immediately":
         await application.lifecycle.started.wait()
-    await serve(application.ops, config, shutdown_trigger=api_closed.wait)
+    await serve(_observed(application.ops), config, shutdown_trigger=api_closed.wait)
 
 
 async def _serve_api(application: Application, settings: Settings, config: Config) -> None:
@@ -116,7 +130,12 @@ async def _serve_api(application: Application, settings: Settings, config: Confi
             await asyncio.wait_for(lifecycle.closing.wait(), settings.drain_delay)
         lifecycle.close()
 
-    await serve(application.api, config, shutdown_trigger=drained)
+    await serve(_observed(application.api), config, shutdown_trigger=drained)
+
+
+def _observed(app: Any) -> Any:
+    loop = asyncio.get_running_loop()
+    return loop.connections.around(app) if isinstance(loop, ServingLoop) and loop.connections else app
 
 
 def _config(settings: Settings, variable: str, bind: str) -> Config:
@@ -142,7 +161,7 @@ def _config(settings: Settings, variable: str, bind: str) -> Config:
     return config
 
 
-def _handle_signals(lifecycle: Lifecycle) -> None:
+def _handle_signals(lifecycle: Lifecycle, notifier: Notifier) -> None:
     loop = asyncio.get_running_loop()
 
     def terminate() -> None:
@@ -153,19 +172,20 @@ def _handle_signals(lifecycle: Lifecycle) -> None:
 
     loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, lifecycle.close)
-    if isinstance(loop, ServingLoop):
-        loop.add_signal_handler(signal.SIGHUP, _hand_over, loop, lifecycle)
-        loop.add_signal_handler(signal.SIGUSR1, _take_back, loop, lifecycle)
+    if not isinstance(loop, ServingLoop):
+        return
 
+    async def hand_over() -> None:
+        lifecycle.handed_over = True
+        await loop.stop_accepting()
+        notifier.handed_over()
 
-def _hand_over(loop: ServingLoop, lifecycle: Lifecycle) -> None:
-    lifecycle.handed_over = True
-    loop.stop_accepting()
+    async def accept() -> None:
+        lifecycle.handed_over = False
+        await loop.accept()
 
-
-def _take_back(loop: ServingLoop, lifecycle: Lifecycle) -> None:
-    lifecycle.handed_over = False
-    loop.create_task(loop.accept_again())
+    loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(hand_over()))
+    loop.add_signal_handler(signal.SIGUSR1, lambda: loop.create_task(accept()))
 
 
 if __name__ == "__main__":

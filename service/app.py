@@ -78,7 +78,7 @@ def create_app(settings: Settings) -> Application:
     async def lifespan() -> AsyncGenerator[None]:
         await database.open()
         async with tasks.running(readiness.run(), feed.run()):
-            if settings.listen == "ready":
+            if settings.listen != "immediately":
                 await lifecycle.started.wait()
             yield
         await database.close()

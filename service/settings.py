@@ -14,6 +14,7 @@ PREFIX = "SERVICE_"
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=3600)]
+Descriptor = Annotated[str, Field(pattern=r"^fd://\d+$")]
 Bind = Annotated[str, Field(pattern=r"^(.+:\d{1,5}|unix:.+|fd://\d+)$")]
 
 
@@ -63,8 +64,15 @@ class Settings(BaseModel):
     max_body: int = Field(262_144, ge=1024, description="Largest request body in bytes; an import has no limit")
     heartbeat: PositiveSeconds = Field(15, description="Time between the heartbeats of `/notes/events`")
 
-    listen: Literal["immediately", "ready"] = Field(
-        "immediately", description="`ready`: accept nothing before the replica is ready, for a handover of sockets"
+    listen: Literal["immediately", "ready", "told"] = Field(
+        "immediately",
+        description="`ready`: accept nothing before the replica is ready; `told`: and not before SIGUSR1",
+    )
+    give_connections: Descriptor | None = Field(
+        None, description="`fd://n`, a socket: after SIGHUP, idle connections are given away through it"
+    )
+    take_connections: Descriptor | None = Field(
+        None, description="`fd://n`, its other end: connections that another process gives away"
     )
     metrics_file: str | None = Field(
         None, description="A file in Prometheus's text format, added to `/metrics`: what a supervisor knows"

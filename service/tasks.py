@@ -8,6 +8,8 @@ from typing import Any
 
 logger = getLogger(__name__)
 
+_CANCEL_AGAIN = 0.1  # s
+
 
 @asynccontextmanager
 async def running(*jobs: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
@@ -18,9 +20,11 @@ async def running(*jobs: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # More than once: asyncio.wait_for() of Python 3.11 forgets a cancellation that meets its result.
+        while pending := [task for task in tasks if not task.done()]:
+            for task in pending:
+                task.cancel()
+            await asyncio.wait(pending, timeout=_CANCEL_AGAIN)
 
 
 def _report(task: "asyncio.Task[None]") -> None:

@@ -3,11 +3,12 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.console import Console
 from workbench.folders import ROOT
+from workbench.options import StackOptions
 from workbench.postgres import Postgres
 from workbench.probe import until_ok
 from workbench.processes import Part, run
@@ -33,17 +34,15 @@ class Replica:
         name: str,
         api_port: int,
         ops_port: int,
-        command: Sequence[str],
+        options: StackOptions,
         env: Mapping[str, str],
         console: Console,
-        sources: Path = ROOT,
     ) -> None:
         self.name = name
         self.api_port = api_port
         self.ops_port = ops_port
         self.part: Part | None = None
-        self._command = command
-        self._sources = sources
+        self._options = options
         self._console = console
         self._env = dict(env) | {
             "SERVICE_INSTANCE": name,
@@ -52,8 +51,9 @@ class Replica:
         }
 
     async def start(self) -> None:
+        options = self._options
         self.part = await Part.start(
-            self.name, *self._command, console=self._console, env=self._env, cwd=self._sources
+            self.name, *options.service, console=self._console, env=self._env, cwd=options.sources
         )
 
     async def ready(self) -> None:

@@ -99,7 +99,7 @@ class Stack:
         free = iter(ports.free(2 * options.replicas + 1, besides=wanted.values()))
         chosen = [(options.api_port, options.ops_port)] + [(0, 0)] * (options.replicas - 1)
         self.replicas = [
-            Replica(f"service-{n}", api or next(free), ops or next(free), options.service, env, console, options.sources)
+            Replica(f"service-{n}", api or next(free), ops or next(free), options, env, console)
             for n, (api, ops) in enumerate(chosen, 1)
         ]
         self.envoy = Envoy(options.ingress_port or next(free), self.replicas, options.rules, run, console)

@@ -5,6 +5,9 @@ and lets the old one go only when the new one answers. Code that does not start 
 
     __main__.py    python -m workbench.reload
     supervisor.py  what is decided: start, hand over, take back, crash, stop
+    candidate.py   a new process on its way to being ready, and its migrations
+    probe.py       what is asked of the process that serves
+    environment.py what its settings are
     sources.py     what is watched, and the version of the code
     spawner.py     how a process is started: forked from the template, or afresh
     template.py    the warm process that has imported everything but the service

@@ -1,5 +1,7 @@
 """`python -m workbench.reload`: the service, following its sources. SERVICE_API_BIND and SERVICE_OPS_BIND say where.
 
+RELOAD_READY_WITHIN are the seconds that new code may take to become ready, by default 10.
+
 SIGTERM and SIGINT are passed on to the service, which drains as it would by itself. Exit status: 0 stopped, 1 cannot
 listen, 2 wrong settings.
 """
@@ -14,7 +16,9 @@ import tempfile
 from pathlib import Path
 
 from workbench.errors import UsageError
+from workbench.reload.candidate import READY_WITHIN
 from workbench.reload.environment import Environment
+from workbench.reload.probe import Probe
 from workbench.reload.report import Report
 from workbench.reload.sources import ENV_FILE, Watcher
 from workbench.reload.spawner import ForkingSpawner, FreshSpawner, Spawner
@@ -64,11 +68,14 @@ async def _run(listeners: dict[str, socket.socket], folder: Path) -> int:
     loop = asyncio.get_running_loop()
     report = Report(folder / "metrics.prom")
     environment = Environment(os.environ, ENV_FILE, {"SERVICE_METRICS_FILE": str(folder / "metrics.prom")})
-    descriptors = {variable: listener.fileno() for variable, listener in listeners.items()}
+    # What waits here was given away by one process and not yet taken by another.
+    giving, taking = socket.socketpair()
+    passed = {**listeners, "SERVICE_GIVE_CONNECTIONS": giving, "SERVICE_TAKE_CONNECTIONS": taking}
+    descriptors = {variable: passed_on.fileno() for variable, passed_on in passed.items()}
 
     def close_listeners() -> None:
-        for listener in listeners.values():
-            listener.close()
+        for passed_on in passed.values():
+            passed_on.close()
 
     api, ops = listeners.values()
     spawner = _spawner(descriptors, folder, report)
@@ -78,8 +85,9 @@ async def _run(listeners: dict[str, socket.socket], folder: Path) -> int:
         Stopgap(api, ops, report.metrics),
         report,
         environment,
-        (_address(api), _address(ops)),
+        Probe(_address(api), _address(ops)),
         close_listeners,
+        _ready_within(),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop, number)
@@ -97,6 +105,17 @@ def _spawner(descriptors: dict[str, int], folder: Path, report: Report) -> Spawn
     # Apple's frameworks do not survive a fork, and a fork that outlives its template could not be waited for.
     report.say(f"processes are started afresh, not forked: a fork is not safe on {sys.platform}")
     return FreshSpawner(descriptors, folder, report.pass_on)
+
+
+def _ready_within() -> float:
+    text = os.environ.get("RELOAD_READY_WITHIN") or str(READY_WITHIN)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= 3600:
+        raise UsageError(f"RELOAD_READY_WITHIN={text} is not a number of seconds up to 3600")
+    return seconds
 
 
 def _address(listener: socket.socket) -> tuple[str, int]:

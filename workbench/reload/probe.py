@@ -1,42 +1,49 @@
-"""Asks one process of the service, over a connection that stays with it."""
+"""Asks the process that serves."""
 
 import asyncio
 import re
-from contextlib import suppress
 
 _WITHIN = 2.0
 _ANSWERED = re.compile(rb"^http_requests_total\{.*\} ([0-9.e+]+)$", re.MULTILINE)
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+_FAILURES = (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)  # OSError: TimeoutError too
 
 
 class Probe:
-    """A connection to a port. It was accepted by whoever served then, and goes on talking to that process."""
+    """Uses a new connection each time: an old one could still be with the process that served before."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def connect(cls, address: tuple[str, int]) -> "Probe":
-        """Raises OSError."""
-        async with asyncio.timeout(_WITHIN):
-            return cls(*await asyncio.open_connection(*address))
+    def __init__(self, api: tuple[str, int], ops: tuple[str, int]) -> None:
+        self._api = api
+        self._ops = ops
 
     async def answered(self) -> int | None:
         """How many requests the process has answered; None if it does not say."""
-        with suppress(OSError, ValueError, asyncio.IncompleteReadError):
-            body = await self.get("/metrics")
-            return round(sum(float(value) for value in _ANSWERED.findall(body)))
-        return None
+        try:
+            body = await _get(self._ops, "/metrics")
+        except _FAILURES:
+            return None
+        return round(sum(float(value) for value in _ANSWERED.findall(body)))
 
-    async def get(self, path: str) -> bytes:
-        """The body of an answer. Raises OSError, ValueError or IncompleteReadError if there is none."""
-        async with asyncio.timeout(_WITHIN):
-            self._writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: reload\r\n\r\n".encode())
-            head = await self._reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"content-length: (\d+)", head.lower())
+    async def first_answer(self) -> str:
+        """Returns once the API has answered; what went wrong, or nothing."""
+        try:
+            await _get(self._api, "/")
+        except _FAILURES as error:
+            return str(error) or type(error).__name__
+        return ""
+
+
+async def _get(address: tuple[str, int], path: str) -> bytes:
+    async with asyncio.timeout(_WITHIN):
+        reader, writer = await asyncio.open_connection(*address)
+        try:
+            request = f"GET {path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: reload\r\nconnection: close\r\n\r\n"
+            writer.write(request.encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = _LENGTH.search(head)
             if length is None:
-                raise ValueError("no length")
-            return await self._reader.readexactly(int(length[1]))
-
-    def close(self) -> None:
-        self._writer.close()
+                raise ValueError("the answer has no length")
+            return await reader.readexactly(int(length[1]))
+        finally:
+            writer.close()

@@ -1,7 +1,45 @@
 """What the supervisor says: one line for each reload for people, a few metrics for Prometheus."""
 
 import sys
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from workbench.reload.sources import Change, saved_at
+
+_STAGES = ("watched", "forked", "imported", "created", "ready", "handed over", "answered")
+"""What a reload consists of, in this order; each is told by the time of its end."""
+
+
+@dataclass(slots=True)
+class Reload:
+    """One reload, from the save on."""
+
+    change: Change
+    before: int | None = None
+    """The requests that the old process had answered when the reload began."""
+    after: int | None = None
+    """And when it handed over."""
+    stages: dict[str, float] = field(default_factory=lambda: {"watched": time.time()})
+
+    @property
+    def saved(self) -> float:
+        watched = self.stages["watched"]
+        return min([watched, *(saved_at(path, watched) for path in self.change.files)])
+
+    @property
+    def seconds(self) -> float:
+        return self.stages["answered"] - self.saved
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The seconds of each stage. A stage that was not told is part of the next one."""
+        parts, begin = {}, self.saved
+        for stage in _STAGES:
+            if (end := self.stages.get(stage)) is not None:
+                parts[stage] = max(end - begin, 0.0)
+                begin = max(end, begin)
+        return parts
 
 
 class Report:
@@ -13,7 +51,7 @@ class Report:
         self._crashes = 0
         self.stale = False
         """Whether the running code is older than the files."""
-        self._seconds = 0.0
+        self._last: Reload | None = None
         self._write()
 
     def say(self, line: str) -> None:
@@ -25,10 +63,19 @@ class Report:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
-    def reloaded(self, seconds: float) -> None:
+    def reloaded(self, reload: Reload, version: str, *, first: bool) -> None:
+        """`first`: nobody served before."""
         self._reloads["ok"] += 1
-        self._seconds = seconds
+        self._last = reload
         self.up_to_date()
+        if first:
+            self.say(f"version {version} serves")
+            return
+        meanwhile = ""
+        if reload.before is not None and reload.after is not None:
+            meanwhile = f", {reload.after - reload.before} requests answered meanwhile"
+        what = str(reload.change) or "the same files"
+        self.say(f"{what}: version {version} answers after {reload.seconds * 1000:.0f} ms{meanwhile}")
 
     def up_to_date(self) -> None:
         self.stale = False
@@ -45,14 +92,19 @@ class Report:
 
     def metrics(self) -> str:
         """In Prometheus's text format."""
-        lines = ["# HELP reloads_total Reloads, by how they ended.", "# TYPE reloads_total counter"]
-        lines += [f'reloads_total{{result="{result}"}} {count}' for result, count in self._reloads.items()]
-        for name, kind, meaning, value in (
-            ("reload_crashes_total", "counter", "Times that the serving process ended by itself.", self._crashes),
-            ("reload_code_stale", "gauge", "1 if the running code is older than the files.", int(self.stale)),
-            ("reload_last_seconds", "gauge", "Time of the last reload, save to first answer.", self._seconds),
+        last = self._last
+        results = {f'{{result="{result}"}}': count for result, count in self._reloads.items()}
+        stages = {f'{{stage="{stage}"}}': seconds for stage, seconds in (last.parts if last else {}).items()}
+        lines: list[str] = []
+        for name, kind, meaning, samples in (
+            ("reloads_total", "counter", "Reloads, by how they ended.", results),
+            ("reload_crashes_total", "counter", "Times that the serving process ended.", {"": self._crashes}),
+            ("reload_code_stale", "gauge", "1 if the running code is older than the files.", {"": int(self.stale)}),
+            ("reload_last_seconds", "gauge", "Last reload, save to answer.", {"": last.seconds if last else 0.0}),
+            ("reload_last_stage_seconds", "gauge", "What it consisted of.", stages),
         ):
-            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", f"{name} {value}"]
+            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
+            lines += [f"{name}{labels} {value}" for labels, value in samples.items()]
         return "\n".join(lines) + "\n"
 
     def _write(self) -> None:

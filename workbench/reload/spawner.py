@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from abc import ABC, abstractmethod
 from asyncio.subprocess import DEVNULL, Process
 from collections import deque
@@ -30,6 +31,11 @@ class Child:
         loop = asyncio.get_running_loop()
         self.pid = 0
         self.ready = asyncio.Event()
+        self.handed_over = asyncio.Event()
+        self.news = asyncio.Event()
+        """Set when its status has changed."""
+        self.stages: dict[str, float] = {}
+        """When it reached them, on time.time()."""
         self.status = "starting"
         self.last_lines: deque[str] = deque(maxlen=40)
         self.ended: asyncio.Future[int] = loop.create_future()
@@ -48,6 +54,8 @@ class Child:
 
     def send(self, number: signal.Signals) -> None:
         if self.pid and not self.ended.done():
+            if number is signal.SIGHUP:
+                self.handed_over.clear()
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -68,11 +76,16 @@ class Child:
     def _on_notify(self) -> None:
         with suppress(BlockingIOError):
             for line in self._notify.recv(65536).decode(errors="replace").splitlines():
-                name, _, value = line.partition("=")
-                if name == "STATUS":
-                    self.status = value
-                elif name == "READY":
-                    self.ready.set()
+                match line.partition("="):
+                    case "STATUS", _, status:
+                        self.status = status
+                        self.news.set()
+                    case "X_STAGE", _, stage:
+                        self.stages[stage] = time.time()
+                    case "READY", _, _:
+                        self.ready.set()
+                    case "X_HANDED_OVER", _, _:
+                        self.handed_over.set()
 
     async def _read(self) -> None:
         reader = asyncio.StreamReader(limit=2**20)
@@ -142,6 +155,7 @@ class FreshSpawner(Spawner):
         finally:
             child.close_stderr_of_child()
         child.pid = process.pid
+        child.stages["forked"] = time.time()
         waiting = asyncio.create_task(self._wait(process, child))
         self._waiting.add(waiting)
         waiting.add_done_callback(self._waiting.discard)
@@ -296,6 +310,7 @@ class _Template:
         elif "started" in answer and self._starting is not None:
             child, started = self._starting
             child.pid = answer["started"]
+            child.stages["forked"] = time.time()
             self._children[child.pid] = child
             started.set_result(None)
         elif "ended" in answer:
