@@ -59,7 +59,7 @@ async def run(settings: Settings, notifier: Notifier) -> int:
     application = create_app(settings)
     lifecycle = application.lifecycle
     notifier.stage("created")
-    _handle_signals(lifecycle, notifier)
+    _handle_signals(application, notifier)
     async with tasks.running(_notify(lifecycle, notifier)):
         return await serve_until_closed(application, settings)
 
@@ -161,8 +161,8 @@ def _config(settings: Settings, variable: str, bind: str) -> Config:
     return config
 
 
-def _handle_signals(lifecycle: Lifecycle, notifier: Notifier) -> None:
-    loop = asyncio.get_running_loop()
+def _handle_signals(application: Application, notifier: Notifier) -> None:
+    lifecycle, loop = application.lifecycle, asyncio.get_running_loop()
 
     def terminate() -> None:
         if lifecycle.draining.is_set():
@@ -178,7 +178,7 @@ def _handle_signals(lifecycle: Lifecycle, notifier: Notifier) -> None:
     async def hand_over() -> None:
         lifecycle.handed_over = True
         await loop.stop_accepting()
-        notifier.handed_over()
+        notifier.handed_over(application.metrics.answered)
 
     async def accept() -> None:
         lifecycle.handed_over = False

@@ -32,6 +32,7 @@ class Application:
     api: Quart
     ops: Ops
     lifecycle: Lifecycle
+    metrics: Metrics
 
 
 def create_app(settings: Settings) -> Application:
@@ -83,4 +84,4 @@ def create_app(settings: Settings) -> Application:
             yield
         await database.close()
 
-    return Application(app, Ops(settings, lifecycle, metrics), lifecycle)
+    return Application(app, Ops(settings, lifecycle, metrics), lifecycle, metrics)

@@ -92,6 +92,12 @@ class Metrics:
         build.labels(settings.version, settings.environment).set(1)
         self.registry.register(_LifecycleCollector(lifecycle))
 
+    @property
+    def answered(self) -> int:
+        """All requests answered so far."""
+        [family] = self.requests.collect()
+        return round(sum(sample.value for sample in family.samples))
+
     def observe_pool(self, pool: PoolStatistics, limit: int) -> None:
         """Export the pool's size, its idle connections and the requests waiting for one."""
         self.registry.register(_PoolCollector(pool, limit))

@@ -30,9 +30,9 @@ class Notifier:
         """It accepts connections, or waits only to be told to; and the database answers."""
         self._send("READY=1")
 
-    def handed_over(self) -> None:
-        """It accepts no connections any more, and has given away those that were idle."""
-        self._send("X_HANDED_OVER=1")
+    def handed_over(self, answered: int) -> None:
+        """It accepts no connections any more, and has given away those that were idle; the requests it answered."""
+        self._send(f"X_HANDED_OVER={answered}")
 
     def _send(self, message: str) -> None:
         if self._address is not None:

@@ -28,6 +28,10 @@ class NotReadyError(Exception):
         """Whether the same code may succeed later."""
 
 
+class SupersededError(Exception):
+    """What was on its way is not wanted any more: the files have changed again, or everything stops."""
+
+
 @dataclass(eq=False, slots=True)
 class Serving:
     """A process that serves, or did, and what it runs."""
@@ -48,15 +52,17 @@ class Migrations:
         self._spawner = spawner
         self._applied = sources.migrations_version()
 
-    async def apply(self, settings: Mapping[str, str]) -> None:
-        """Raises NotReadyError; then the schema is what it was before the file that failed."""
+    async def apply(self, settings: Mapping[str, str], stopping: asyncio.Event) -> None:
+        """Raises NotReadyError, SupersededError; then the schema is what it was before the file that failed."""
         wanted = sources.migrations_version()
         if wanted == self._applied:
             return
         child = await self._spawner.spawn("service.migrate", settings)
-        await first_of(ended=child, timeout=MIGRATED_WITHIN)
+        await first_of(stopping, ended=child, timeout=MIGRATED_WITHIN)
         if not child.ended.done():
             child.send(signal.SIGKILL)
+            if stopping.is_set():
+                raise SupersededError
             raise NotReadyError(f"the migration did not finish within {MIGRATED_WITHIN:g} s", child)
         if child.ended.result() != 0:
             raise NotReadyError(reason(child), child)

@@ -16,7 +16,7 @@ ENV_FILE = ROOT / ".env"
 MIGRATIONS = ROOT / PACKAGE / "migrations"
 PACKAGES = Path(sysconfig.get_path("purelib"))
 
-_STEP = 15  # ms without another event before a change is told
+_STEP = 5  # ms without another event before a change is told
 _QUIET = 0.1  # s of silence that end a burst, such as a git checkout
 _BURST = 5  # files
 

@@ -32,6 +32,8 @@ class Child:
         self.pid = 0
         self.ready = asyncio.Event()
         self.handed_over = asyncio.Event()
+        self.answered: int | None = None
+        """How many requests, when it handed over."""
         self.news = asyncio.Event()
         """Set when its status has changed."""
         self.stages: dict[str, float] = {}
@@ -84,7 +86,8 @@ class Child:
                         self.stages[stage] = time.time()
                     case "READY", _, _:
                         self.ready.set()
-                    case "X_HANDED_OVER", _, _:
+                    case "X_HANDED_OVER", _, answered:
+                        self.answered = int(answered)
                         self.handed_over.set()
 
     async def _read(self) -> None:

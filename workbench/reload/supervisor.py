@@ -8,7 +8,15 @@ from typing import Any
 
 from workbench.errors import UsageError
 from workbench.reload import sources
-from workbench.reload.candidate import Migrations, NotReadyError, Serving, become_ready, first_of, reason
+from workbench.reload.candidate import (
+    Migrations,
+    NotReadyError,
+    Serving,
+    SupersededError,
+    become_ready,
+    first_of,
+    reason,
+)
 from workbench.reload.environment import Environment
 from workbench.reload.probe import Probe
 from workbench.reload.report import Reload, Report
@@ -114,15 +122,15 @@ class Supervisor:
                 return
             counting = asyncio.create_task(self._probe.answered())
             if self._environment.can_migrate:
-                await self._migrations.apply(settings)
+                await self._migrations.apply(settings, self._stopping)
             child = await self._start(version, settings)
+        except SupersededError:
+            return
         except (NotReadyError, SpawnError, UsageError) as error:
-            if not self._stopping.is_set():
-                await self._failed(error)
+            self._failed(error)
             return
         exact = not self._watcher.changed.is_set()
-        reload.before = await counting
-        await self._hand_over(Serving(child, version, settings, exact, time.monotonic()), reload)
+        await self._hand_over(Serving(child, version, settings, exact, time.monotonic()), reload, counting)
 
     def _is_serving(self, version: str, settings: dict[str, str]) -> bool:
         serving = self._serving
@@ -142,21 +150,20 @@ class Supervisor:
                     await become_ready(child, None, child.news, self._watcher.changed, self._stopping)
                     child.news.clear()
                     if self._watcher.changed.is_set() and not child.ready.is_set():
-                        raise NotReadyError("the files have changed again", child)
+                        raise SupersededError
                 self._crash.clear()
                 if self._stopping.is_set():
-                    raise NotReadyError("stopping", child)
-        except NotReadyError:
+                    raise SupersededError
+        except (NotReadyError, SupersededError):
             child.send(signal.SIGKILL)
             raise
         finally:
             self._candidate = None
         return child
 
-    async def _hand_over(self, new: Serving, reload: Reload) -> None:
+    async def _hand_over(self, new: Serving, reload: Reload, before: "asyncio.Task[int | None]") -> None:
         """From here on the new process answers, and nobody else."""
         reload.stages["ready"] = time.time()
-        reload.after = await self._probe.answered()
         if self._stopping.is_set():
             self._dismiss(new)
             return
@@ -171,6 +178,7 @@ class Supervisor:
         else:
             old.child.send(signal.SIGHUP)
             await first_of(old.child.handed_over, self._stopping, ended=old.child, timeout=HANDED_OVER_WITHIN)
+            reload.after = old.child.answered
         new.child.send(signal.SIGUSR1)
         reload.stages = new.child.stages | reload.stages | {"handed over": time.time()}
         if old is not None:
@@ -178,9 +186,10 @@ class Supervisor:
         await self._first_answer(new)
         if self._serving is new and not self._stopping.is_set():
             reload.stages["answered"] = time.time()
+            reload.before = await before
             self._report.reloaded(reload, new.version, first=old is None)
 
-    async def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         lines = error.lines if isinstance(error, NotReadyError) else []
         self._report.failed()
         if isinstance(error, NotReadyError) and error.retry:
