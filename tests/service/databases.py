@@ -83,6 +83,16 @@ class Database:
 
             await eventually(met, f"{count} sessions of {self.name} with {condition}")
 
+    async def terminate(self, condition: str) -> None:
+        """Ends the one session of the service that meets a condition on pg_stat_activity."""
+        async with self.connection(SUPERUSER) as superuser:
+            ended = await superuser.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608 - conditions are the tests' own
+                f"WHERE datname = $1 AND usename = 'app_rw' AND {condition}",
+                self.name,
+            )
+        assert len(ended) == 1
+
     async def until_waiting(self, count: int) -> None:
         """Waits until that many of the service's statements wait for a lock."""
         await self.until(count, "wait_event_type = 'Lock'")

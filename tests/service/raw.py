@@ -10,6 +10,9 @@ import httpx
 from tests.service.clients import Clients
 from tests.service.waiting import WITHIN
 
+COPYING = "query LIKE 'COPY%' AND state = 'active'"
+"""What the session of an import is doing, as a condition on pg_stat_activity."""
+
 
 @dataclass(frozen=True)
 class RawConnection:
@@ -57,7 +60,8 @@ async def stalled_import(service: Clients, *lines: bytes) -> AsyncIterator[RawCo
             b"POST /notes/import HTTP/1.1\r\nHost: test\r\n"
             b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
-        await connection.send_chunk(b"".join(line + b"\n" for line in lines))
+        for line in lines:
+            await connection.send_chunk(line + b"\n")
         yield connection
 
 

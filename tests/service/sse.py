@@ -46,9 +46,10 @@ class Subscriber:
 
     async def event(self) -> Block:
         """The next event; other blocks are passed over."""
-        while (block := await self.block()) is not None:
-            if block.event is not None:
-                return block
+        async with asyncio.timeout(WITHIN):  # as a whole: heartbeats come for ever
+            async for block in self:
+                if block.event is not None:
+                    return block
         raise EOFError("the stream ended")
 
     async def events(self, count: int) -> list[Block]:

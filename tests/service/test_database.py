@@ -10,7 +10,7 @@ import pytest
 from tests.service.conftest import StartService
 from tests.service.databases import Database
 from tests.service.problems import problem_of
-from tests.service.raw import stalled_export, stalled_import
+from tests.service.raw import COPYING, stalled_export, stalled_import
 from tests.service.serving import Service, serving, settings_for
 from tests.service.waiting import eventually
 from workbench.postgres import Postgres
@@ -18,7 +18,6 @@ from workbench.postgres import Postgres
 # More than all buffers between PostgreSQL and a client that does not read.
 MANY = "INSERT INTO notes (title, body) SELECT 'note ' || n, repeat('x', 10000) FROM generate_series(1, 1500) AS n"
 
-COPYING = "query LIKE 'COPY%' AND state = 'active'"
 EXPORTING = "query LIKE '%json_build_object%' AND xact_start IS NOT NULL"
 
 
@@ -176,10 +175,7 @@ async def test_a_server_that_goes_away_in_the_middle_of_an_export_cuts_it(
     await database.execute(MANY)
     async with stalled_export(single) as connection:
         await database.until(1, EXPORTING)
-        await database.fetchval(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND {EXPORTING}",  # noqa: S608
-            database.name,
-        )
+        await database.terminate(EXPORTING)
         received = await connection.rest()
 
     assert not received.endswith(b"0\r\n\r\n")
