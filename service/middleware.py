@@ -4,13 +4,13 @@ import asyncio
 import re
 import uuid
 from collections.abc import Iterable
-from logging import getLogger
+from logging import DEBUG, INFO, getLogger
 from time import perf_counter
 from typing import Any
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
 
-from service import logs
+from service import error_page, logs
 from service.admission import Admission, Kind, Ticket
 from service.errors import PROBLEM, Unavailable, problem
 from service.lifecycle import Lifecycle
@@ -22,6 +22,9 @@ access = getLogger("service.access")
 
 TICKET = "ticket"
 """The key of the request's Ticket in the state of its scope."""
+
+POLL = b"x-poll"
+"""The header with which the page marks its polls of `GET /`."""
 
 _UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
@@ -45,7 +48,11 @@ class Middleware:
         self, app: Any, settings: Settings, lifecycle: Lifecycle, admission: Admission, metrics: Metrics
     ) -> None:
         self._app = app
-        self._headers = [(b"x-service-version", settings.version.encode()), *SECURITY_HEADERS]
+        self._headers = [
+            (b"x-service-version", settings.version.encode()),
+            (b"x-service-instance", settings.instance.encode()),
+            *SECURITY_HEADERS,
+        ]
         self._lifecycle = lifecycle
         self._admission = admission
         self._metrics = metrics
@@ -81,7 +88,10 @@ class Middleware:
         if ticket is None or ticket.kind is not Kind.EVENTS:  # how long somebody listens is no latency
             self._metrics.duration.labels(method, route).observe(duration)
         headers = dict(scope["headers"])
-        access.info(
+        # The page at / asks who answers all the time: lines that would bury the others.
+        level = DEBUG if route == "/" and exchange.status == 200 and POLL in headers else INFO
+        access.log(
+            level,
             "%s %s %d %.1f ms",
             scope["method"],
             scope["raw_path"].decode("latin-1"),
@@ -129,9 +139,13 @@ class _Exchange:
         if self.status != _CLIENT_CLOSED:
             logger.warning("response cut: %s", error.detail)
             return
-        body = problem(error.status, error.detail, self._request_id)
-        headers = [(b"content-type", PROBLEM.encode()), (b"content-length", str(len(body)).encode())]
-        headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
+        accept = b",".join(value for name, value in self.scope["headers"] if name == b"accept").decode("latin-1")
+        if error_page.preferred(accept):
+            body, given = error_page.render(error.status, error.detail, self._request_id), error_page.HEADERS
+        else:
+            body, given = problem(error.status, error.detail, self._request_id), {"content-type": PROBLEM}
+        given = {**given, **error.headers, "content-length": str(len(body)), "vary": "accept"}
+        headers = [(name.encode(), value.encode()) for name, value in given.items()]
         await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 

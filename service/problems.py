@@ -1,16 +1,16 @@
-"""Every error that a route, the router or the validation raises, as a problem."""
+"""Every error that a route, the router or the validation raises, as a problem, or as a page for a browser."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from logging import getLogger
 
 from pydantic import ValidationError
-from quart import Quart, Response
+from quart import Quart, Response, request
 from quart_schema import RequestSchemaValidationError
 from quart_schema.validation import RequestHeadersValidationError
 from werkzeug.exceptions import HTTPException
 
-from service import logs
+from service import error_page, logs
 from service.errors import PROBLEM, FieldError, Invalid, ServiceError, problem, wrong_fields
 
 logger = getLogger(__name__)
@@ -58,8 +58,11 @@ async def _unexpected_error(error: Exception) -> Response:
 def _respond(
     status: int, detail: str, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
-    body = problem(status, detail, logs.request_id.get() or "", errors)
-    return Response(body, status, {**(headers or {}), "cache-control": "no-store"}, content_type=PROBLEM)
+    given = {**(headers or {}), "cache-control": "no-store", "vary": "accept"}
+    request_id = logs.request_id.get() or ""
+    if error_page.preferred(request.headers.get("accept", "")):
+        return Response(error_page.render(status, detail, request_id), status, {**given, **error_page.HEADERS})
+    return Response(problem(status, detail, request_id, errors), status, given, content_type=PROBLEM)
 
 
 def _wrong_fields(error: Exception) -> list[FieldError]:

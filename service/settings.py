@@ -15,6 +15,7 @@ PREFIX = "SERVICE_"
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=3600)]
 Descriptor = Annotated[str, Field(pattern=r"^fd://\d+$")]
+Link = Annotated[str, Field(pattern=r"^(https?://[^\s\x00-\x1f]+)?$")]
 Bind = Annotated[str, Field(pattern=r"^(.+:\d{1,5}|unix:.+|fd://\d+)$")]
 
 
@@ -63,6 +64,11 @@ class Settings(BaseModel):
     max_streams: int = Field(2000, ge=1, description="Most open `/notes/events` streams; the next gets 503 at once")
     max_body: int = Field(262_144, ge=1024, description="Largest request body in bytes; an import has no limit")
     heartbeat: PositiveSeconds = Field(15, description="Time between the heartbeats of `/notes/events`")
+
+    link_tilt: Link = Field("", description="Where the page links to Tilt; no link if empty")
+    link_grafana: Link = Field("", description="The same for Grafana")
+    link_prometheus: Link = Field("", description="The same for Prometheus")
+    link_jaeger: Link = Field("", description="The same for Jaeger")
 
     listen: Literal["immediately", "ready", "told"] = Field(
         "immediately",

@@ -15,14 +15,21 @@ from service.readiness import Readiness
 from service.settings import Settings
 
 _HERE = Path(__file__).parent / "static"
-_OWN_FILES = frozenset({"style.css", "docs.js"})
+_OWN_FILES = frozenset({"style.css", "page.js", "docs.css", "docs.js", "icon.svg"})
 _SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
 _LINKS = {"notes": "/notes", "events": "/notes/events", "openapi": "/openapi.json", "docs": "/docs"}
-# Swagger UI draws with inline styles and images in data: URLs; scripts come from this host only.
+_ELSEWHERE = ("tilt", "grafana", "prometheus", "jaeger")
+# Nothing inline, and nothing from another host.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_POLICIES = {
+    # No text can become markup by mistake: the browser refuses innerHTML and its like.
+    "index.html": f"{_POLICY}; require-trusted-types-for 'script'; trusted-types 'none'",
+    # The stylesheet of Swagger UI has its icons in data: URLs.
+    "docs.html": _POLICY.replace("img-src 'self'", "img-src 'self' data:"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ async def root(query_args: NoQuery) -> tuple[Root, int, dict[str, str]] | Respon
             status="available" if check is not None and check.ok else "unavailable",
             version=pages.readiness.server_version,
         ),
-        links=_LINKS,
+        links=_links(settings),
     )
     return answer, 200, {"vary": "accept", "cache-control": "no-store"}
 
@@ -83,9 +90,14 @@ async def static_file(name: str) -> Response:
     return response
 
 
+def _links(settings: Settings) -> dict[str, str]:
+    elsewhere = {name: getattr(settings, f"link_{name}") for name in _ELSEWHERE}
+    return _LINKS | {name: url for name, url in elsewhere.items() if url}
+
+
 async def _page(name: str) -> Response:
     response = await send_from_directory(_HERE, name)
-    response.headers["content-security-policy"] = _POLICY
+    response.headers["content-security-policy"] = _POLICIES[name]
     response.headers["vary"] = "accept"
     response.headers["cache-control"] = "no-cache"
     await response.make_conditional(request)

@@ -11,7 +11,17 @@ from tests.ingress.contract import Contract
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"}
 PAGES = ["/", "/docs"]
-ASSETS = ["/static/style.css", "/static/docs.js", "/static/swagger-ui.css", "/static/swagger-ui-bundle.js"]
+TYPES = {
+    "/static/icon.svg": "image/svg+xml; charset=utf-8",
+    "/static/style.css": "text/css; charset=utf-8",
+    "/static/docs.css": "text/css; charset=utf-8",
+    "/static/swagger-ui.css": "text/css; charset=utf-8",
+    "/static/page.js": "text/javascript; charset=utf-8",
+    "/static/docs.js": "text/javascript; charset=utf-8",
+    "/static/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+}
+ASSETS = list(TYPES)
+OWN_LINKS = {"notes", "events", "openapi", "docs"}
 
 # Requests enough that every one of a few replicas most likely gets some.
 EVERY_REPLICA = range(8)
@@ -49,13 +59,21 @@ async def test_clients_get_json(client: httpx.AsyncClient, contract: Contract, a
     assert all(root[name] for name in ("service", "version", "environment", "instance"))
     assert root["database"]["status"] == "available"
     assert re.fullmatch(r"18\.\d+", root["database"]["version"])
-    assert root["links"].keys() == {"notes", "events", "openapi", "docs"}
+    assert OWN_LINKS <= root["links"].keys() <= OWN_LINKS | {"tilt", "grafana", "prometheus", "jaeger"}
 
 
 async def test_every_link_answers(client: httpx.AsyncClient) -> None:
-    for path in (await client.get("/")).json()["links"].values():
-        async with client.stream("GET", path) as response:  # the events have no end
+    links = (await client.get("/")).json()["links"]
+    for name in OWN_LINKS:  # the others lead elsewhere
+        async with client.stream("GET", links[name]) as response:  # the events have no end
             assert response.status_code == 200
+
+
+async def test_every_answer_says_who_gave_it(client: httpx.AsyncClient) -> None:
+    for path in ("/", "/notes", "/nothing", "/static/page.js"):
+        headers = (await client.get(path)).headers
+        assert headers["x-service-version"]
+        assert headers["x-service-instance"]
 
 
 async def test_the_head_is_that_of_the_answer(client: httpx.AsyncClient) -> None:
@@ -84,8 +102,9 @@ def assert_allows_no_other_host(policy: str) -> None:
     directives = {name: sources for name, *sources in (part.split() for part in policy.split(";"))}
     assert directives["default-src"] == ["'none'"]
     for name, sources in directives.items():
-        assert set(sources) <= {"'none'", "'self'", "'unsafe-inline'", "data:"}, name
-    assert "'unsafe-inline'" not in directives["script-src"]
+        assert set(sources) <= {"'none'", "'self'", "'script'", "data:"}, name
+    for name in ("script-src", "style-src", "connect-src"):  # nothing inline, nothing from a data: URL
+        assert directives[name] == ["'self'"]
 
 
 async def test_the_docs_show_this_api(client: httpx.AsyncClient) -> None:
@@ -121,5 +140,4 @@ async def test_a_file_that_is_known_already_is_not_sent_again(client: httpx.Asyn
 
 async def test_files_have_the_type_that_browsers_insist_on(client: httpx.AsyncClient) -> None:
     for path in ASSETS:
-        media_type = "text/css" if path.endswith(".css") else "text/javascript"
-        assert (await client.get(path)).headers["content-type"] == f"{media_type}; charset=utf-8"
+        assert (await client.get(path)).headers["content-type"] == TYPES[path]
