@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 
@@ -17,9 +18,17 @@ def _without_nul(text: str) -> str:
 
 
 # PostgreSQL stores any text but NUL. Lone surrogates are no text, and the parser refuses them.
-Text = Annotated[str, AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
-Title = Annotated[Text, Field(min_length=1, max_length=200)]
-Body = Annotated[Text, Field(max_length=10_000)]
+_WITHOUT_NUL: JsonDict = {"pattern": r"^[^\x00]*$"}
+Title = Annotated[
+    str,
+    Field(min_length=1, max_length=200, json_schema_extra=_WITHOUT_NUL),
+    AfterValidator(_without_nul),
+]
+Body = Annotated[
+    str,
+    Field(max_length=10_000, json_schema_extra=_WITHOUT_NUL),
+    AfterValidator(_without_nul),
+]
 Version = Annotated[int, Field(ge=1, lt=2**63)]
 ImportedVersion = Annotated[int, Field(ge=1, lt=2**53)]  # room to rise, and exact in every parser of JSON
 
