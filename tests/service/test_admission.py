@@ -81,7 +81,7 @@ async def test_a_request_that_takes_too_long_is_given_up_and_its_place_is_free(
 
         await database.until_waiting(0)
         assert (await service.api.get(path)).json()["title"] == "Launch"
-    assert await service.metric("http_requests_total", method="PUT", status="503") == 1
+    await service.until_metric(1, "http_requests_total", method="PUT", status="503")
     await until_nothing_is_in_flight(service)
 
 
