@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 # What a LogRecord always has; whatever else is on it came by `extra=` and is logged as a field.
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+# What would break the line, or command the terminal: a path can hold it, over HTTP/2.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _COLOURS = {"DEBUG": "\033[2m", "WARNING": "\033[33m", "ERROR": "\033[31m", "CRITICAL": "\033[31m"}
 
 
@@ -54,7 +57,7 @@ class TextFormatter(logging.Formatter):
         level = "" if record.levelno == logging.INFO else f"{record.levelname} "
         # "http" repeats the message of an access line, for machines.
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items() if name != "http")
-        line = f"{time} {level}{record.getMessage()}{fields}"
+        line = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], f"{time} {level}{record.getMessage()}{fields}")
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         if self._colour and record.levelname in _COLOURS:
