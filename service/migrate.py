@@ -121,13 +121,18 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
             )
     except asyncpg.PostgresError as error:
         raise MigrationError(
-            f"{migration.file}{_line(migration.sql, error)}: {error}; nothing of it was applied"
+            f"{migration.file}{_line(migration.sql, error)}: {_words(error)}; nothing of it was applied"
         ) from error
 
 
 def _line(sql: str, error: asyncpg.PostgresError) -> str:
     position = getattr(error, "position", None)
     return f", line {sql.count(chr(10), 0, int(position)) + 1}" if position else ""
+
+
+def _words(error: Exception) -> str:
+    """PostgreSQL's message, detail and hint on one line."""
+    return " ".join(str(error).split())
 
 
 async def run(settings: Settings, directory: Path = DIRECTORY) -> list[Migration]:
@@ -141,7 +146,7 @@ async def run(settings: Settings, directory: Path = DIRECTORY) -> list[Migration
         )
     except FAILURES as error:
         raise MigrationError(
-            f"no connection as the schema's owner: {error}; look at SERVICE_DATABASE_OWNER_URL"
+            f"no connection as the schema's owner: {_words(error)}; look at SERVICE_DATABASE_OWNER_URL"
         ) from error
     try:
         return await migrate(connection, read(directory))

@@ -54,7 +54,7 @@ class Readiness:
             return {"database": Check(True, "answers"), "schema": self._schema_check(None)}
         except FAILURES as error:
             self._drop()
-            reason = str(error) or "it did not answer in time"
+            reason = next(iter(str(error).splitlines()), "it did not answer in time")
             return {"database": Check(False, f"no answer: {reason}"), "schema": Check(False, "unknown")}
         assert row is not None  # noqa: S101 - an aggregate always gives a row
         self.server_version = row["server"]
