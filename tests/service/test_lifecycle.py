@@ -113,12 +113,16 @@ async def test_only_failures_in_a_row_make_it_unready_and_one_success_ready(
     start_service: StartService, database: Database, reports: Reports
 ) -> None:
     service = await start_service(check_failures=3)
+    observed: list[tuple[State, str]] = []
+    service.application.lifecycle.observe = lambda state, failed: observed.append((state, failed))
 
     await database.execute("REVOKE SELECT ON schema_migrations FROM app_rw")
     seen = await reports.until((False, State.UNREADY))
     failures = [state for ok, state in seen if not ok]
     assert failures == [State.READY, State.READY, State.UNREADY]
     assert not await service.is_ready()
+    why = "database: no answer: permission denied for table schema_migrations; schema: unknown"
+    assert observed == [(State.READY, why), (State.UNREADY, why)]
 
     await database.execute("GRANT SELECT ON schema_migrations TO app_rw")
     *failed, last = await reports.until((True, State.READY))

@@ -125,6 +125,16 @@ async def test_a_failing_file_names_its_line_and_leaves_nothing_of_itself(
     assert await empty_database.fetchval("SELECT count(*) FROM app.boats") == 1
 
 
+async def test_what_failed_is_one_line_with_its_detail(empty_database: Database, folder: Path) -> None:
+    write(folder, {"0003_ports.sql": "CREATE TABLE ports (name text UNIQUE); INSERT INTO ports VALUES ('A'), ('A');"})
+
+    with pytest.raises(MigrationError) as error:
+        await migrate(empty_database, folder)
+
+    assert "\n" not in str(error.value)
+    assert "DETAIL: Key (name)=(A) already exists." in str(error.value)
+
+
 async def test_after_a_failure_the_corrected_file_is_applied(empty_database: Database, folder: Path) -> None:
     write(folder, {"0003_ports.sql": "CREATE TABLE ports (name text); SELECT 1 / 0;"})
     with pytest.raises(MigrationError, match="division by zero"):

@@ -1,0 +1,105 @@
+"""No route blocks the event loop: while one request waited for a file, all others would wait with it."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockingError, blockbuster_ctx
+from quart import Quart
+from werkzeug.routing import Rule
+
+from tests.service.conftest import StartService
+from tests.service.problems import problem_of
+from tests.service.serving import Service
+
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+@contextmanager
+def blocking_is_an_error() -> Iterator[None]:
+    with blockbuster_ctx() as blockbuster:
+        # asyncpg looks for ~/.pgpass whenever it connects without a password: one look at a path, some 10 µs, for a
+        # connection that is then used thousands of times.
+        blockbuster.functions["os.stat"].can_block_in("asyncpg/connect_utils.py", "_read_password_file")
+        # Quart looks at a file's size and time on the loop; it reads the file in a thread.
+        blockbuster.functions["os.stat"].can_block_in("quart/helpers.py", {"send_file", "send_from_directory"})
+        # The files of /proc are no files: the kernel writes them as they are read.
+        for function in ("io.BufferedReader.read", "os.listdir"):
+            blockbuster.functions[function].can_block_in("prometheus_client/process_collector.py", "collect")
+        yield
+
+
+async def every_route(service: Service) -> dict[tuple[str, str], int]:
+    """Asks each route once; the status for each method and rule."""
+    api = service.api
+    created = await api.post("/notes", json={"title": "Launch"}, headers={"idempotency-key": "once"})
+    path = created.headers["location"]
+    note = "/notes/<uuid:note_id>"
+    statuses = {
+        ("POST", "/notes"): created.status_code,
+        ("GET", "/notes"): (await api.get("/notes?q=launch")).status_code,
+        ("GET", note): (await api.get(path)).status_code,
+        ("PUT", note): (await api.put(path, json={"title": "Changed"}, headers={"if-match": '"1"'})).status_code,
+        ("POST", "/notes/import"): (
+            await api.post("/notes/import", content=json.dumps({"title": "imported"}), headers=NDJSON)
+        ).status_code,
+        ("GET", "/notes/export"): (await api.get("/notes/export")).status_code,
+        ("DELETE", note): (await api.delete(path)).status_code,
+        ("GET", "/"): (await api.get("/")).status_code,
+        ("GET", "/docs"): (await api.get("/docs")).status_code,
+        ("GET", "/openapi.json"): (await api.get("/openapi.json")).status_code,
+        ("GET", "/static/<name>"): (await api.get("/static/swagger-ui-bundle.js")).status_code,
+    }
+    async with service.subscribe() as subscriber:
+        await subscriber.block()
+        statuses["GET", "/notes/events"] = subscriber.response.status_code
+    # The other sides of the same routes.
+    assert (await api.get("/", headers={"accept": "text/html"})).headers["content-type"].startswith("text/html")
+    assert (await api.get("/static/style.css")).status_code == 200
+    return statuses
+
+
+def routes(app: Quart) -> set[tuple[str, str]]:
+    """Every method and rule, but for those that follow from GET."""
+    rules: Iterable[Rule] = app.url_map.iter_rules()
+    return {
+        (method, rule.rule) for rule in rules for method in rule.methods or () if method not in {"HEAD", "OPTIONS"}
+    }
+
+
+async def test_no_route_blocks(service: Service) -> None:
+    with blocking_is_an_error():  # not before: what is read before it accepts requests keeps nobody waiting
+        statuses = await every_route(service)
+        problem_of(await service.api.get("/nowhere"), 404)
+        for path in ("/livez", "/readyz", "/metrics"):
+            assert (await service.ops.get(path)).status_code == 200
+
+    assert statuses.keys() == routes(service.application.api), "a new route needs its request above"
+    assert {route: status for route, status in statuses.items() if status >= 300} == {}
+
+
+async def test_a_route_that_blocks_is_detected(start_service: StartService, caplog: pytest.LogCaptureFixture) -> None:
+    service = await start_service(prepare=blocks)
+
+    with blocking_is_an_error():
+        for path in ("/sleeps", "/reads"):
+            problem_of(await service.api.get(path), 500)
+
+    found = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert [type(error) for error in found] == [BlockingError, BlockingError]
+
+
+def blocks(app: Quart) -> None:
+    """Adds the mistakes that are to be found."""
+
+    @app.get("/sleeps")
+    async def sleeps() -> str:
+        time.sleep(0)  # noqa: ASYNC251
+        return "slept"
+
+    @app.get("/reads")
+    async def reads() -> str:
+        return Path(__file__).read_text()  # noqa: ASYNC240

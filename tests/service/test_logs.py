@@ -1,0 +1,185 @@
+"""Lines that machines can read and people can: whole, with nothing secret, and none of a client's making."""
+
+import json
+import logging
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import h2.config
+import h2.connection
+import pytest
+
+from service import logs
+from service.logs import JSONFormatter, TextFormatter
+from service.settings import load
+from tests.service.clients import Clients
+from tests.service.databases import Database
+from tests.service.processes import Process, service_process
+from tests.service.raw import raw_connection
+
+FORGED = '{"level": "error", "message": "FORGED"}'
+
+
+@asynccontextmanager
+async def logged(database: Database, log_format: str, lines: list[str]) -> AsyncIterator[Process]:
+    """A service whose lines are in `lines` once the block has ended."""
+    async with service_process(
+        database,
+        SERVICE_LOG_FORMAT=log_format,
+        SERVICE_LOG_LEVEL="debug",
+        SERVICE_DATABASE_PASSWORD="hunter2",  # noqa: S106 - a word to look for
+    ) as process:
+        await process.ready()
+        yield process
+        process.send(signal.SIGINT)
+        lines += await process.lines()
+
+
+async def forge(service: Clients) -> int:
+    """Sends what could become a line of its own; how many requests that were."""
+    requests = (
+        f"GET /%0A{FORGED.replace(' ', '%20')} HTTP/1.1\r\nHost: test\r\n",
+        f"GET /notes?%0D%0A{FORGED.replace(' ', '')} HTTP/1.1\r\nHost: test\r\n",
+        f"GET /%C2%85%E2%80%A8{FORGED.replace(' ', '')} HTTP/1.1\r\nHost: test\r\n",
+        f"GET / HTTP/1.1\r\nHost: test\r\nUser-Agent: a\r\n {FORGED}\r\n",  # a header's second line
+        f"GET / HTTP/1.1\r\nHost: test\r\nUser-Agent: a\x85{FORGED}\r\nX-Forwarded-For: a\x85{FORGED}\r\n",
+        f"GET / HTTP/1.1\r\nHost: test\r\nX-Request-Id: a\x85{FORGED}\r\n",
+    )
+    for request in requests:
+        async with raw_connection(service) as connection:
+            await connection.send(f"{request}Connection: close\r\n\r\n".encode("latin-1"))
+            assert (await connection.rest()).startswith(b"HTTP/1.1 ")
+    return len(requests)
+
+
+async def forge_by_http2(service: Clients) -> None:
+    """HTTP/2 has no lines, so anything can be in a path. What the service does with it is its own affair."""
+    for path in (f"/\n{FORGED}", f"/\r{FORGED}", f"/\x1b[2K{FORGED}"):
+        client = h2.connection.H2Connection(
+            h2.config.H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
+        )
+        client.initiate_connection()
+        headers = [(":method", "GET"), (":scheme", "http"), (":authority", "test"), (":path", path)]
+        client.send_headers(1, headers, end_stream=True)
+        client.close_connection()
+        async with raw_connection(service) as connection:
+            await connection.send(client.data_to_send())
+            await connection.rest()
+
+
+async def test_json_has_one_object_a_line_and_one_line_a_request(database: Database) -> None:
+    lines: list[str] = []
+    async with logged(database, "json", lines) as process:
+        path = await process.create()
+        await process.api.get(
+            path, headers={"user-agent": "probe/1", "x-request-id": "the-request", "x-forwarded-for": "192.0.2.1"}
+        )
+        await process.api.get("/nowhere?secret=1")
+        forged = await forge(process)
+        await forge_by_http2(process)
+
+    objects: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    assert objects
+    for entry in objects:
+        assert {"time", "level", "logger", "message", "service", "version", "instance"} <= entry.keys()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", entry["time"])
+        assert entry["message"] != "FORGED"
+    assert "hunter2" not in "\n".join(lines)
+
+    access = [entry for entry in objects if entry["logger"] == "service.access"]
+    assert len([entry for entry in access if entry["message"].endswith(" ms")]) == len(access) >= 3 + forged
+    [created, read, missed] = access[:3]
+    assert created["http"]["method"] == "POST"
+    assert created["http"]["status"] == 201
+    assert read["request_id"] == "the-request"
+    assert read["http"] | {"duration_ms": 0, "bytes": 0} == {
+        "method": "GET",
+        "route": "/notes/<uuid:note_id>",
+        "status": 200,
+        "duration_ms": 0,
+        "bytes": 0,
+        "client": "192.0.2.1",
+        "user_agent": "probe/1",
+    }
+    assert read["http"]["duration_ms"] > 0
+    assert read["http"]["bytes"] > 0
+    assert missed["http"]["route"] == "unmatched"
+    assert "secret" not in missed["message"], "a query may hold what nobody else should read"
+
+
+async def test_text_is_one_readable_line_a_request(database: Database) -> None:
+    lines: list[str] = []
+    async with logged(database, "text", lines) as process:
+        path = await process.create()
+        await process.api.get(path)
+        await forge(process)
+        await forge_by_http2(process)
+
+    text = "\n".join(lines)
+    for line in lines:
+        assert re.match(r"\d\d:\d\d:\d\d ", line), line
+        assert line.isprintable(), ascii(line)
+    assert re.search(rf"^\d\d:\d\d:\d\d GET {path} 200 \d+\.\d ms$", text, re.MULTILINE)
+    assert "starting -> ready" in text
+    assert "hunter2" not in text
+
+
+# The formatters.
+
+
+@pytest.fixture
+def record() -> logging.LogRecord:
+    """An error with all that makes a line long."""
+    try:
+        raise RuntimeError("two\nlines")
+    except RuntimeError:
+        info = sys.exc_info()
+    return logging.LogRecord("service", logging.ERROR, __file__, 1, "it\nfailed: %s", ("é\u2028",), info)
+
+
+@pytest.fixture
+def request_id() -> Iterator[str]:
+    token = logs.request_id.set("the-request")
+    yield "the-request"
+    logs.request_id.reset(token)
+
+
+def test_an_exception_stays_within_the_line_of_json(record: logging.LogRecord, request_id: str) -> None:
+    record.colour = "red"
+
+    line = JSONFormatter(load({"SERVICE_NAME": "slipway"})).format(record)
+
+    assert "\n" not in line
+    entry = json.loads(line)
+    assert entry["message"] == "it\nfailed: é\u2028"
+    assert entry["exception"].endswith("RuntimeError: two\nlines")
+    assert entry["colour"] == "red"
+    assert entry["request_id"] == request_id
+    assert entry["service"] == "slipway"
+    assert entry["level"] == "error"
+
+
+def test_a_field_cannot_replace_what_the_service_says_of_itself(record: logging.LogRecord) -> None:
+    record.service = "another"
+
+    assert json.loads(JSONFormatter(load({"SERVICE_NAME": "slipway"})).format(record))["service"] == "slipway"
+
+
+def test_what_json_does_not_know_is_written_as_text(record: logging.LogRecord) -> None:
+    record.path = set
+
+    assert json.loads(JSONFormatter(load({})).format(record))["path"] == "<class 'set'>"
+
+
+def test_text_has_the_traceback_below_and_colour_for_a_terminal_only(record: logging.LogRecord) -> None:
+    plain = TextFormatter(colour=False).format(record)
+    coloured = TextFormatter(colour=True).format(record)
+
+    assert re.match(r"\d\d:\d\d:\d\d ERROR it", plain)
+    assert plain.endswith("RuntimeError: two\nlines")
+    assert "\x1b" not in plain
+    assert coloured == f"\x1b[31m{plain}\x1b[0m"
