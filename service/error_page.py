@@ -36,8 +36,12 @@ _PAGE = """\
     <title>{status} {title}</title>
     <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
     <link rel="stylesheet" href="/static/style.css">
+    <link rel="stylesheet" href="/static/error.css">
   </head>
   <body class="error">
+    <header class="top">
+      <a class="brand" href="/"><img src="/static/icon.svg" alt="" width="28" height="28">Slipway</a>
+    </header>
     <main>
       <p class="eyebrow">Error {status}</p>
       <h1>{title}</h1>

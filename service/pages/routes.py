@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from quart import Blueprint, Response, abort, current_app, request, send_from_directory
-from quart_schema import document_response, hide, validate_querystring
+from quart_schema import document_response, hide, tag_blueprint, validate_querystring
 
 from service.lifecycle import Lifecycle
 from service.openapi import problems
@@ -15,7 +15,7 @@ from service.readiness import Readiness
 from service.settings import Settings
 
 _HERE = Path(__file__).parent / "static"
-_OWN_FILES = frozenset({"style.css", "page.js", "docs.css", "docs.js", "icon.svg"})
+_OWN_FILES = frozenset({"style.css", "page.js", "error.css", "docs.css", "docs.js", "icon.svg"})
 _SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
 _LINKS = {"notes": "/notes", "events": "/notes/events", "openapi": "/openapi.json", "docs": "/docs"}
 _ELSEWHERE = ("tilt", "grafana", "prometheus", "jaeger")
@@ -42,6 +42,7 @@ class Pages:
 
 
 blueprint = Blueprint("pages", __name__)
+tag_blueprint(blueprint, ["service"])
 
 
 @blueprint.get("/")

@@ -14,6 +14,7 @@ PAGES = ["/", "/docs"]
 TYPES = {
     "/static/icon.svg": "image/svg+xml; charset=utf-8",
     "/static/style.css": "text/css; charset=utf-8",
+    "/static/error.css": "text/css; charset=utf-8",
     "/static/docs.css": "text/css; charset=utf-8",
     "/static/swagger-ui.css": "text/css; charset=utf-8",
     "/static/page.js": "text/javascript; charset=utf-8",
