@@ -1,9 +1,11 @@
 """A steady load on one port: requests begin by the clock, however long those before them take (an open loop)."""
 
 import asyncio
+import itertools
 import json
 import re
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -89,18 +91,18 @@ class Load:
                 await self._next()
         return self.answers[begin:]
 
-    def turned_back(self) -> list[str]:
-        """Connections on which a version answered after another one had taken its place."""
-        found = []
-        seen: dict[int, list[str]] = {}
-        for answer in self.answers:
-            versions = seen.setdefault(answer.connection, [])
-            if not answer.version or (versions and versions[-1] == answer.version):
-                continue
-            if answer.version in versions:
-                found.append(f"connection {answer.connection}: {answer.version} after {versions[-1]}")
-            versions.append(answer.version)
-        return found
+    def outdated(self, versions: list[str]) -> list[Answer]:
+        """Answers of a version to requests that began after a later one of `versions` had answered."""
+        answers = sorted(self.answers, key=lambda answer: answer.ended)
+        ends = [answer.ended for answer in answers]
+        newest = list(itertools.accumulate((_index(versions, answer) for answer in answers), max))
+        return [
+            answer
+            for answer in answers
+            if answer.version
+            and (before := bisect_left(ends, answer.begun)) > 0
+            and newest[before - 1] > _index(versions, answer)
+        ]
 
     async def _next(self) -> None:
         self._news.clear()
@@ -165,6 +167,10 @@ class Load:
     def close(self) -> None:
         while self._idle:
             self._idle.popleft().writer.close()
+
+
+def _index(versions: list[str], answer: Answer) -> int:
+    return versions.index(answer.version) if answer.version in versions else -1
 
 
 @asynccontextmanager

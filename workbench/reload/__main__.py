@@ -1,6 +1,7 @@
 """`python -m workbench.reload`: the service, following its sources. SERVICE_API_BIND and SERVICE_OPS_BIND say where.
 
-RELOAD_READY_WITHIN are the seconds that new code may take to become ready, by default 10.
+RELOAD_READY_WITHIN are the seconds that new code may take to become ready, by default 10. RELOAD_FORK=no starts each
+process afresh, as is done by itself where a fork is not safe.
 
 SIGTERM and SIGINT are passed on to the service, which drains as it would by itself. Exit status: 0 stopped, 1 cannot
 listen, 2 wrong settings.
@@ -13,6 +14,7 @@ import signal
 import socket
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from workbench.errors import UsageError
@@ -26,7 +28,7 @@ from workbench.reload.stopgap import Stopgap
 from workbench.reload.supervisor import Supervisor
 
 _BACKLOG = 2048
-_REAP_EVERY = 5.0
+_REAP_EVERY = 1.0  # s
 
 # The service's own defaults, see service/settings.py.
 _BINDS = {"SERVICE_API_BIND": "0.0.0.0:8000", "SERVICE_OPS_BIND": "0.0.0.0:9000"}
@@ -91,7 +93,7 @@ async def _run(listeners: dict[str, socket.socket], folder: Path) -> int:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop, number)
-    reaping = asyncio.create_task(_reap(spawner)) if os.getpid() == 1 else None
+    reaping = asyncio.create_task(reap(spawner)) if os.getpid() == 1 else None
     try:
         return await supervisor.run()
     finally:
@@ -100,10 +102,14 @@ async def _run(listeners: dict[str, socket.socket], folder: Path) -> int:
 
 
 def _spawner(descriptors: dict[str, int], folder: Path, report: Report) -> Spawner:
-    if sys.platform == "linux":
+    wanted = os.environ.get("RELOAD_FORK") or "yes"
+    if wanted not in {"yes", "no"}:
+        raise UsageError(f"RELOAD_FORK={wanted} is neither yes nor no")
+    if sys.platform == "linux" and wanted == "yes":
         return ForkingSpawner(descriptors, folder, report.pass_on)
     # Apple's frameworks do not survive a fork, and a fork that outlives its template could not be waited for.
-    report.say(f"processes are started afresh, not forked: a fork is not safe on {sys.platform}")
+    why = "RELOAD_FORK=no" if wanted == "no" else f"a fork is not safe on {sys.platform}"
+    report.say(f"processes are started afresh, not forked: {why}")
     return FreshSpawner(descriptors, folder, report.pass_on)
 
 
@@ -123,10 +129,14 @@ def _address(listener: socket.socket) -> tuple[str, int]:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
 
 
-async def _reap(spawner: Spawner) -> None:
+async def reap(spawner: Spawner) -> None:
     """As process 1: wait for orphans, which the kernel gives to it."""
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, ended.set)
     while True:
-        await asyncio.sleep(_REAP_EVERY)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), _REAP_EVERY)
+        ended.clear()
         while _reap_one(spawner.pids):
             pass
 
@@ -136,7 +146,7 @@ def _reap_one(own: set[int]) -> bool:
         ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
-    if ended is None or ended.si_pid in own:  # asyncio waits for those
+    if ended is None or ended.si_pid in own:  # asyncio waits for those; what is behind them waits for the next round
         return False
     os.waitpid(ended.si_pid, 0)
     return True

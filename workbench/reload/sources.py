@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import re
 import sysconfig
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,9 @@ MIGRATIONS = ROOT / PACKAGE / "migrations"
 PACKAGES = Path(sysconfig.get_path("purelib"))
 
 _STEP = 5  # ms without another event before a change is told
-_QUIET = 0.1  # s of silence that end a burst, such as a git checkout
-_BURST = 5  # files
+_QUIET = 0.1  # s of silence that end a burst, such as a git checkout: more than one file
+_GIT_LOCK = ROOT / ".git" / "index.lock"
+_GIT_WITHIN = 5.0  # s; a lock that is older was left behind
 
 _IGNORED = re.compile(
     r"__pycache__|\.py[co]$|\.swp$|\.swx$|\.swo$|~$|^\.#|^#.*#$|^4913$|\.tmp$|^\.DS_Store$|___jb_\w+___$"
@@ -65,6 +67,18 @@ def migrations_version() -> str:
     return _digest(MIGRATIONS.glob("*.sql"), ROOT)
 
 
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except FileNotFoundError:
+        return False
+
+
+def _git_works() -> bool:
+    """Whether git is changing files at the moment."""
+    return time.time() - saved_at(_GIT_LOCK, 0) < _GIT_WITHIN
+
+
 def _files() -> set[Path]:
     return {ENV_FILE, *(ROOT / PACKAGE).rglob("*")}
 
@@ -100,18 +114,24 @@ class Watcher:
 
     async def take(self) -> Change:
         """The change, once a burst of saves is over."""
-        while len(self._change.files) > _BURST or self._change.packages:
+        while self._is_burst() or _git_works():
             self.changed.clear()
             try:
                 await asyncio.wait_for(self.changed.wait(), _QUIET)
             except TimeoutError:
-                break
+                if not _git_works():
+                    break
         change, self._change = self._change, Change()
         self.changed.clear()
         # What came and went in between, such as an editor's new file before its renaming, was never part of the code.
         before, self._known = self._known, _files()
         change.files &= before | self._known
         return change
+
+    def _is_burst(self) -> bool:
+        """Whether more is to be expected: in a new folder, or in an empty file, which somebody has begun to write."""
+        files = self._change.files
+        return len(files) > 1 or self._change.packages or any(path.is_dir() or _is_empty(path) for path in files)
 
     async def _watch_service(self) -> None:
         async for paths in _watch(ROOT / PACKAGE, recursive=True):
@@ -130,8 +150,7 @@ class Watcher:
 
 
 async def _watch(*folders: Path, recursive: bool) -> AsyncIterator[set[Path]]:
-    watching = watchfiles.awatch(
-        *folders, watch_filter=None, recursive=recursive, step=_STEP, debounce=1000, raise_interrupt=False
-    )
-    async for changes in watching:
+    async for changes in watchfiles.awatch(
+        *folders, watch_filter=None, recursive=recursive, step=_STEP, debounce=1000
+    ):
         yield {Path(path) for _, path in changes}

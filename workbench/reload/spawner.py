@@ -1,6 +1,7 @@
 """How a process of the service is started: forked from a warm template, or, where that is unsafe, afresh."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -18,6 +19,8 @@ from workbench.reload.child import ROOT
 
 _WARM_WITHIN = 60.0
 _LAST_LINES_WITHIN = 0.5
+
+_numbers = itertools.count(1)  # in names of sockets, which have to be short
 
 
 class SpawnError(Exception):
@@ -42,7 +45,7 @@ class Child:
         self.last_lines: deque[str] = deque(maxlen=40)
         self.ended: asyncio.Future[int] = loop.create_future()
         self._on_line = on_line
-        self._notify_path = folder / f"notify-{id(self):x}"
+        self._notify_path = folder / f"notify-{next(_numbers)}"
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(self._notify_path))
         self._notify.setblocking(False)
@@ -125,9 +128,9 @@ class Spawner(ABC):
         """To be called when all children have ended."""
 
     @property
+    @abstractmethod
     def pids(self) -> set[int]:
         """Processes that are waited for here."""
-        return set()
 
     def _child(self) -> Child:
         return Child(self._folder, self._on_line)
@@ -138,7 +141,11 @@ class FreshSpawner(Spawner):
 
     def __init__(self, listeners: Mapping[str, int], folder: Path, on_line: Callable[[str], None]) -> None:
         super().__init__(listeners, folder, on_line)
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Task[None], int] = {}
+
+    @property
+    def pids(self) -> set[int]:
+        return set(self._waiting.values())
 
     async def spawn(self, module: str, environment: Mapping[str, str]) -> Child:
         child = self._child()
@@ -160,8 +167,8 @@ class FreshSpawner(Spawner):
         child.pid = process.pid
         child.stages["forked"] = time.time()
         waiting = asyncio.create_task(self._wait(process, child))
-        self._waiting.add(waiting)
-        waiting.add_done_callback(self._waiting.discard)
+        self._waiting[waiting] = process.pid
+        waiting.add_done_callback(self._waiting.pop)
         return child
 
     async def renew(self) -> None:
@@ -186,6 +193,7 @@ class ForkingSpawner(Spawner):
     async def spawn(self, module: str, environment: Mapping[str, str]) -> Child:
         if self._template is None or self._template.gone:
             self._template = await _Template.start()
+            await self._template.warm()
         child = self._child()
         try:
             await self._template.fork(module, environment, child, self._listeners)
@@ -234,14 +242,16 @@ class _Template:
                 stdin=DEVNULL,
                 pass_fds=(theirs.fileno(),),
             )
-        template = cls(process, ours)
-        warm = asyncio.create_task(template._warm.wait())
-        await asyncio.wait({warm, template._listening}, timeout=_WARM_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+        return cls(process, ours)
+
+    async def warm(self) -> None:
+        """Returns when it can fork. Raises SpawnError."""
+        warm = asyncio.create_task(self._warm.wait())
+        await asyncio.wait({warm, self._listening}, timeout=_WARM_WITHIN, return_when=asyncio.FIRST_COMPLETED)
         if not warm.done():
             warm.cancel()
-            await template.close()
+            await self.close()
             raise SpawnError("the template process did not start; its error is above")
-        return template
 
     @property
     def pid(self) -> int:

@@ -69,7 +69,7 @@ class Supervisor:
     async def run(self) -> int:
         """Serve, and follow the changes, until stop()."""
         await self._stopgap.start()
-        watching = asyncio.create_task(self._watcher.run())
+        watching = asyncio.create_task(self._keep_watching())
         try:
             change = Change()
             while not self._stopping.is_set():
@@ -79,6 +79,15 @@ class Supervisor:
             watching.cancel()
             await self._end()
         return 0
+
+    async def _keep_watching(self) -> None:
+        while True:
+            try:
+                await self._watcher.run()
+            except* Exception as errors:
+                reasons = ", ".join(str(error) or type(error).__name__ for error in errors.exceptions)
+                self._report.say(f"the files cannot be watched: {reasons}; trying again in {RETRY_AFTER:g} s")
+            await asyncio.sleep(RETRY_AFTER)
 
     def stop(self, number: signal.Signals) -> None:
         """Pass the signal on: the serving process drains as it would on its own."""
@@ -179,6 +188,8 @@ class Supervisor:
             old.child.send(signal.SIGHUP)
             await first_of(old.child.handed_over, self._stopping, ended=old.child, timeout=HANDED_OVER_WITHIN)
             reload.after = old.child.answered
+            if not (old.child.handed_over.is_set() or old.child.ended.done() or self._stopping.is_set()):
+                self._report.say(f"version {old.version} is too busy to hand over: it may answer for a while")
         new.child.send(signal.SIGUSR1)
         reload.stages = new.child.stages | reload.stages | {"handed over": time.time()}
         if old is not None:

@@ -1,0 +1,68 @@
+"""One workbench for all tests of reloads, on a copy of the sources that each test may edit."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from bench.sandbox import Sandbox
+from tests.workbench.reload.live import Live, Output
+from workbench.console import Console
+from workbench.options import StackOptions
+from workbench.postgres import Postgres
+from workbench.stack import Stack
+
+READY_WITHIN = 3.0
+"""Seconds: short, for a test that waits until they are over; long enough for a slow machine."""
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sandbox:
+    """A copy of the sources of the test's own."""
+    return Sandbox(tmp_path / "sources")
+
+
+@pytest.fixture(scope="session")
+async def live_stack(
+    new_data: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Stack, Live]]:
+    sources = Sandbox(tmp_path_factory.mktemp("live") / "sources")
+    output = Output()
+    options = StackOptions(
+        data=new_data(),
+        sources=sources.root,
+        service=(sys.executable, "-m", "workbench.reload"),
+        settings={"SERVICE_LOG_LEVEL": "warning", "RELOAD_READY_WITHIN": str(READY_WITHIN)},
+    )
+    async with Stack(options, Console(output)) as stack:
+        [replica] = stack.replicas
+        assert replica.part
+        live = Live(sources, output, replica.part, stack.ingress_url, replica.api_port, replica.ops_port)
+        yield stack, live
+        await live.close()
+
+
+@pytest.fixture
+async def live(live_stack: tuple[Stack, Live]) -> AsyncIterator[Live]:
+    """The service behind the ingress, following its sources, which are restored at the end."""
+    _, live = live_stack
+    live.forget()
+    yield live
+    live.forget()
+    settings = (live.sources.root / ".env").exists()
+    live.sources.restore()
+    if settings:  # no part of the version
+        await live.says("answers after")
+    await live.serves()
+
+
+@pytest.fixture
+def ingress_port(live_stack: tuple[Stack, Live]) -> int:
+    return live_stack[0].envoy.port
+
+
+@pytest.fixture
+def postgres(live_stack: tuple[Stack, Live]) -> Postgres:
+    """For supervisors of the tests' own."""
+    return live_stack[0].postgres

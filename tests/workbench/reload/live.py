@@ -1,0 +1,138 @@
+"""A service that follows its sources, as a person sees it: files, lines, answers."""
+
+import asyncio
+import io
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from bench.sandbox import Sandbox
+from tests.workbench.conftest import NO_TLS
+from workbench import ports
+from workbench.console import Console
+from workbench.postgres import Postgres
+from workbench.processes import Part
+from workbench.replica import environment
+
+WITHIN = 20.0
+
+MODULE = "service/pages/models.py"
+"""A file that tests edit."""
+
+
+class Output(io.StringIO):
+    """All lines that were written; until() waits for one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._news = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        self.lines += text.splitlines()
+        self._news.set()
+        return len(text)
+
+    def since(self, begin: int) -> list[str]:
+        return self.lines[begin:]
+
+    async def until(self, pattern: str, begin: int, within: float = WITHIN) -> str:
+        """The first line that matches, among those after the first `begin`."""
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    for line in self.lines[begin:]:
+                        if re.search(pattern, line):
+                            return line
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(f"no line with {pattern!r} in\n" + "\n".join(self.lines[begin:])) from None
+
+
+@dataclass
+class Live:
+    """A supervisor on the two ports, and the sources that it follows. `url` is where clients ask."""
+
+    sources: Sandbox
+    output: Output
+    part: Part
+    url: str
+    api_port: int
+    ops_port: int
+    seen: int = 0
+    """How many lines there were when the test began, or called forget()."""
+    clients: dict[str, httpx.AsyncClient] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        self.seen = len(self.output.lines)
+
+    async def says(self, pattern: str) -> str:
+        return await self.output.until(pattern, self.seen)
+
+    def said(self, pattern: str) -> list[str]:
+        return [line for line in self.output.since(self.seen) if re.search(pattern, line)]
+
+    async def serves(self) -> str:
+        """Waits until the files, as they are now, are what answers; their version."""
+        version = self.sources.version
+        async with asyncio.timeout(WITHIN):
+            while (await self.get("/")).headers.get("x-service-version") != version:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+        return version
+
+    async def reloads(self) -> str:
+        """Waits for the line of a reload to the files as they are now."""
+        line = await self.says(f"version {self.sources.version} answers after")
+        assert (await self.get("/")).headers["x-service-version"] == self.sources.version
+        return line
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self._client(self.url).get(path, **options)
+
+    async def ops(self, path: str) -> httpx.Response:
+        return await self._client(f"http://127.0.0.1:{self.ops_port}").get(path)
+
+    async def metric(self, name: str) -> float:
+        [value] = re.findall(rf"^{re.escape(name)} (\S+)$", (await self.ops("/metrics")).text, re.MULTILINE)
+        return float(value)
+
+    async def close(self) -> None:
+        for client in self.clients.values():
+            await client.aclose()
+
+    def _client(self, url: str) -> httpx.AsyncClient:
+        if url not in self.clients:
+            self.clients[url] = httpx.AsyncClient(base_url=url, timeout=WITHIN, verify=NO_TLS, trust_env=False)
+        return self.clients[url]
+
+
+@asynccontextmanager
+async def supervised(postgres: Postgres, sources: Sandbox, *prefix: str, **settings: str) -> AsyncIterator[Live]:
+    """A supervisor of the test's own, without an ingress; `prefix` comes before its command."""
+    api_port, ops_port = ports.free(2)
+    output = Output()
+    user = "unprivileged" if settings.pop("user", "") and os.geteuid() == 0 else "same"
+    env = environment(postgres, {"SERVICE_DRAIN_DELAY": "0", "SERVICE_LOG_LEVEL": "warning", **settings})
+    env |= {"SERVICE_API_BIND": f"127.0.0.1:{api_port}", "SERVICE_OPS_BIND": f"127.0.0.1:{ops_port}"}
+    part = await Part.start(
+        "reload",
+        *(*prefix, sys.executable, "-m", "workbench.reload"),
+        console=Console(output),
+        env=env,
+        cwd=sources.root,
+        user=user,  # type: ignore[arg-type]
+    )
+    live = Live(sources, output, part, f"http://127.0.0.1:{api_port}", api_port, ops_port)
+    try:
+        yield live
+    finally:
+        await live.close()
+        await part.stop((signal.SIGTERM, 5))

@@ -1,0 +1,148 @@
+"""Code that cannot serve: what serves goes on, the reason is told once, and the next save tries again."""
+
+import re
+
+import pytest
+
+from bench.sandbox import Sandbox
+from tests.workbench.reload.conftest import READY_WITHIN
+from tests.workbench.reload.live import MODULE, Live, supervised
+from workbench.postgres import Postgres
+
+ENV = ".env"
+
+
+async def goes_on(live: Live, reason: str) -> None:
+    """Waits until the new code is refused for a reason; what served before still does, and says that it is old."""
+    good = (await live.get("/")).headers["x-service-version"]
+    line = await live.says("the new code does not serve: ")
+    assert re.search(rf"the new code does not serve: {reason}; version {good} goes on, older than the files", line)
+    assert (await live.get("/")).headers["x-service-version"] == good != live.sources.version
+    assert await live.metric("reload_code_stale") == 1
+
+
+async def recovers(live: Live) -> None:
+    """A save of good code is all that it takes."""
+    live.forget()
+    live.sources.append(MODULE, "\n# good again\n")
+    await live.reloads()
+    assert await live.metric("reload_code_stale") == 0
+
+
+async def test_a_syntax_error(live: Live) -> None:
+    failed = await live.metric('reloads_total{result="failed"}')
+    good = live.sources.read(MODULE)
+    live.sources.append(MODULE, "\n\ndef broken(:\n    pass\n")
+    line = good.count("\n") + 3
+    await goes_on(live, rf"{MODULE}:{line}: SyntaxError: invalid syntax")
+    # Once, the place first, then what is written there.
+    [first] = live.said(r"│ \S+:\d+: SyntaxError")
+    at = live.output.lines.index(first)
+    assert re.search(r"│ +def broken\(:$", live.output.lines[at + 1])
+    assert await live.metric('reloads_total{result="failed"}') == failed + 1
+
+    live.sources.write(MODULE, good)  # what runs again: nothing has to be started
+    await live.says(f"the files are what runs again, version {live.sources.version}")
+    assert await live.metric("reload_code_stale") == 0
+    await recovers(live)
+
+
+async def test_an_import_of_a_name_that_does_not_exist(live: Live) -> None:
+    live.sources.append(MODULE, "\nfrom service.errors import Nonexistent\n")
+    await goes_on(live, rf"{MODULE}:\d+: ImportError: cannot import name 'Nonexistent' from 'service.errors' .*")
+    [line] = live.said(r"│ \S+:\d+: ImportError")
+    at = live.output.lines.index(line)
+    assert "from service.errors import Nonexistent" in live.output.lines[at + 1]
+    assert len(live.said("Traceback")) == 0
+
+
+async def test_an_error_that_has_several_lines(live: Live) -> None:
+    live.sources.append(MODULE, "\nraise ValueError('first\\nsecond')\n")
+    await goes_on(live, rf"{MODULE}:\d+: ValueError: first")
+
+
+async def test_a_warning_before_the_error_is_not_taken_for_it(live: Live) -> None:
+    live.sources.append(MODULE, "\nimport sys\nsys.stderr.write('be warned\\n')\n1 / 0\n")
+    await goes_on(live, rf"{MODULE}:\d+: ZeroDivisionError: division by zero")
+
+
+async def test_an_end_without_a_word(live: Live) -> None:
+    live.sources.append("service/app.py", "\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    await goes_on(live, "it ended without a word, killed by SIGKILL")
+
+
+async def test_wrong_settings(live: Live) -> None:
+    live.sources.write(ENV, "SERVICE_POOL_SIZE=lots\n")
+    live_version = (await live.get("/")).headers["x-service-version"]
+    line = await live.says("the new code does not serve: ")
+    assert "service: SERVICE_POOL_SIZE: Input should be a valid integer" in line
+    live.forget()
+    live.sources.write(ENV, "POOL_SIZE=5\n")
+    assert ".env, line 1: expected SERVICE_NAME=value" in await live.says("the new code does not serve: ")
+    assert (await live.get("/")).headers["x-service-version"] == live_version
+    live.sources.write(ENV, "SERVICE_POOL_SIZE=5\n")
+    await live.says("answers after")
+    assert await live.metric("db_pool_limit") == 5
+
+
+async def test_not_ready_in_time(live: Live) -> None:
+    live.sources.edit("service/readiness.py", "checks = await self._check()", "checks = await asyncio.Event().wait()")
+    await goes_on(live, rf"not ready within {READY_WITHIN:g} s: starting")
+    await recovers_by_restoring(live)
+
+
+async def recovers_by_restoring(live: Live) -> None:
+    live.sources.restore()
+    await live.says("the files are what runs again")
+    await recovers(live)
+
+
+async def test_a_crash_right_after_the_start(live: Live) -> None:
+    good = (await live.get("/")).headers["x-service-version"]
+    crashes = await live.metric("reload_crashes_total")
+    live.sources.append(MODULE, "\nimport os, threading\nthreading.Timer(0.5, os._exit, [1]).start()\n")
+    bad = live.sources.version
+    line = await live.says("serves again")
+    assert f"version {bad} ended right after its start (it ended without a word, exit status 1)" in line
+    assert f"version {good} serves again, older than the files" in line
+    assert (await live.get("/")).headers["x-service-version"] == good
+    assert await live.metric("reload_crashes_total") == crashes + 1
+    assert await live.metric("reload_code_stale") == 1
+    live.sources.restore()
+    await live.says("the files are what runs again")
+    await recovers(live)
+
+
+async def test_a_missing_file(live: Live) -> None:
+    content = live.sources.read("service/tasks.py")
+    (live.sources.root / "service/tasks.py").unlink()
+    await goes_on(live, r"service/\w+\.py:\d+: (ImportError|ModuleNotFoundError): .*tasks.*")
+    live.sources.write("service/tasks.py", content)
+    await live.says("the files are what runs again")
+    assert await live.metric("reload_code_stale") == 0
+
+
+@pytest.mark.parametrize("error", ["1 / 0", "def broken(:"])
+async def test_the_very_first_start_is_broken(postgres: Postgres, sources: Sandbox, error: str) -> None:
+    good = sources.read(MODULE)
+    sources.append(MODULE, f"\n{error}\n")
+    async with supervised(postgres, sources) as live:
+        await live.says("nothing serves, the next try is with the next save")
+        answer = await live.get("/notes")
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["retry-after"]
+        problem = answer.json()
+        assert (problem["status"], problem["title"]) == (503, "Service Unavailable")
+        assert re.match(rf"The code does not serve: {MODULE}:\d+: \w+Error: ", problem["detail"])
+        assert any(error in line for line in problem["traceback"])
+        assert (await live.ops("/livez")).status_code == 200
+        ready = await live.ops("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["code"]["detail"] == problem["detail"]
+        assert await live.metric("reload_code_stale") == 1
+
+        sources.write(MODULE, good)
+        await live.says(f"version {sources.version} serves")
+        assert (await live.get("/")).status_code == 200
+        assert (await live.ops("/readyz")).status_code == 200

@@ -1,0 +1,41 @@
+"""A changed migration is applied before the code that needs it serves; a failed one changes nothing."""
+
+import asyncpg
+
+from tests.workbench.reload.live import Live
+from workbench.postgres import Postgres
+
+MIGRATION = "service/migrations/0002_moods.sql"
+PAGES = "service/pages/routes.py"
+
+
+async def tables(postgres: Postgres) -> set[str]:
+    connection = await asyncpg.connect(postgres.url("app_owner"))
+    try:
+        rows = await connection.fetch("SELECT table_name FROM information_schema.tables WHERE table_schema = 'app'")
+    finally:
+        await connection.close()
+    return {row["table_name"] for row in rows}
+
+
+async def test_migrations(live: Live, postgres: Postgres) -> None:
+    good = live.sources.version
+    before = await tables(postgres)
+
+    live.sources.write(MIGRATION, "CREATE TABLE moods (name text);\nCREATE TABLE moods (name text);\n")
+    line = await live.says("the new code does not serve: ")
+    assert '0002_moods.sql: relation "moods" already exists; nothing of it was applied' in line
+    assert f"version {good} goes on, older than the files" in line
+    assert (await live.get("/notes")).status_code == 200
+    assert await tables(postgres) == before
+    assert await live.metric("reload_code_stale") == 1
+
+    live.forget()
+    live.sources.write(MIGRATION, "CREATE TABLE moods (name text);\n")
+    await live.reloads()
+    assert await tables(postgres) == before | {"moods"}
+    assert (await live.ops("/readyz")).json()["checks"]["schema"]["detail"] == "version 2"
+
+    live.forget()
+    live.sources.append(MIGRATION, "-- edited after it was applied\n")
+    assert "0002_moods.sql was edited after it had been applied" in await live.says("the new code does not serve: ")

@@ -1,0 +1,181 @@
+"""What is a change, and what is not."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.workbench.reload.live import MODULE, Live
+from workbench.folders import ROOT
+from workbench.reload import sources
+from workbench.reload.sources import Watcher, ignored
+
+PAGES = "service/pages/routes.py"
+VARY = '"vary": "accept"'
+
+
+def marked(live: Live, mark: str) -> str:
+    """The module that answers GET /, with a mark that its answers then carry."""
+    return live.sources.read(PAGES).replace(VARY, f'"vary": "accept", "x-mark": "{mark}"')
+
+
+async def mark(live: Live) -> str | None:
+    answer = await live.get("/")
+    found: str | None = answer.headers.get("x-mark")
+    return found
+
+
+async def ok(live: Live) -> float:
+    return await live.metric('reloads_total{result="ok"}')
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "service/notes/.routes.py.swp",
+        "service/notes/routes.py~",
+        "service/notes/4913",
+        "service/notes/.#routes.py",
+        "service/notes/#routes.py#",
+        "service/notes/__pycache__/routes.cpython-311.pyc",
+        "service/notes/routes.pyc",
+        "service/notes/routes.py___jb_tmp___",
+        "service/notes/routes.py.tmp",
+        "service/tests/test_notes.py",
+        "service/notes/test_routes.py",
+        "service/conftest.py",
+        "service/.DS_Store",
+    ],
+)
+def test_files_of_editors_and_tests_are_ignored(path: str) -> None:
+    assert ignored(ROOT / path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "service/notes/routes.py",
+        "service/migrations/0001_notes.sql",
+        "service/pages/static/index.html",
+        "service/latest.py",
+        "service/notes/templates/note.txt",
+    ],
+)
+def test_everything_else_counts(path: str) -> None:
+    assert not ignored(ROOT / path)
+
+
+async def test_ignored_files_cause_no_reload(live: Live) -> None:
+    before = await ok(live)
+    version = live.sources.version
+    for name in ("routes.py~", ".routes.py.swp", "4913", "test_routes.py"):
+        (live.sources.root / "service" / "notes" / name).write_text("not code")
+    assert live.sources.version == version
+    live.sources.append(MODULE, "\n# the only change\n")
+    assert f"reload: {MODULE}: version" in await live.reloads()
+    assert await ok(live) == before + 1
+
+
+async def test_a_burst_of_saves_is_one_reload(live: Live) -> None:
+    before = await ok(live)
+    burst = live.sources.root / "service" / "burst"
+    burst.mkdir()
+    for number in range(200):
+        (burst / f"module_{number}.py").write_text(f"NUMBER = {number}\n")
+    line = await live.reloads()
+    assert "more: version" in line
+    live.forget()
+    live.sources.append(MODULE, "\n# and one for what comes later\n")
+    await live.reloads()
+    assert await ok(live) == before + 2
+
+
+async def test_changes_during_a_reload_lead_to_exactly_one_more(live: Live, tmp_path: Path) -> None:
+    before = await ok(live)
+    begun, go_on = tmp_path / "begun", tmp_path / "go on"
+    wait = (
+        "\nimport pathlib, time\n"
+        f"pathlib.Path({str(begun)!r}).touch()\n"
+        f"while not pathlib.Path({str(go_on)!r}).exists():\n    time.sleep(0.01)\n"
+    )
+    live.sources.append(MODULE, wait)
+    first = live.sources.version
+    async with asyncio.timeout(10):
+        while not begun.exists():  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(0.005)
+    for number in range(3):
+        live.sources.append(MODULE, f"\n# {number}\n")
+        live.sources.append(PAGES, f"\n# {number}\n")
+        await asyncio.sleep(0.05)
+    go_on.touch()
+    await live.says(f"version {first} answers")
+    await live.reloads()
+    live.forget()
+    live.sources.append(MODULE, "\n# later\n")
+    await live.reloads()
+    assert await ok(live) == before + 3
+
+
+async def test_files_that_tar_replaces(live: Live) -> None:
+    """As `tilt` syncs into a container: another inode, and the whole second of another machine's clock."""
+    path = live.sources.root / PAGES
+    for number in (1, 2):
+        new = path.with_name("routes.py.tmp")
+        new.write_text(marked(live, f"tar {number}") if number == 1 else path.read_text().replace("tar 1", "tar 2"))
+        os.utime(new, (1_700_000_000, 1_700_000_000))
+        new.replace(path)
+        live.forget()
+        line = await live.reloads()
+        assert await mark(live) == f"tar {number}"
+        assert int(line.split("answers after ")[1].split(" ms")[0]) < 20_000  # not since the file's time
+
+
+async def test_two_saves_of_equal_size_within_a_second_run_the_newest(live: Live) -> None:
+    """The times and sizes in .pyc files cannot tell them apart."""
+    texts = [marked(live, f"save {number}") for number in range(4)]
+    now = time.time()
+    for number, text in enumerate(texts):
+        live.sources.write(PAGES, text)
+        os.utime(live.sources.root / PAGES, (int(now), int(now)))
+        live.forget()
+        await live.reloads()
+        assert await mark(live) == f"save {number}"
+
+
+async def test_settings_static_files_and_sql_are_part_of_it(live: Live) -> None:
+    live.sources.write(".env", "SERVICE_NAME=renamed\n")
+    await live.says(r"\.env: version \w+ answers after")
+    assert (await live.get("/")).json()["service"] == "renamed"
+    live.forget()
+    (live.sources.root / ".env").unlink()
+    await live.says(r"\.env: version \w+ answers after")
+    assert (await live.get("/")).json()["service"] == "slipway"
+
+    live.forget()
+    live.sources.append("service/pages/static/style.css", "\n/* new */\n")
+    await live.reloads()
+    assert (await live.get("/static/style.css")).text.endswith("/* new */\n")
+
+    live.forget()
+    (live.sources.root / "service/notes/search.sql").write_text("SELECT 1\n")
+    assert "service/notes/search.sql" in await live.reloads()
+
+
+async def test_the_installed_packages_are_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "PACKAGES", tmp_path)
+    watcher = Watcher()
+    watching = asyncio.create_task(watcher.run())
+    try:
+        async with asyncio.timeout(10):
+            number = 0
+            while not watcher.changed.is_set():  # it says nothing when it has begun to watch
+                number += 1
+                (tmp_path / f"package-{number}.dist-info").mkdir()
+                await asyncio.sleep(0.05)
+            change = await watcher.take()
+    finally:
+        watching.cancel()
+    assert change.packages
+    assert str(change) == "the installed packages"

@@ -1,0 +1,201 @@
+"""Processes that end: by themselves, by a signal, with their template; and where the supervisor runs."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bench.sandbox import Sandbox
+from tests.workbench.processtree import descendants, gone
+from tests.workbench.reload.live import MODULE, Live, supervised
+from workbench.postgres import Postgres
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+CRASHES_SOON = "\nimport os, threading\nthreading.Timer(0.1, os._exit, [1]).start()\n"
+
+
+@pytest.fixture
+async def own(postgres: Postgres, sources: Sandbox) -> AsyncIterator[Live]:
+    """A supervisor of the test's own that serves."""
+    async with supervised(postgres, sources) as live:
+        await live.says("serves$")
+        live.forget()
+        yield live
+
+
+def serving(live: Live) -> int:
+    """The youngest process: the supervisor's template's child."""
+    return max(descendants(live.part.pid))
+
+
+def template(live: Live) -> int:
+    return min(descendants(live.part.pid))
+
+
+def answering(live: Live) -> bool:
+    """Whether somebody listens."""
+    try:
+        httpx.get(f"http://127.0.0.1:{live.api_port}/", timeout=5)
+    except httpx.ConnectError:
+        return False
+    return True
+
+
+async def test_a_crash_later_on_is_followed_by_a_restart(own: Live) -> None:
+    os.kill(serving(own), signal.SIGKILL)
+    await own.says(r"the service crashed \(it ended without a word, killed by SIGKILL\); starting it again")
+    assert (await own.get("/")).status_code in {200, 503}  # from the supervisor, or from the service again
+    await own.says("serves$")
+    assert (await own.get("/")).status_code == 200
+    assert await own.metric("reload_crashes_total") == 1
+    assert await own.metric("reload_code_stale") == 0
+
+
+async def test_repeated_crashes(postgres: Postgres, sources: Sandbox) -> None:
+    good = sources.read(MODULE)
+    sources.append(MODULE, CRASHES_SOON)
+    async with supervised(postgres, sources) as live:
+        line = await live.says("3 times in a row: there is no good code left to serve; next start in 1 s, or with")
+        assert re.search(r"the service crashed \(it ended without a word, exit status 1\)", line)
+        answer = await live.get("/")
+        assert answer.status_code == 503
+        assert answer.json()["detail"].startswith("The service has crashed: ")
+        assert (await live.ops("/livez")).status_code == 200
+        assert (await live.ops("/readyz")).status_code == 503
+
+        live.forget()
+        sources.write(MODULE, good)
+        await live.says(f"version {sources.version} serves")
+        assert (await live.get("/")).status_code == 200
+
+
+@linux_only
+async def test_the_template_is_replaced(own: Live) -> None:
+    """Its children end with it, since nobody else could wait for them."""
+    old = template(own)
+    os.kill(old, signal.SIGKILL)
+    await own.says("the service crashed")
+    await own.says(r"serves$")
+    assert (await own.get("/")).status_code == 200
+    assert template(own) != old
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_to_stop_is_passed_on(postgres: Postgres, sources: Sandbox, number: signal.Signals) -> None:
+    slow = '"/slow")\n@hide\nasync def slow() -> Response:\n    import asyncio\n    await asyncio.sleep(0.5)\n'
+    slow += '    return Response("done")\n\n\n@blueprint.get('
+    sources.edit("service/pages/routes.py", '@blueprint.get("/docs")', f'@blueprint.get({slow}"/docs")')
+    async with supervised(postgres, sources, SERVICE_SHUTDOWN_GRACE="5") as live:
+        await live.says("serves$")
+        processes = descendants(live.part.pid)
+        begun = asyncio.create_task(live.get("/slow"))
+        async with asyncio.timeout(10):
+            while await live.metric('http_requests_in_flight{kind="request"}') == 0:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        live.part.send(number)
+        answer = await begun
+        assert (answer.status_code, answer.text) == (200, "done")
+        assert answer.headers["connection"] == "close"
+        assert await live.part.wait(5) == 0
+        assert not answering(live)
+        await gone(processes)
+    assert live.said("Traceback") == []
+
+
+async def test_stopped_while_nothing_serves(postgres: Postgres, sources: Sandbox) -> None:
+    sources.append(MODULE, "\n1 / 0\n")
+    async with supervised(postgres, sources) as live:
+        await live.says("nothing serves")
+        live.part.send(signal.SIGTERM)
+        assert await live.part.wait(5) == 0
+        assert not answering(live)
+
+
+async def test_without_a_fork(postgres: Postgres, sources: Sandbox) -> None:
+    async with supervised(postgres, sources, RELOAD_FORK="no") as live:
+        await live.says("processes are started afresh, not forked: RELOAD_FORK=no")
+        await live.says("serves$")
+        sources.append(MODULE, "\n# new\n")
+        await live.reloads()
+        live.forget()
+        sources.append(MODULE, "\n1 / 0\n")
+        await live.says(rf"the new code does not serve: {MODULE}:\d+: ZeroDivisionError: division by zero;")
+        assert (await live.get("/")).status_code == 200
+
+
+@pytest.mark.parametrize("setting", [{"RELOAD_READY_WITHIN": "soon"}, {"RELOAD_FORK": "maybe"}])
+async def test_wrong_options(postgres: Postgres, sources: Sandbox, setting: dict[str, str]) -> None:
+    async with supervised(postgres, sources, **setting) as live:
+        assert await live.part.wait(10) == 2
+    [(name, value)] = setting.items()
+    assert live.said(f"reload: {name}={value} is ")
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder that everybody may write to; not pytest's, whose name is too long for a socket in it."""
+    with tempfile.TemporaryDirectory(prefix="reload-") as folder:
+        path = Path(folder)
+        path.chmod(0o1777)
+        yield path
+
+
+@pytest.fixture
+def read_only(sources: Sandbox) -> Iterator[Sandbox]:
+    """Sources that only root can edit."""
+    sources.root.chmod(0o755)
+    subprocess.run(["chmod", "-R", "a-w,a+rX", sources.root], check=True)
+    yield sources
+    subprocess.run(["chmod", "-R", "u+w", sources.root], check=True)
+
+
+async def test_as_a_user_who_may_write_to_a_temporary_folder_only(
+    postgres: Postgres, read_only: Sandbox, temporary: Path
+) -> None:
+    async with supervised(postgres, read_only, user="unprivileged", TMPDIR=str(temporary)) as live:
+        await live.says("serves$")
+        assert os.listdir(temporary)
+        if os.geteuid() == 0:  # only root can edit them
+            read_only.append(MODULE, "\n# new\n")
+            await live.reloads()
+    assert os.listdir(temporary) == []
+    assert [name for _, folders, _ in os.walk(read_only.root) for name in folders if name == "__pycache__"] == []
+
+
+@pytest.fixture
+def unshare() -> list[str]:
+    """A command that runs another one as process 1 of its own namespace."""
+    command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    if not shutil.which(command[0]) or subprocess.run([*command, "true"], check=False).returncode != 0:
+        pytest.skip("needs unshare(1) and a machine that allows it")
+    return [shutil.which(command[0]) or "", *command[1:]]
+
+
+@linux_only
+async def test_as_process_1(postgres: Postgres, sources: Sandbox, unshare: list[str]) -> None:
+    """It buries orphans, which the kernel gives to process 1, and signals reach it, which process 1 could ignore."""
+    orphans = "\nimport subprocess\nsubprocess.run('sleep 0.2 & sleep 0.3 & sleep 0.1 &', shell=True)\n"
+    sources.append(MODULE, orphans)
+    async with supervised(postgres, sources, *unshare) as live:
+        await live.says("serves$")
+        first = min(descendants(live.part.pid))
+        async with asyncio.timeout(10):
+            while "sleep" in descendants(first).values() or zombies(first):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert (await live.get("/")).status_code == 200
+        os.kill(first, signal.SIGTERM)
+        assert await live.part.wait(5) == 0
+
+
+def zombies(parent: int) -> list[str]:
+    table = subprocess.run(["ps", "-A", "-o", "ppid=,stat=,comm="], capture_output=True, text=True, check=True).stdout
+    return [row for row in table.splitlines() if row.split()[0] == str(parent) and row.split()[1].startswith("Z")]
