@@ -4,11 +4,13 @@ import asyncio
 import re
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
+from http import HTTPStatus
 from logging import DEBUG, INFO, getLogger
 from time import perf_counter
 from typing import Any
 
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
+from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
 
 from service import error_page, logs
 from service.admission import Admission, Kind, Ticket
@@ -29,6 +31,7 @@ POLL = b"x-poll"
 _UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _CLIENT_CLOSED = 499  # nginx's name for a request whose client left before the answer
+_LINGER = 5.0
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 
 _Headers = list[tuple[bytes, bytes]]
@@ -63,12 +66,12 @@ class Middleware:
             return
         request_id = _request_id(scope)
         logs.request_id.set(request_id)
-        exchange = _Exchange(scope, send, request_id, self._headers, self._lifecycle)
+        exchange = _Exchange(scope, receive, send, request_id, self._headers, self._lifecycle)
         ticket: Ticket | None = None
         try:
             ticket = self._admission.enter()
             scope["state"][TICKET] = ticket
-            await self._app(scope, receive, exchange.send)
+            await self._app(scope, exchange.receive, exchange.send)
         except Unavailable as error:
             await exchange.refuse(error)
         except asyncio.CancelledError:
@@ -115,24 +118,57 @@ class _Exchange:
     """One request and its response on their way out."""
 
     def __init__(
-        self, scope: HTTPScope, send: ASGISendCallable, request_id: str, headers: _Headers, lifecycle: Lifecycle
+        self,
+        scope: HTTPScope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        request_id: str,
+        headers: _Headers,
+        lifecycle: Lifecycle,
     ) -> None:
         self.scope = scope
         self.started = perf_counter()
         self.status = _CLIENT_CLOSED
         self.sent = 0
+        self._receive = receive
+        self._receiving = asyncio.Lock()
+        self._received = False
         self._send = send
         self._request_id = request_id
         self._common_headers = headers
         self._lifecycle = lifecycle
 
+    async def receive(self) -> ASGIReceiveEvent:
+        async with self._receiving:
+            return await self._receive_next()
+
     async def send(self, event: ASGISendEvent) -> None:
         if event["type"] == "http.response.start":
+            if event["status"] != HTTPStatus.REQUEST_TIMEOUT and not self._lifecycle.draining.is_set():
+                await self._discard_rest()
             self.status = event["status"]
             event["headers"] = [*event["headers"], *self._headers(event["headers"])]
         elif event["type"] == "http.response.body":
             self.sent += len(event["body"])
         await self._send(event)
+
+    async def _receive_next(self) -> ASGIReceiveEvent:
+        event = await self._receive()
+        self._received = event["type"] != "http.request" or not event["more_body"]
+        return event
+
+    async def _discard_rest(self) -> None:
+        """Read what is left of the body when the answer is known before its end, as with 413 or a wrong line.
+
+        Many clients, Envoy among them, read nothing before they have sent everything: an answer that closes the
+        connection under them is lost. Who sends for longer than _LINGER is closed on.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                while not self._received:
+                    async with self._receiving:  # the application may be receiving too
+                        if not self._received:
+                            await self._receive_next()
 
     async def refuse(self, error: Unavailable) -> None:
         """Answer without the application; what it has begun to answer is cut, so that the client notices."""
