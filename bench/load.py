@@ -59,11 +59,17 @@ async def clients(url: str, count: int, timeout: float = 30.0) -> AsyncIterator[
 
 
 async def missing(url: str, paths: list[str]) -> list[str]:
-    """Those of `paths` that are not there."""
+    """Those of `paths` that are not there. Asks again when it is told that this cannot be said right now."""
     limits = httpx.Limits(max_connections=16)
     async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits, verify=_NO_TLS) as client:
-        answers = await asyncio.gather(*(client.get(path) for path in paths))
-    return [path for path, answer in zip(paths, answers, strict=True) if answer.status_code != 200]
+
+        async def is_there(path: str) -> bool:
+            while (answer := await client.get(path)).status_code == 503:
+                await asyncio.sleep(float(answer.headers["retry-after"]))
+            return answer.status_code == 200
+
+        there = await asyncio.gather(*map(is_there, paths))
+    return [path for path, found in zip(paths, there, strict=True) if not found]
 
 
 async def _client(client: httpx.AsyncClient, record: Record, stop: asyncio.Event) -> None:
