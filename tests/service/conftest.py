@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,15 +72,17 @@ async def shared_service(postgres: Postgres, administration: Connection) -> Asyn
 
 
 @pytest.fixture(scope="session")
-def mortal_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mortal")
+async def mortal_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
+    async with postgres_server(tmp_path_factory.mktemp("mortal"), {}) as server:
+        yield server
 
 
 @pytest.fixture
-async def mortal_postgres(mortal_folder: Path) -> AsyncIterator[Postgres]:
-    """A durable server of the test's own, running; the data is kept from one test to the next."""
-    async with postgres_server(mortal_folder, {}) as server:
-        yield server
+async def mortal_postgres(mortal_server: Postgres) -> AsyncIterator[Postgres]:
+    """A running server, durable, that the test may stop or kill. Its data are kept for the next test."""
+    yield mortal_server
+    if mortal_server.part is None or not mortal_server.part.running:
+        await mortal_server.start()
 
 
 async def _copy(postgres: Postgres, administration: Connection, template: str) -> AsyncIterator[Database]:

@@ -27,7 +27,7 @@ def settings_for(database: Database, **changes: object) -> Settings:
         "acquire_timeout": WITHIN,
         "statement_timeout": WITHIN,
         "request_timeout": WITHIN,
-        "check_interval": 0.02,
+        "check_interval": 0.2,
         "drain_delay": 0,
         "shutdown_grace": 5,
     }

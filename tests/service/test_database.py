@@ -16,7 +16,7 @@ from tests.service.waiting import eventually
 from workbench.postgres import Postgres
 
 # More than all buffers between PostgreSQL and a client that does not read.
-MANY = "INSERT INTO notes (title, body) SELECT 'note ' || n, repeat('x', 10000) FROM generate_series(1, 1500) AS n"
+MANY = "INSERT INTO notes (title, body) SELECT 'note ' || n, repeat('x', 10000) FROM generate_series(1, 1000) AS n"
 
 EXPORTING = "query LIKE '%json_build_object%' AND xact_start IS NOT NULL"
 
@@ -196,7 +196,7 @@ async def test_an_export_shows_one_moment_whatever_changes_meanwhile(single: Ser
         await database.until(1, EXPORTING)  # it had not read everything before
         exported += [json.loads(line) async for line in lines]
 
-    assert [note["title"] for note in exported] == [f"note {number}" for number in range(1, 1501)]
+    assert [note["title"] for note in exported] == [f"note {number}" for number in range(1, 1001)]
     assert {note["version"] for note in exported} == {1}
 
 

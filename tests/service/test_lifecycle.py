@@ -112,7 +112,7 @@ async def test_a_schema_newer_than_the_code_is_ready(start_service: StartService
 async def test_only_failures_in_a_row_make_it_unready_and_one_success_ready(
     start_service: StartService, database: Database, reports: Reports
 ) -> None:
-    service = await start_service(check_failures=3)
+    service = await start_service(check_failures=3, check_interval=0.02)
     observed: list[tuple[State, str]] = []
     service.application.lifecycle.observe = lambda state, failed: observed.append((state, failed))
 
@@ -134,7 +134,7 @@ async def test_only_failures_in_a_row_make_it_unready_and_one_success_ready(
 async def test_one_check_that_gets_no_answer_does_not_flap(
     start_service: StartService, database: Database, reports: Reports
 ) -> None:
-    service = await start_service(check_failures=2)
+    service = await start_service(check_failures=2, check_interval=0.02)
 
     async with database.transaction("LOCK TABLE schema_migrations"):
         await reports.until((False, State.READY))

@@ -174,34 +174,37 @@ async def test_pages_of_a_search_keep_its_words(service: Service) -> None:
 # Versions.
 
 
-async def test_of_many_changes_of_one_version_one_wins(service: Service) -> None:
-    path = await service.create()
+async def test_of_many_changes_of_one_version_one_wins(shared_service: Service) -> None:
+    path = await shared_service.create()
 
     answers = await asyncio.gather(
-        *(service.api.put(path, json={"title": f"{number}"}, headers={"if-match": '"1"'}) for number in range(20))
+        *(
+            shared_service.api.put(path, json={"title": f"{number}"}, headers={"if-match": '"1"'})
+            for number in range(20)
+        )
     )
 
     assert Counter(answer.status_code for answer in answers) == {200: 1, 412: 19}
     [winner] = [answer for answer in answers if answer.status_code == 200]
-    assert (await service.api.get(path)).json() == winner.json()
+    assert (await shared_service.api.get(path)).json() == winner.json()
     assert winner.headers["etag"] == '"2"'
 
 
-async def test_of_many_deletions_of_one_version_one_wins(service: Service) -> None:
-    path = await service.create()
+async def test_of_many_deletions_of_one_version_one_wins(shared_service: Service) -> None:
+    path = await shared_service.create()
 
-    answers = await asyncio.gather(*(service.api.delete(path, headers={"if-match": '"1"'}) for _ in range(20)))
+    answers = await asyncio.gather(*(shared_service.api.delete(path, headers={"if-match": '"1"'}) for _ in range(20)))
 
     assert Counter(answer.status_code for answer in answers) == {204: 1, 404: 19}
 
 
-async def test_of_changes_and_deletions_of_one_version_one_wins(service: Service) -> None:
-    path = await service.create()
+async def test_of_changes_and_deletions_of_one_version_one_wins(shared_service: Service) -> None:
+    path = await shared_service.create()
     condition = {"if-match": '"1"'}
 
     answers = await asyncio.gather(
-        *(service.api.put(path, json={"title": "Changed"}, headers=condition) for _ in range(10)),
-        *(service.api.delete(path, headers=condition) for _ in range(10)),
+        *(shared_service.api.put(path, json={"title": "Changed"}, headers=condition) for _ in range(10)),
+        *(shared_service.api.delete(path, headers=condition) for _ in range(10)),
     )
 
     statuses = Counter(answer.status_code for answer in answers)
@@ -209,27 +212,27 @@ async def test_of_changes_and_deletions_of_one_version_one_wins(service: Service
     assert statuses[404] + statuses[412] == 19
 
 
-async def test_changes_without_a_condition_all_count(service: Service) -> None:
-    path = await service.create()
+async def test_changes_without_a_condition_all_count(shared_service: Service) -> None:
+    path = await shared_service.create()
 
-    await asyncio.gather(*(service.api.put(path, json={"title": "Changed"}) for _ in range(20)))
+    await asyncio.gather(*(shared_service.api.put(path, json={"title": "Changed"}) for _ in range(20)))
 
-    assert (await service.api.get(path)).json()["version"] == 21
+    assert (await shared_service.api.get(path)).json()["version"] == 21
 
 
 @pytest.mark.parametrize("condition", ['"2"', 'W/"1"', '"one"', '"1.0"', f'"{10**30}"'])
-async def test_a_condition_that_is_not_met_changes_nothing(service: Service, condition: str) -> None:
-    path = await service.create()
+async def test_a_condition_that_is_not_met_changes_nothing(shared_service: Service, condition: str) -> None:
+    path = await shared_service.create()
 
-    problem_of(await service.api.put(path, json={"title": "Changed"}, headers={"if-match": condition}), 412)
-    problem_of(await service.api.delete(path, headers={"if-match": condition}), 412)
+    problem_of(await shared_service.api.put(path, json={"title": "Changed"}, headers={"if-match": condition}), 412)
+    problem_of(await shared_service.api.delete(path, headers={"if-match": condition}), 412)
 
-    assert (await service.api.get(path)).json()["version"] == 1
+    assert (await shared_service.api.get(path)).json()["version"] == 1
 
 
-async def test_a_change_of_a_note_that_is_not_there_says_so(service: Service) -> None:
+async def test_a_change_of_a_note_that_is_not_there_says_so(shared_service: Service) -> None:
     path = f"/notes/{uuid4()}"
 
-    problem_of(await service.api.put(path, json={"title": "Changed"}), 404)
-    problem_of(await service.api.put(path, json={"title": "Changed"}, headers={"if-match": '"1"'}), 404)
-    problem_of(await service.api.delete(path), 404)
+    problem_of(await shared_service.api.put(path, json={"title": "Changed"}), 404)
+    problem_of(await shared_service.api.put(path, json={"title": "Changed"}, headers={"if-match": '"1"'}), 404)
+    problem_of(await shared_service.api.delete(path), 404)

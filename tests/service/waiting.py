@@ -14,6 +14,6 @@ async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> Non
     try:
         async with asyncio.timeout(WITHIN):
             while not await condition():  # noqa: ASYNC110 - what is asked has no event to wait for
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.01)
     except TimeoutError:
         pytest.fail(f"not within {WITHIN:g} s: {what}")
