@@ -72,6 +72,25 @@ async def test_a_body_that_is_too_large_is_refused(client: httpx.AsyncClient, co
 
 
 @pytest.mark.parametrize(
+    ("path", "headers", "status", "fields"),
+    [
+        ("/nothing", JSON, 404, []),
+        ("/notes/export", JSON, 405, []),
+        ("/notes", JSON, 413, []),
+        ("/notes/import", JSON, 415, []),
+        ("/notes/import", NDJSON, 422, ["line 1"]),
+    ],
+)
+async def test_an_answer_that_is_known_early_reaches_who_is_still_sending(
+    client: httpx.AsyncClient, path: str, headers: dict[str, str], status: int, fields: list[str]
+) -> None:
+    content = b"{\n" + b'{"title": "t"}\n' * 200_000  # wrong from the first line on
+
+    for _ in range(10):  # one after another: only a few imports may run at once
+        assert_problem(await client.post(path, content=content, headers=headers), status, *fields)
+
+
+@pytest.mark.parametrize(
     "headers",
     [{}, {"content-type": "text/plain"}, {"content-type": "application/x-ndjson"}, JSON | {"content-encoding": "br"}],
     ids=["none", "text", "NDJSON", "compressed"],
