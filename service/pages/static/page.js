@@ -362,7 +362,7 @@ class Listing {
 
 	constructor(query) {
 		this.query = query;
-		this.next = this.path(30);
+		this.next = this.path(50);
 	}
 
 	path(limit) {
@@ -382,7 +382,7 @@ class Listing {
 	async again() {
 		const count = this.ids.size;
 		this.stale = true;
-		await this.read(this.path(Math.min(Math.max(count, 30), 100)), count);
+		await this.read(this.path(Math.min(Math.max(count, 50), 100)), count);
 		draw();
 	}
 

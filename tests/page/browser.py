@@ -1,0 +1,82 @@
+"""Chromium as the tests drive it, and what a page must never do."""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+MISSING = (
+    "the tests of the page need Chromium: install it (Debian: apt install chromium), or name one: CHROMIUM=/path, "
+    'or leave these tests out: make test ARGS="--ignore tests/page"'
+)
+
+
+class NoBrowser(Exception):
+    """There is no Chromium; the message says what to do."""
+
+
+def find_chromium() -> str:
+    for name in (os.environ.get("CHROMIUM") or None, *NAMES):
+        if name and (found := shutil.which(name)):
+            return found
+    raise NoBrowser(MISSING)
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser with a new, empty profile. Raises NoBrowser."""
+    path = find_chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@dataclass
+class Conduct:
+    """What a page did that it should not: errors, other hosts, violations of its policy (which are errors too)."""
+
+    host: str
+    faults: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=list)
+    """Patterns of messages that a test provokes. Browsers report every 4xx and 5xx as an error."""
+
+    def watch(self, page: Page) -> None:
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        page.on("request", self._requested)
+
+    def check(self) -> None:
+        faults = [fault for fault in self.faults if not any(re.search(pattern, fault) for pattern in self.allowed)]
+        assert faults == []
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.faults.append(f"{message.type}: {message.text}")
+
+    def _requested(self, request: Request) -> None:
+        url = urlsplit(request.url)
+        if url.scheme != "data" and url.netloc != self.host:
+            self.faults.append(f"request to another host: {request.url}")
+
+
+async def new_page(browser: Browser, url: str, conduct: Conduct, **options: Any) -> Page:
+    """A page in a context of its own, which its conduct is watched in."""
+    context = await browser.new_context(base_url=url, **({"viewport": {"width": 1280, "height": 900}} | options))
+    context.set_default_timeout(15_000)
+    page = await context.new_page()
+    conduct.watch(page)
+    return page

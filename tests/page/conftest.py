@@ -1,0 +1,86 @@
+"""A workbench with three replicas that follow their sources, and Chromium in front of it."""
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from bench.sandbox import Sandbox
+from tests.page.browser import Conduct, NoBrowser, chromium, new_page
+from workbench.console import Console
+from workbench.options import StackOptions
+from workbench.stack import Stack
+
+OpenPage = Callable[..., Awaitable[Page]]
+
+expect.set_options(timeout=15_000)
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    try:
+        async with chromium() as browser:
+            yield browser
+    except NoBrowser as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    """What the replicas run. A test that edits it restores it."""
+    return Sandbox(tmp_path_factory.mktemp("sources"))
+
+
+@pytest.fixture(scope="session")
+async def workbench(browser: Browser, sources: Sandbox, new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
+    """Three replicas with live reload. (After `browser`: without one nothing needs to start.)"""
+    data = new_data()
+    command = (sys.executable, "-m", "workbench.reload")
+    links = {"SERVICE_LINK_GRAFANA": "http://localhost:3000/d/slipway"}
+    options = StackOptions(data=data, replicas=3, service=command, sources=sources.root, settings=links)
+    with (data.parent / f"{data.name}.log").open("w") as log:
+        async with Stack(options, Console(log)) as stack:
+            yield stack
+
+
+@pytest.fixture
+async def api(workbench: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody else, who does not use the page."""
+    async with httpx.AsyncClient(base_url=workbench.ingress_url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def conduct(workbench: Stack) -> Conduct:
+    return Conduct(urlsplit(workbench.ingress_url).netloc)
+
+
+@pytest.fixture
+async def open_page(browser: Browser, workbench: Stack, conduct: Conduct) -> AsyncIterator[OpenPage]:
+    """Opens pages, each as another person. After the test none of them may have done what a page must not do."""
+    pages: list[Page] = []
+
+    async def open_(path: str = "/", **options: Any) -> Page:
+        page = await new_page(browser, workbench.ingress_url, conduct, **options)
+        pages.append(page)
+        await page.goto(path)
+        if path == "/":
+            await expect(page.get_by_role("list", name="Notes")).to_have_attribute("aria-busy", "false")
+        return page
+
+    yield open_
+    for page in pages:
+        await page.context.close()
+    conduct.check()
+
+
+@pytest.fixture
+def word() -> str:
+    """A word that no other note holds."""
+    return f"w{uuid4().hex[:12]}"

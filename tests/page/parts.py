@@ -1,0 +1,63 @@
+"""The parts of the page, as a person names them."""
+
+from playwright.async_api import Locator, Page
+
+
+def composer(page: Page) -> Locator:
+    return page.get_by_role("region", name="New note")
+
+
+def title(form: Locator) -> Locator:
+    return form.get_by_role("textbox", name="Title")
+
+
+def text(form: Locator) -> Locator:
+    return form.get_by_role("textbox", name="Text")
+
+
+def button(place: Page | Locator, name: str) -> Locator:
+    return place.get_by_role("button", name=name)
+
+
+def notes(page: Page) -> Locator:
+    return page.get_by_role("list", name="Notes").get_by_role("listitem")
+
+
+def note(page: Page, content: str) -> Locator:
+    return notes(page).filter(has_text=content)
+
+
+def search(page: Page) -> Locator:
+    return page.get_by_role("searchbox", name="Search the notes")
+
+
+def story(page: Page) -> Locator:
+    return page.locator("#story")
+
+
+def headline(page: Page) -> Locator:
+    return page.get_by_role("heading", level=1)
+
+
+def strip(page: Page) -> Locator:
+    return page.locator("#strip")
+
+
+async def write(page: Page, name: str, content: str = "") -> Locator:
+    """Make a note; its card once it is there."""
+    form = composer(page)
+    await title(form).fill(name)
+    await text(form).fill(content)
+    await button(form, "Add note").click()
+    card = note(page, name)
+    await card.wait_for()
+    return card
+
+
+async def edit(card: Locator, page: Page) -> Locator:
+    """Open the editor of a card; the card as it is then: its text is in fields."""
+    name = await card.get_by_role("heading").text_content()
+    await button(card, "Edit").click()
+    form = page.get_by_role("form", name=f"Edit: {name}")
+    await form.wait_for()
+    return form

@@ -1,0 +1,152 @@
+"""For everybody: by keyboard, by screen reader, in light and dark, on narrow screens, zoomed in."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.page.browser import Conduct
+from tests.page.conftest import OpenPage
+from tests.page.parts import button, composer, edit, note, search, text, title, write
+
+# What has moved by itself, without anybody having clicked or typed (https://web.dev/articles/cls).
+COUNT_SHIFTS = """
+    window.shifts = [];
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push(entry.value);
+    }).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+def axe() -> str:
+    """The script of axe-core. Found, not imported: only the file is of use."""
+    spec = importlib.util.find_spec("axe_playwright_python")
+    assert spec is not None
+    assert spec.origin is not None
+    return (Path(spec.origin).parent / "axe.min.js").read_text()
+
+
+async def violations(page: Page) -> list[str]:
+    """What axe-core finds, minor things too."""
+    await page.evaluate(axe())
+    found: dict[str, Any] = await page.evaluate("axe.run()")
+    assert found["passes"]
+    return [
+        f"{violation['impact']}: {violation['help']}: {node['target']} {node.get('failureSummary', '')}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_on_the_page(open_page: OpenPage, word: str, scheme: str) -> None:
+    page = await open_page(color_scheme=scheme, reduced_motion="reduce")
+    await write(page, f"{word} shown", "text")
+    await button(await write(page, f"{word} gone"), "Delete").click()
+    form = await edit(await write(page, f"{word} open"), page)
+    await title(form).fill("")
+    await button(form, "Save").click()
+    await expect(form.get_by_role("status")).to_have_text("A note needs a title.")
+
+    assert await violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_on_an_error(open_page: OpenPage, conduct: Conduct, scheme: str) -> None:
+    conduct.allowed.append("status of 404")
+    assert await violations(await open_page("/nothing", color_scheme=scheme)) == []
+
+
+async def test_the_main_path_needs_only_a_keyboard(open_page: OpenPage, word: str) -> None:
+    page = await open_page()
+    press, write_ = page.keyboard.press, page.keyboard.type
+
+    await press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the notes")).to_be_focused()
+    await press("Enter")
+    await expect(title(composer(page))).to_be_focused()
+    await write_(word)
+    await press("Tab")
+    await write_("by hand")
+    await press("Tab")
+    await press("Enter")
+    await expect(note(page, word)).to_be_visible()
+    await expect(title(composer(page))).to_be_focused()
+
+    await search(page).focus()
+    await write_(word)
+    await expect(page.get_by_text("1 found")).to_be_visible()
+    await press("Tab")
+    await expect(button(note(page, word), "Edit")).to_be_focused()
+    await press("Enter")
+    form = page.get_by_role("form", name=f"Edit: {word}")
+    await expect(title(form)).to_be_focused()
+    await press("Tab")
+    await write_("by keyboard")
+    await press("Control+Enter")
+    await expect(button(note(page, word), "Edit")).to_be_focused()
+    await expect(note(page, word)).to_contain_text("by keyboard")
+
+    await press("Enter")
+    await press("Escape")
+    await expect(button(note(page, word), "Edit")).to_be_focused()
+    await press("Tab")
+    await press("Enter")
+    await expect(button(note(page, word), "Undo")).to_be_focused()
+    await press("Enter")
+    await expect(button(note(page, word), "Edit")).to_be_focused()
+
+
+# 1280 pixels at 200 % are 640; 320 is what WCAG 1.4.10 asks for.
+@pytest.mark.parametrize(("path", "width"), [("/", 640), ("/", 320), ("/nothing", 320), ("/docs", 390)])
+async def test_nothing_is_cut_off_on_narrow_screens(
+    open_page: OpenPage, conduct: Conduct, word: str, path: str, width: int
+) -> None:
+    conduct.allowed.append("status of 404")
+    page = await open_page(path, viewport={"width": width, "height": 600})
+    if path == "/":
+        await edit(await write(page, f"{word} {'long' * 40}", "wide" * 100), page)
+
+    assert await page.evaluate("document.documentElement.scrollWidth") == width
+    outside = """(width) => [...document.querySelectorAll("main *:not(.unseen)")]
+        .filter((element) => element.checkVisibility() && element.getBoundingClientRect().right > width + 1)
+        .map((element) => element.outerHTML.slice(0, 80))"""
+    if path != "/docs":
+        assert await page.evaluate(outside, width) == []
+
+
+async def test_nothing_jumps_while_the_page_loads_and_polls(open_page: OpenPage) -> None:
+    page = await open_page("/docs")
+    await page.add_init_script(COUNT_SHIFTS)
+    await page.goto("/")
+    await expect(page.locator(".mark")).to_have_count(12)
+
+    assert sum(await page.evaluate("shifts")) < 0.02
+
+
+async def test_what_is_edited_stays_where_it_is_while_others_write(open_page: OpenPage, word: str) -> None:
+    page, other = await open_page(), await open_page()
+    form = await edit(await write(page, word), page)
+    await text(form).press_sequentially("typing")
+    before = await form.bounding_box()
+
+    await write(other, f"{word} of somebody else")
+    await expect(note(page, f"{word} of somebody else")).to_be_attached()
+    await page.keyboard.type(" on")
+
+    after = await form.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert abs(after["y"] - before["y"]) < 2
+    await expect(text(form)).to_have_value("typing on")
+
+
+async def test_reduced_motion_is_respected(open_page: OpenPage, word: str) -> None:
+    running = "document.getAnimations().length"
+    moving, still = await open_page(), await open_page(reduced_motion="reduce")
+    await write(moving, word)
+    assert await moving.evaluate(running) == 1
+    await expect(note(still, word)).to_be_visible()
+    assert await still.evaluate(running) == 0

@@ -1,0 +1,165 @@
+"""The notes: made, edited, fought over, deleted and brought back, searched and scrolled through."""
+
+import asyncio
+import json
+
+import httpx
+from playwright.async_api import expect
+
+from tests.page.browser import Conduct
+from tests.page.conftest import OpenPage
+from tests.page.parts import button, composer, edit, note, notes, search, text, title, write
+
+
+async def stored(api: httpx.AsyncClient, word: str) -> list[dict[str, object]]:
+    items: list[dict[str, object]] = (await api.get("/notes", params={"q": word})).json()["items"]
+    return items
+
+
+async def bring(api: httpx.AsyncClient, *contents: dict[str, str]) -> None:
+    lines = "".join(json.dumps(content) + "\n" for content in contents)
+    answer = await api.post("/notes/import", content=lines, headers={"content-type": "application/x-ndjson"})
+    assert answer.status_code == 200, answer.text
+
+
+async def test_a_note_is_made_and_edited_in_place(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
+    page = await open_page()
+
+    await write(page, f"{word} <b>one</b>", "first line\nsecond & last")
+    card = note(page, word)
+    await expect(card.get_by_role("heading")).to_have_text(f"{word} <b>one</b>")
+    await expect(title(composer(page))).to_be_focused()
+    await expect(title(composer(page))).to_have_value("")
+
+    form = await edit(card, page)
+    await expect(text(form)).to_have_value("first line\nsecond & last")
+    await title(form).fill(f"{word} two")
+    await button(form, "Save").click()
+
+    await expect(card.get_by_role("heading")).to_have_text(f"{word} two")
+    await expect(card).to_contain_text("version 2")
+    await expect(button(card, "Edit")).to_be_focused()
+    [kept] = await stored(api, word)
+    assert (kept["title"], kept["body"]) == (f"{word} two", "first line\nsecond & last")
+
+
+async def test_a_note_without_a_title_is_refused_and_kept(open_page: OpenPage) -> None:
+    page = await open_page()
+    form = composer(page)
+
+    await text(form).fill("kept")
+    await button(form, "Add note").click()
+
+    await expect(form.get_by_role("status")).to_have_text("A note needs a title.")
+    await expect(title(form)).to_be_focused()
+    await expect(text(form)).to_have_value("kept")
+
+
+async def test_a_conflict_between_two_tabs_is_settled_by_who_saves_last(
+    open_page: OpenPage, conduct: Conduct, word: str
+) -> None:
+    conduct.allowed.append("status of 412")
+    one, other = await open_page(), await open_page()
+    await write(one, word, "before")
+    for theirs, mine, choice in (("theirs", "mine", "Save mine"), ("theirs again", "mine again", "Take theirs")):
+        forms = [await edit(note(page, word), page) for page in (one, other)]
+        await text(forms[1]).fill(theirs)
+        await button(forms[1], "Save").click()
+        await expect(forms[0].get_by_role("status")).to_contain_text("changed elsewhere just now")
+
+        await text(forms[0]).fill(mine)
+        await button(forms[0], "Save").click()
+        await expect(forms[0].get_by_text("Somebody else changed this note")).to_be_focused()
+        await expect(forms[0].locator("blockquote")).to_contain_text(theirs)
+        await expect(text(forms[0])).to_have_value(mine)
+        await button(one, choice).click()
+
+        kept = mine if choice == "Save mine" else theirs
+        for page in (one, other):
+            await expect(note(page, word).get_by_text(kept, exact=True)).to_be_visible()
+    await expect(button(note(one, word), "Edit")).to_be_focused()
+
+
+async def test_text_for_a_note_that_was_deleted_elsewhere_is_kept(
+    open_page: OpenPage, api: httpx.AsyncClient, word: str
+) -> None:
+    page = await open_page()
+    form = await edit(await write(page, word), page)
+    await text(form).fill("not lost")
+
+    await api.delete(f"/notes/{(await stored(api, word))[0]['id']}")
+    await expect(form.get_by_text("Somebody else deleted this note")).to_be_focused()
+    await button(form, "Save mine as a new note").click()
+
+    await expect(note(page, word)).to_contain_text("not lost")
+    assert [note["body"] for note in await stored(api, word)] == ["not lost"]
+
+
+async def test_a_deleted_note_comes_back_as_it_was(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
+    page, other = await open_page(), await open_page()
+    await write(page, f"{word} one")
+    card = await write(page, f"{word} two", "as it was")
+    before = await stored(api, word)
+
+    await button(card, "Delete").click()
+    await expect(note(other, f"{word} two")).to_have_count(0)
+    await expect(button(card, "Undo")).to_be_focused()
+    assert len(await stored(api, word)) == 1
+    await button(card, "Undo").click()
+
+    await expect(note(page, f"{word} two")).to_contain_text("as it was")
+    await expect(note(other, f"{word} two")).to_contain_text("as it was")
+    assert await stored(api, word) == before
+
+
+async def test_the_search_finds_while_it_is_typed(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
+    await bring(api, *({"title": f"Sailing {number}", "body": f"{word} tides"} for number in range(60)))
+    page = await open_page()
+    await write(page, f"{word}x", "of the page")
+
+    await search(page).press_sequentially(word[:5])
+    await expect(note(page, f"{word}x")).to_have_count(1)  # part of a word: what is here already
+    await search(page).fill(f"{word} tide sails")  # stems of words: what the service knows, page by page
+    await expect(note(page, f"{word}x")).to_have_count(0)
+    await expect(page.get_by_text("50 or more found")).to_be_visible()
+    await notes(page).last.scroll_into_view_if_needed()
+    await expect(notes(page)).to_have_count(60)
+    await expect(page.get_by_text("60 found")).to_be_visible()
+
+    await search(page).fill(f"{word} nowhere")
+    await expect(page.get_by_text("Nothing found.")).to_be_visible()
+    await search(page).fill("")
+    await expect(note(page, f"{word}x")).to_have_count(1)
+
+
+async def test_five_hundred_notes_are_scrolled_through(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
+    titles = [f"{word} {number}" for number in range(500)]
+    page = await open_page()
+    await bring(api, *({"title": name} for name in titles))
+    await expect(note(page, titles[-1])).to_be_visible()  # the event says: read the list again
+
+    oldest = note(page, titles[0]).first
+    while await note(page, f"{word} ").count() < 500:
+        count = await notes(page).count()
+        await page.keyboard.press("End")
+        await expect(notes(page).nth(count)).to_be_attached()
+
+    await oldest.scroll_into_view_if_needed()
+    await expect(oldest).to_be_in_viewport()
+    shown = await notes(page).get_by_role("heading").all_text_contents()
+    assert [name for name in shown if name.startswith(word)] == titles[::-1]
+
+
+async def test_what_others_do_is_seen_within_a_second(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
+    page = await open_page()
+    address = str(api.base_url.join("/notes"))
+
+    curl = await asyncio.create_subprocess_exec("curl", "-sS", "-o", "/dev/null", address, "--json", f'{{"title": "{word}"}}')
+    assert await curl.wait() == 0
+    await expect(note(page, word)).to_be_visible(timeout=1000)
+
+    path = f"/notes/{(await stored(api, word))[0]['id']}"
+    await api.put(path, json={"title": f"{word} changed"})
+    await expect(note(page, f"{word} changed")).to_be_visible(timeout=1000)
+    await api.delete(path)
+    await expect(note(page, word)).to_have_count(0, timeout=1000)
