@@ -64,7 +64,7 @@ async def missing(url: str, paths: list[str]) -> list[str]:
     async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits, verify=_NO_TLS) as client:
 
         async def is_there(path: str) -> bool:
-            while (answer := await client.get(path)).status_code == 503:
+            while (answer := await client.get(path)).status_code == 503:  # noqa: ASYNC110 - as it was told
                 await asyncio.sleep(float(answer.headers["retry-after"]))
             return answer.status_code == 200
 
