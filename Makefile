@@ -5,10 +5,11 @@ SHELL := /bin/sh
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint format lock reset clean python environment-workbench environment-dev
+.PHONY: help dev test lint format lock reset clean python bench-reload environment-workbench \
+	environment-dev environment-bench
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variables of dev, with their defaults (0 is any free port):"
 	@echo "  INGRESS_PORT=8080 API_PORT=8000 OPS_PORT=9000 REPLICAS=1 DATA=.workbench PYTHON=python3"
@@ -39,6 +40,7 @@ lock: python ## renew requirements/*.txt: the newest versions that pyproject.tom
 	$(COMPILE) -o requirements/service.txt
 	$(COMPILE) --group workbench -c requirements/service.txt -o requirements/workbench.txt
 	$(COMPILE) --group workbench --group test --group lint -c requirements/workbench.txt -o requirements/dev.txt
+	$(COMPILE) --group workbench --group test --group lint --group bench -c requirements/dev.txt -o requirements/bench.txt
 
 reset: python ## remove the data of the workbench: DATA, by default .workbench
 	@$(PYTHON) -m workbench.reset
@@ -47,11 +49,17 @@ clean: ## remove the environment and all caches, not the data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+bench-reload: environment-bench ## measure live reload beside three others; ARGS="--edits 20"
+	@$(VENV_PYTHON) -m bench.reload $(ARGS)
+
 environment-workbench: python
 	@$(PYTHON) -m workbench.environment workbench
 
 environment-dev: python
 	@$(PYTHON) -m workbench.environment dev
+
+environment-bench: python
+	@$(PYTHON) -m workbench.environment bench
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

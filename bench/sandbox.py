@@ -10,11 +10,11 @@ _PARTS = ("service", "workbench", "k8s", "pyproject.toml")
 
 
 class Sandbox:
-    """Edits are undone by restore()."""
+    """`more` are other folders to copy. Edits of the service are undone by restore()."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *more: str) -> None:
         self.root = root
-        for part in _PARTS:
+        for part in (*_PARTS, *more):
             if (ROOT / part).is_dir():
                 shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
             else:

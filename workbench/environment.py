@@ -1,4 +1,4 @@
-"""The virtual environment .venv: python -m workbench.environment (workbench|dev) makes it, or brings it up to date.
+"""The virtual environment .venv: python -m workbench.environment (workbench|dev|bench) makes it, or renews it.
 
 Runs with the system's Python, so it needs nothing but the standard library. Any number may run at once: `make dev`
 and `make test` in two terminals of a new clone install one after the other.
@@ -23,7 +23,8 @@ PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 INSTALLED = VENV / "installed"  # the digests of the requirement files that are installed completely
 
-CONTAINS = {"workbench": ("workbench",), "dev": ("dev", "workbench")}  # locked in one go: dev has the same versions
+# Locked in one go, so that the larger ones have the same versions.
+CONTAINS = {"workbench": ("workbench",), "dev": ("dev", "workbench"), "bench": ("bench", "dev", "workbench")}
 
 
 def ensure(name: str, console: Console) -> None:

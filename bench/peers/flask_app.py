@@ -1,0 +1,29 @@
+"""As much of the service as Flask needs to answer the same load, for `flask --debug`. It has no database to ask."""
+
+import hashlib
+import itertools
+from pathlib import Path
+
+from flask import Flask, Response, jsonify
+
+VERSION = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+
+app = Flask(__name__)
+numbers = itertools.count(1)
+
+
+@app.get("/")
+def root() -> Response:
+    return jsonify(service="flask", version=VERSION)
+
+
+@app.post("/notes")
+def create() -> tuple[Response, int, dict[str, str]]:
+    number = next(numbers)
+    return jsonify(id=number), 201, {"location": f"/notes/{number}"}
+
+
+@app.after_request
+def say_version(response: Response) -> Response:
+    response.headers["x-service-version"] = VERSION
+    return response

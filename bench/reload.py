@@ -1,0 +1,200 @@
+"""Live reload beside three others, under load through the ingress: make bench-reload ARGS=--help
+
+For each edit: the time from the save to the first answer of the new code. For each subject: requests that failed, and
+the longest gap between two answers. All on this machine, one after the other, on the same database.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import re
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version as installed
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+
+from bench.breakages import BREAKAGES
+from bench.sandbox import Sandbox
+from bench.steady import Load, loaded
+from bench.subjects import PEERS, Subject, behind_envoy
+from workbench.console import Console
+from workbench.options import StackOptions
+from workbench.stack import Stack
+
+ANSWERS_WITHIN = 30.0
+SETTLE = 0.5  # s between an answer of the new code and the next edit
+
+
+@dataclass
+class Result:
+    name: str
+    rate: float
+    milliseconds: list[float] = field(default_factory=list)
+    """From each save to the first answer of the new code."""
+    stages: dict[str, list[float]] = field(default_factory=dict)
+    """What that consists of, by stage, in milliseconds; as far as it is known."""
+    requests: int = 0
+    failed: int = 0
+    outdated: int = 0
+    """Old answers to requests that began after a new one."""
+    lost: int = 0
+    """Notes that were acknowledged and are not there."""
+    longest_gap: float = 0.0
+    never: int = 0
+    """Edits without an answer of the new code."""
+
+    def add(self, load: Load, versions: list[str]) -> None:
+        ends = sorted(answer.ended for answer in load.answers if not answer.failed)
+        self.requests, self.failed = len(load.answers), len(load.failures)
+        self.outdated = len(load.outdated(versions))
+        self.longest_gap = max((later - earlier for earlier, later in pairwise(ends)), default=0.0) * 1000
+
+    def percentile(self, share: float) -> float:
+        ordered = sorted(self.milliseconds)
+        return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else float("nan")
+
+    def row(self) -> str:
+        times = " | ".join(
+            f"{value:,.0f}" for value in (self.percentile(0.5), self.percentile(0.95), self.percentile(1))
+        )
+        answered = f"{len(self.milliseconds)}" + (f" ({self.never} never answered)" if self.never else "")
+        return (
+            f"| {self.name} | {answered} | {times} | {self.failed} of {self.requests:,} | {self.longest_gap:,.0f} |"
+        )
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, (Path(name) / "log").open("w") as log:
+        folder, console = Path(name), Console(log)
+        sources = Sandbox(folder / "sources", "bench")
+        options = StackOptions(
+            data=folder / "data",
+            sources=sources.root,
+            service=(sys.executable, "-m", "workbench.reload"),
+            settings={"SERVICE_LOG_LEVEL": "warning"},
+        )
+        async with Stack(options, console) as stack:
+            ours = Subject("make dev", (), ops_port=stack.replicas[0].ops_port)
+            result, notes = await edits(ours, stack.envoy.port, sources, arguments.edits, arguments.rate)
+            result.lost = len(notes - await present(stack.envoy.port))
+            results.append(result)
+            if arguments.breakages:
+                say(await breakages(stack.envoy.port, sources, arguments.breakages, arguments.rate))
+            await stack.replicas[0].stop()
+            for peer in PEERS if arguments.peer_edits else ():
+                async with behind_envoy(peer, stack, sources, folder, console) as port:
+                    result, _ = await edits(peer, port, sources, arguments.peer_edits, arguments.rate)
+                    results.append(result)
+    report(results, arguments)
+
+
+async def edits(subject: Subject, port: int, sources: Sandbox, count: int, rate: float) -> tuple[Result, set[str]]:
+    """Edits a file `count` times under load. Also returns the notes that were acknowledged."""
+    result = Result(subject.name, rate)
+    versions = [subject.version(sources)]
+    async with loaded(Load(port, rate, keys=False)) as load, httpx.AsyncClient() as client:
+        await load.more(int(rate))
+        for number in range(count):
+            begin, saved = len(load.answers), time.time()
+            sources.append(subject.path, f"\n# edit {number}\n")
+            versions.append(subject.version(sources))
+            try:
+                answer = await load.first(versions[-1], since=begin, within=ANSWERS_WITHIN)
+                result.milliseconds.append((answer.ended - saved) * 1000)
+            except TimeoutError:
+                result.never += 1
+            await asyncio.sleep(SETTLE)
+            if subject.ops_port:
+                await _add_stages(result, client, subject.ops_port)
+    result.add(load, versions)
+    return result, load.notes
+
+
+async def present(port: int) -> set[str]:
+    """The notes that are there."""
+    async with httpx.AsyncClient(timeout=60) as client:
+        exported = (await client.get(f"http://localhost:{port}/notes/export")).text
+    return {json.loads(line)["id"] for line in exported.splitlines()}
+
+
+async def _add_stages(result: Result, client: httpx.AsyncClient, ops_port: int) -> None:
+    metrics = (await client.get(f"http://127.0.0.1:{ops_port}/metrics")).text
+    for stage, seconds in re.findall(r'^reload_last_stage_seconds\{stage="(.*)"\} (\S+)$', metrics, re.MULTILINE):
+        result.stages.setdefault(stage, []).append(float(seconds) * 1000)
+
+
+async def breakages(port: int, sources: Sandbox, count: int, rate: float) -> str:
+    """Saves code that cannot serve, then mends it. The old version has to answer throughout."""
+    chosen = BREAKAGES[:count]
+    versions, broken = [sources.version], []
+    async with loaded(Load(port, rate, keys=False)) as load:
+        for number, (_, path, code) in enumerate(chosen):
+            good = sources.read(path)
+            sources.append(path, code)
+            broken.append(sources.version)
+            await load.more(int(rate))
+            sources.write(path, good + f"\n# mended {number}\n")
+            versions.append(sources.version)
+            await load.first(versions[-1], within=ANSWERS_WITHIN)
+    answered = len({answer.version for answer in load.answers} & set(broken))
+    return (
+        f"{len(chosen)} breakages at {rate:g} requests/s: "
+        f"{len(load.failures)} of {len(load.answers):,} requests failed, "
+        f"{answered} broken versions answered, {len(load.outdated(versions))} answers were outdated, "
+        f"{len(versions) - 1} of {len(chosen)} mended versions answered"
+    )
+
+
+def report(results: list[Result], arguments: argparse.Namespace) -> None:
+    ours = results[0]
+    packages = ", ".join(f"{name} {_installed(name)}" for name in ("hypercorn", "uvicorn", "flask", "watchfiles"))
+    say(
+        f"\n{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs ({platform.machine()}), "
+        f"Python {platform.python_version()}, {packages}; "
+        f"{arguments.rate:g} requests/s, half of them POST, through Envoy\n"
+    )
+    say("| | edits | p50 ms | p95 ms | max ms | failed requests | longest gap ms |")
+    say("|---|---|---|---|---|---|---|")
+    for result in results:
+        say(result.row())
+    say(f"\nmake dev: {ours.outdated} outdated answers, {ours.lost} acknowledged notes lost")
+    say(
+        "the median reload of make dev consists of, in ms: "
+        + ", ".join(f"{stage} {statistics.median(values):.0f}" for stage, values in ours.stages.items())
+    )
+    for peer in results[1:]:
+        say(f"{peer.name}: {peer.percentile(0.95) / ours.percentile(0.95):.0f} times as long (p95)")
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps([asdict(result) for result in results], indent=2))
+
+
+def _installed(name: str) -> str:
+    try:
+        return installed(name)
+    except ModuleNotFoundError:
+        return "missing"
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m bench.reload")
+    parser.add_argument("--edits", type=int, default=100, help="of the service under make dev; 100")
+    parser.add_argument("--peer-edits", type=int, default=20, help="of each other subject; 20, and 0 leaves them out")
+    parser.add_argument("--breakages", type=int, default=20, help="of the service under make dev; 20, and at most 20")
+    parser.add_argument("--rate", type=float, default=200, help="requests a second; 200")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    asyncio.run(main(parser.parse_args()))

@@ -1,0 +1,78 @@
+"""What is compared: each serves on one port behind an Envoy, and says the version of its files."""
+
+import asyncio
+import hashlib
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from bench.breakages import MODULE
+from bench.sandbox import Sandbox
+from workbench import ingress, ports
+from workbench.console import Console
+from workbench.envoy import Envoy
+from workbench.probe import until_ok
+from workbench.processes import Part
+from workbench.replica import Replica, environment
+from workbench.stack import Stack
+
+FLASK = "bench/peers/flask_app.py"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`path` is the file that is edited; `{port}` in the command is where it is to listen."""
+
+    name: str
+    command: Sequence[str]
+    path: str = MODULE
+    ops_port: int = 0
+
+    def version(self, sources: Sandbox) -> str:
+        if self.path == FLASK:
+            return hashlib.sha256((sources.root / FLASK).read_bytes()).hexdigest()[:8]
+        return sources.version
+
+
+PEERS = (
+    Subject(
+        "hypercorn --reload", ("-m", "hypercorn", "--reload", "--bind", "127.0.0.1:{port}", "bench.peers.asgi:app")
+    ),
+    Subject("uvicorn --reload", ("-m", "uvicorn", "--reload", "--port", "{port}", "bench.peers.asgi:app")),
+    Subject(
+        "flask --debug", ("-m", "flask", "--app", "bench.peers.flask_app", "--debug", "run", "-p", "{port}"), FLASK
+    ),
+)
+
+
+@asynccontextmanager
+async def behind_envoy(
+    peer: Subject, stack: Stack, sources: Sandbox, folder: Path, console: Console
+) -> AsyncIterator[int]:
+    """Runs a peer with an Envoy of its own, on the database of the stack; the port of that Envoy."""
+    api_port, ingress_port = ports.free(2)
+    async with AsyncExitStack() as undo:
+        health = await asyncio.start_server(_always_ready, "127.0.0.1", 0)
+        undo.callback(health.close)
+        env = environment(stack.postgres, {"SERVICE_LOG_LEVEL": "warning"})
+        command = (sys.executable, *(argument.format(port=api_port) for argument in peer.command))
+        part = await Part.start(peer.name, *command, console=console, env=env, cwd=sources.root)
+        undo.push_async_callback(part.kill)
+        await part.becomes_ready(until_ok(api_port, "/", 30))
+        replica = cast(Replica, ingress.Replica(api_port, health.sockets[0].getsockname()[1]))
+        envoy = Envoy(ingress_port, [replica], stack.options.rules, folder, console)
+        undo.push_async_callback(envoy.stop)
+        await envoy.start()
+        yield ingress_port
+
+
+async def _always_ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Peers have no ops port for Envoy to ask."""
+    try:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    except (asyncio.IncompleteReadError, OSError):
+        writer.close()
