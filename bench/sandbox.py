@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from workbench.folders import ROOT
-from workbench.reload import sources
+from workbench.reload import code
 
 _PARTS = ("service", "workbench", "k8s", "pyproject.toml")
 
@@ -24,7 +24,7 @@ class Sandbox:
     @property
     def version(self) -> str:
         """What the service should answer now."""
-        return sources.version(self.root)
+        return code.version(code.read(self.root), self.root)
 
     def read(self, path: str) -> str:
         return (self.root / path).read_text()

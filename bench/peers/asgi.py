@@ -4,6 +4,6 @@ import os
 
 from service.app import create_app
 from service.settings import load
-from workbench.reload.sources import version
+from workbench.reload.code import read, version
 
-app = create_app(load({**os.environ, "SERVICE_VERSION": version()})).api
+app = create_app(load({**os.environ, "SERVICE_VERSION": version(read())})).api

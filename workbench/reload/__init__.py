@@ -8,7 +8,8 @@ and lets the old one go only when the new one answers. Code that does not start 
     candidate.py   a new process on its way to being ready, and its migrations
     probe.py       what is asked of the process that serves
     environment.py what its settings are
-    sources.py     what is watched, and the version of the code
+    code.py        the files of the service, and their version
+    sources.py     what is watched
     spawner.py     how a process is started: forked from the template, or afresh
     template.py    the warm process that has imported everything but the service
     child.py       what runs in the new process before the service does

@@ -6,10 +6,11 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from workbench.processes import describe
-from workbench.reload import sources
+from workbench.reload import code
 from workbench.reload.spawner import Child, Spawner
 
 READY_WITHIN = 10.0  # s
@@ -37,12 +38,13 @@ class Serving:
     """A process that serves, or did, and what it runs."""
 
     child: Child
-    version: str
     settings: Mapping[str, str]
-    exact: bool
-    """False if files changed while it read them: then nobody knows what it runs."""
     since: float
     """On time.monotonic()."""
+
+    @property
+    def version(self) -> str:
+        return self.child.version
 
 
 class Migrations:
@@ -50,11 +52,11 @@ class Migrations:
 
     def __init__(self, spawner: Spawner) -> None:
         self._spawner = spawner
-        self._applied = sources.migrations_version()
+        self._applied = code.version(code.migrations(code.read()))
 
-    async def apply(self, settings: Mapping[str, str], stopping: asyncio.Event) -> None:
+    async def apply(self, files: Mapping[Path, bytes], settings: Mapping[str, str], stopping: asyncio.Event) -> None:
         """Raises NotReadyError, SupersededError; then the schema is what it was before the file that failed."""
-        wanted = sources.migrations_version()
+        wanted = code.version(code.migrations(files))
         if wanted == self._applied:
             return
         child = await self._spawner.spawn("service.migrate", settings)

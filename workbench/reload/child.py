@@ -8,21 +8,27 @@ is the way in for a fresh process; a fork of the template calls become().
 import runpy
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 
-PACKAGE = "service"
-ROOT = Path(__file__).resolve().parents[2]
+from workbench.reload.code import PACKAGE, ROOT
 
-# Code that the template has compiled, by path, with the source that it was compiled from.
+FRAMES = 10  # most lines of the way to an error
+
+# What the template has read, by path, and compiled, with the source that it was compiled from. A fork runs exactly
+# that, whatever is saved while it starts; a fresh process finds both empty, and reads the files.
+snapshot: dict[str, bytes] = {}
 compiled: dict[str, tuple[bytes, CodeType]] = {}
 
 
 class SourceLoader(SourceFileLoader):
     """Never uses bytecode files: two saves of equal size within a second leave them stale and unnoticed."""
+
+    def get_data(self, path: str) -> bytes:
+        return snapshot[path] if path in snapshot else super().get_data(path)
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -47,11 +53,12 @@ class _Finder(MetaPathFinder):
         return spec
 
 
-def compile_ahead(package: Path) -> None:
-    """Compile what has changed in `package`, so that each new process need not. Runs nothing of it."""
-    for path in package.rglob("*.py"):
-        name, source = str(path), path.read_bytes()
-        if name in compiled and compiled[name][0] == source:
+def take_snapshot(files: Mapping[Path, bytes]) -> None:
+    """Keep the files for the next fork, and compile what has changed, so that it need not. Runs nothing of them."""
+    snapshot.clear()
+    snapshot.update((str(path), content) for path, content in files.items())
+    for name, source in snapshot.items():
+        if not name.endswith(".py") or (name in compiled and compiled[name][0] == source):
             continue
         try:
             compiled[name] = source, compile(source, name, "exec", dont_inherit=True)
@@ -78,8 +85,10 @@ def explain(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     elif frames:
         where = f"{_shown(frames[-1].filename)}:{frames[-1].lineno}: "
     lines = [where + summary]
-    for frame in reversed(frames):
+    for frame in frames[: -FRAMES - 1 : -1]:
         lines.append(f"    {frame.line}    ({_shown(frame.filename)}:{frame.lineno}, {frame.name})")
+    if len(frames) > FRAMES:
+        lines.append(f"    and {len(frames) - FRAMES} more")
     if not where:  # nothing of ours in it: everything may matter
         lines += "".join(traceback.format_tb(trace)).splitlines()
     sys.stderr.write("\n".join(lines) + "\n")
@@ -96,7 +105,7 @@ def _shown(filename: str) -> str:
 
 
 if __name__ == "__main__":
-    # As an import, so that `explain` and `compiled` are those of the module, not a second copy in __main__.
+    # As an import, so that `explain` and `snapshot` are those of the module, not a second copy in __main__.
     from workbench.reload import child
 
     child.become(sys.argv[1])

@@ -1,31 +1,24 @@
-"""What is watched, and what counts as a change: content, not times."""
+"""What is watched: changes of the code, the settings and the installed packages."""
 
 import asyncio
-import hashlib
-import re
 import sysconfig
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import watchfiles
 
-from workbench.reload.child import PACKAGE, ROOT
+from workbench.reload import code
+from workbench.reload.code import PACKAGE, ROOT, ignored
 
 ENV_FILE = ROOT / ".env"
-MIGRATIONS = ROOT / PACKAGE / "migrations"
 PACKAGES = Path(sysconfig.get_path("purelib"))
 
 _STEP = 5  # ms without another event before a change is told
 _QUIET = 0.1  # s of silence that end a burst, such as a git checkout: more than one file
 _GIT_LOCK = ROOT / ".git" / "index.lock"
 _GIT_WITHIN = 5.0  # s; a lock that is older was left behind
-
-_IGNORED = re.compile(
-    r"__pycache__|\.py[co]$|\.swp$|\.swx$|\.swo$|~$|^\.#|^#.*#$|^4913$|\.tmp$|^\.DS_Store$|___jb_\w+___$"
-    r"|^tests?$|^test_.*\.py$|^conftest\.py$|^\.git$"
-)
 
 
 @dataclass(slots=True)
@@ -45,26 +38,12 @@ class Change:
         return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
-def ignored(path: Path, root: Path = ROOT) -> bool:
-    """Whether an editor, Python or a test made this file: not part of the code that runs."""
-    return any(_IGNORED.search(part) for part in path.relative_to(root).parts)
-
-
 def saved_at(path: Path, otherwise: float) -> float:
     """When a file got its content on this machine. Not its mtime, which tar sets to the whole second of elsewhere."""
     try:
         return path.stat().st_ctime
     except FileNotFoundError:
         return otherwise
-
-
-def version(root: Path = ROOT) -> str:
-    """A short hash of the names and contents of all files of the service."""
-    return _digest((root / PACKAGE).rglob("*"), root)
-
-
-def migrations_version() -> str:
-    return _digest(MIGRATIONS.glob("*.sql"), ROOT)
 
 
 def _is_empty(path: Path) -> bool:
@@ -80,21 +59,7 @@ def _git_works() -> bool:
 
 
 def _files() -> set[Path]:
-    return {ENV_FILE, *(ROOT / PACKAGE).rglob("*")}
-
-
-def _digest(paths: Iterable[Path], root: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        if ignored(path, root):
-            continue
-        try:
-            content = path.read_bytes()
-        except (FileNotFoundError, IsADirectoryError):
-            continue
-        digest.update(f"{path.relative_to(root)}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()[:8]
+    return {ENV_FILE, *code.paths()}
 
 
 class Watcher:
@@ -126,6 +91,7 @@ class Watcher:
         # What came and went in between, such as an editor's new file before its renaming, was never part of the code.
         before, self._known = self._known, _files()
         change.files &= before | self._known
+        change.files |= before ^ self._known  # and what is in a folder that was moved is told by nobody
         return change
 
     def _is_burst(self) -> bool:

@@ -14,8 +14,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from workbench.reload.child import ROOT
+from workbench.reload import code
+from workbench.reload.code import ROOT
 
 _WARM_WITHIN = 60.0
 _LAST_LINES_WITHIN = 0.5
@@ -33,6 +35,8 @@ class Child:
     def __init__(self, folder: Path, on_line: Callable[[str], None]) -> None:
         loop = asyncio.get_running_loop()
         self.pid = 0
+        self.version = ""
+        """Of the code that it runs."""
         self.ready = asyncio.Event()
         self.handed_over = asyncio.Event()
         self.answered: int | None = None
@@ -149,6 +153,7 @@ class FreshSpawner(Spawner):
 
     async def spawn(self, module: str, environment: Mapping[str, str]) -> Child:
         child = self._child()
+        child.version = code.version(code.read())
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "workbench.reload.child", module),
@@ -156,6 +161,7 @@ class FreshSpawner(Spawner):
                 env={
                     **environment,
                     **child.environment,
+                    "SERVICE_VERSION": child.version,
                     **{variable: f"fd://{listener}" for variable, listener in self._listeners.items()},
                 },
                 stdin=DEVNULL,
@@ -317,12 +323,12 @@ class _Template:
             self._children.clear()
         await self._process.wait()
 
-    def _on_answer(self, answer: dict[str, int]) -> None:
+    def _on_answer(self, answer: dict[str, Any]) -> None:
         if "warm" in answer:
             self._warm.set()
         elif "started" in answer and self._starting is not None:
             child, started = self._starting
-            child.pid = answer["started"]
+            child.pid, child.version = answer["started"], answer["version"]
             child.stages["forked"] = time.time()
             self._children[child.pid] = child
             started.set_result(None)

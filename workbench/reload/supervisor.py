@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from workbench.errors import UsageError
-from workbench.reload import sources
+from workbench.reload import code
 from workbench.reload.candidate import (
     Migrations,
     NotReadyError,
@@ -123,7 +123,8 @@ class Supervisor:
             await self._spawner.renew()
         try:
             settings = self._environment.settings()
-            version = sources.version()
+            files = code.read()
+            version = code.version(files)
             if self._is_serving(version, settings) and not change.packages:
                 if self._report.stale:
                     self._report.up_to_date()
@@ -131,24 +132,21 @@ class Supervisor:
                 return
             counting = asyncio.create_task(self._probe.answered())
             if self._environment.can_migrate:
-                await self._migrations.apply(settings, self._stopping)
-            child = await self._start(version, settings)
+                await self._migrations.apply(files, settings, self._stopping)
+            child = await self._start(settings)
         except SupersededError:
             return
         except (NotReadyError, SpawnError, UsageError) as error:
             self._failed(error)
             return
-        exact = not self._watcher.changed.is_set()
-        await self._hand_over(Serving(child, version, settings, exact, time.monotonic()), reload, counting)
+        await self._hand_over(Serving(child, settings, time.monotonic()), reload, counting)
 
     def _is_serving(self, version: str, settings: dict[str, str]) -> bool:
         serving = self._serving
-        return serving is not None and serving.exact and (serving.version, serving.settings) == (version, settings)
+        return serving is not None and (serving.version, serving.settings) == (version, settings)
 
-    async def _start(self, version: str, settings: dict[str, str]) -> Child:
-        child = self._candidate = await self._spawner.spawn(
-            "service", {**settings, "SERVICE_VERSION": version, "SERVICE_LISTEN": "told"}
-        )
+    async def _start(self, settings: dict[str, str]) -> Child:
+        child = self._candidate = await self._spawner.spawn("service", {**settings, "SERVICE_LISTEN": "told"})
         try:
             while not child.ready.is_set():
                 if self._serving is not None:

@@ -4,7 +4,8 @@
 
 CONTROL is the number of a socket. A request is one line of JSON, {"module", "environment", "descriptors"}, with file
 descriptors beside it: the new process's stderr, then one for each variable in "descriptors". Answers, one line each:
-{"warm": seconds} once, {"started": pid} for a request, {"ended": pid, "status": number} for each process that ends.
+{"warm": seconds} once, {"started": pid, "version": of the code that it runs} for a request, {"ended": pid, "status":
+number} for each process that ends.
 When the other end closes, it ends.
 
 A fork is safe only in a process with one thread and no event loop: this one has nothing but this loop.
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from workbench import linux
-from workbench.reload import child
+from workbench.reload import child, code
 
 
 def main(control_fd: int, parent: int) -> None:
@@ -38,9 +39,8 @@ def main(control_fd: int, parent: int) -> None:
     signal.set_wakeup_fd(wakened, warn_on_full_buffer=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
     begin = time.monotonic()
-    package = child.ROOT / child.PACKAGE
-    preload(package)
-    child.compile_ahead(package)
+    preload(code.ROOT / code.PACKAGE)
+    child.take_snapshot(code.read())
     gc.collect()
     gc.freeze()  # a collection in a fork would write to, and so copy, every page
     _answer(control, {"warm": time.monotonic() - begin})
@@ -54,8 +54,10 @@ def main(control_fd: int, parent: int) -> None:
             line, descriptors = _receive(control)
             if not line:
                 return
-            child.compile_ahead(package)
+            files = code.read()
+            child.take_snapshot(files)
             request = json.loads(line)
+            version = request["environment"]["SERVICE_VERSION"] = code.version(files)
             pid = os.fork()
             if pid == 0:
                 for descriptor in (control.fileno(), wake, wakened):
@@ -63,7 +65,7 @@ def main(control_fd: int, parent: int) -> None:
                 _become(request, *descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
-            _answer(control, {"started": pid})
+            _answer(control, {"started": pid, "version": version})
 
 
 def preload(package: Path) -> None:

@@ -8,6 +8,7 @@ from bench.sandbox import Sandbox
 from tests.workbench.reload.conftest import READY_WITHIN
 from tests.workbench.reload.live import MODULE, Live, supervised
 from workbench.postgres import Postgres
+from workbench.reload.child import FRAMES
 
 ENV = ".env"
 
@@ -64,6 +65,12 @@ async def test_an_error_that_has_several_lines(live: Live) -> None:
 async def test_a_warning_before_the_error_is_not_taken_for_it(live: Live) -> None:
     live.sources.append(MODULE, "\nimport sys\nsys.stderr.write('be warned\\n')\n1 / 0\n")
     await goes_on(live, rf"{MODULE}:\d+: ZeroDivisionError: division by zero")
+
+
+async def test_an_error_from_far_away(live: Live) -> None:
+    live.sources.append(MODULE, "\ndef again():\n    again()\n\n\nagain()\n")
+    await goes_on(live, rf"{MODULE}:\d+: RecursionError: maximum recursion depth exceeded")
+    assert len(live.said(r"│     again\(\)")) == FRAMES
 
 
 async def test_an_end_without_a_word(live: Live) -> None:

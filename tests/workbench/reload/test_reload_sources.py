@@ -10,7 +10,8 @@ import pytest
 from tests.workbench.reload.live import MODULE, Live
 from workbench.folders import ROOT
 from workbench.reload import sources
-from workbench.reload.sources import Watcher, ignored
+from workbench.reload.code import ignored
+from workbench.reload.sources import Watcher
 
 PAGES = "service/pages/routes.py"
 VARY = '"vary": "accept"'
@@ -90,6 +91,17 @@ async def test_a_burst_of_saves_is_one_reload(live: Live) -> None:
     live.sources.append(MODULE, "\n# and one for what comes later\n")
     await live.reloads()
     assert await ok(live) == before + 2
+
+
+async def test_a_folder_that_is_moved_in_and_out(live: Live, tmp_path: Path) -> None:
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra" / "words.txt").write_text("words")
+    extra = live.sources.root / "service" / "extra"
+    (tmp_path / "extra").rename(extra)
+    assert "service/extra/words.txt: version" in await live.reloads()
+    live.forget()
+    extra.rename(tmp_path / "extra")
+    assert "service/extra/words.txt: version" in await live.reloads()
 
 
 async def test_changes_during_a_reload_lead_to_exactly_one_more(live: Live, tmp_path: Path) -> None:
