@@ -55,7 +55,9 @@ def create_app(settings: Settings) -> Application:
         BODY_TIMEOUT=None,
         RESPONSE_TIMEOUT=None,
     )
+    # The ingress matches paths as they are; so does the service.
     app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False
     QuartSchema(
         app,
         info=Info(title=settings.name, version=settings.version, description="Notes."),

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from quart_schema import OpenAPIProvider
 from werkzeug.routing import UUIDConverter
 from werkzeug.routing.converters import BaseConverter
@@ -23,6 +23,12 @@ _EVERYWHERE = (400, 429, 503, 504)
 _WITH_RETRY_AFTER = (429, 503)
 
 Route = TypeVar("Route", bound=Callable[..., Any])
+
+
+class NoQuery(BaseModel):
+    """No parameters: an unknown one is an error, not a typo without effect."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class WrongField(BaseModel):

@@ -49,7 +49,7 @@ class Position(NamedTuple):
             position = cls(int(tx[:20]), int(event_id[:20]))
             if max(position) < 2**63:
                 return position
-        raise Invalid.field("Last-Event-ID", "is not the id of an event of this stream")
+        raise Invalid.field("last-event-id", "is not the id of an event of this stream")
 
 
 class _Message(NamedTuple):

@@ -87,7 +87,7 @@ class NotePage(BaseModel):
 class ImportedNote(BaseModel):
     """One line of an import: what an export wrote, or only a title and a body."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     id: UUID = Field(default_factory=uuid7)
     title: Title
@@ -114,12 +114,6 @@ class ListQuery(BaseModel):
         None,
         description='Words to search for; `"a phrase"`, `or` and `-without` work as in search engines',
     )
-
-
-class NoQuery(BaseModel):
-    """No parameters: an unknown one is an error, not a typo without effect."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class CreateHeaders(BaseModel):

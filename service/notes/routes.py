@@ -28,13 +28,12 @@ from service.notes.models import (
     EventsHeaders,
     ImportResult,
     ListQuery,
-    NoQuery,
     Note,
     NoteContent,
     NotePage,
     ReadHeaders,
 )
-from service.openapi import problems, response_headers, streams
+from service.openapi import NoQuery, problems, response_headers, streams
 from service.settings import Settings
 
 Headers = dict[str, str]

@@ -47,7 +47,7 @@ async def create(connection: Connection, content: NoteContent, key: str | None =
         if first is None:
             continue  # the key expired between the two statements: it is free again
         if first["fingerprint"] != fingerprint:
-            raise Invalid.field("Idempotency-Key", "was used for another content; use a new key")
+            raise Invalid.field("idempotency-key", "was used for another content; use a new key")
         return Created(Note.model_validate_json(first["answer"]), replayed=True)
     raise Conflict("The Idempotency-Key is in use by another request. Try again.")
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 
 class DatabaseStatus(BaseModel):
@@ -21,9 +21,3 @@ class Root(BaseModel):
     instance: str
     database: DatabaseStatus
     links: dict[str, str]
-
-
-class NoQuery(BaseModel):
-    """No parameters: an unknown one is an error, not a typo without effect."""
-
-    model_config = ConfigDict(extra="forbid")

@@ -9,8 +9,8 @@ from quart import Blueprint, Response, abort, current_app, request, send_from_di
 from quart_schema import document_response, hide, tag_blueprint, validate_querystring
 
 from service.lifecycle import Lifecycle
-from service.openapi import problems
-from service.pages.models import DatabaseStatus, NoQuery, Root
+from service.openapi import NoQuery, problems
+from service.pages.models import DatabaseStatus, Root
 from service.readiness import Readiness
 from service.settings import Settings
 

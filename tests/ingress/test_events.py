@@ -119,7 +119,7 @@ async def test_what_is_no_event_is_refused(client: httpx.AsyncClient, contract: 
 
     contract.check(response)
     assert response.status_code == 422
-    assert [error["field"] for error in response.json()["errors"]] == ["Last-Event-ID"]
+    assert [error["field"] for error in response.json()["errors"]] == ["last-event-id"]
 
 
 async def test_who_only_asks_for_the_head_gets_no_stream(client: httpx.AsyncClient) -> None:

@@ -40,7 +40,7 @@ async def test_other_content_under_the_same_key_is_refused(
         response = await client.post("/notes", json=content, headers=key)
         contract.check(response)
         assert response.status_code == 422
-        assert [error["field"] for error in response.json()["errors"]] == ["Idempotency-Key"]
+        assert [error["field"] for error in response.json()["errors"]] == ["idempotency-key"]
     assert await search(client, word) == [first.json()]
 
 

@@ -202,7 +202,7 @@ async def test_what_is_no_id_is_refused(shared_service: Service, last: str) -> N
     response = await shared_service.api.get("/notes/events", headers={b"last-event-id": last.encode()})
 
     [error] = problem_of(response, 422)["errors"]
-    assert error["field"] == "Last-Event-ID"
+    assert error["field"] == "last-event-id"
 
 
 async def test_a_quiet_stream_has_heartbeats(start_service: StartService) -> None:

@@ -46,7 +46,7 @@ async def test_a_key_with_another_content_is_refused(service: Service, database:
 
     [error] = problem_of(await create(service, "mine", "another"), 422)["errors"]
 
-    assert error["field"] == "Idempotency-Key"
+    assert error["field"] == "idempotency-key"
     assert await database.fetchval("SELECT count(*) FROM app.notes") == 1
 
 
