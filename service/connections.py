@@ -3,6 +3,9 @@
 A server that closes an idle connection races with the client's next request on it: that request is lost, and a proxy
 may not repeat it. So nothing is closed. The connection itself goes to the other process (SCM_RIGHTS, unix(7)), and
 its client notices nothing. One that is in the middle of a request goes after the answer.
+
+Not for clients that send a request before the last one is answered: what of it has been read is not handed over. No
+proxy and no browser does that.
 """
 
 import asyncio

@@ -72,6 +72,7 @@ async def _run(listeners: dict[str, socket.socket], folder: Path) -> int:
     environment = Environment(os.environ, ENV_FILE, {"SERVICE_METRICS_FILE": str(folder / "metrics.prom")})
     # What waits here was given away by one process and not yet taken by another.
     giving, taking = socket.socketpair()
+    taking.setblocking(False)
     passed = {**listeners, "SERVICE_GIVE_CONNECTIONS": giving, "SERVICE_TAKE_CONNECTIONS": taking}
     descriptors = {variable: passed_on.fileno() for variable, passed_on in passed.items()}
 
@@ -84,7 +85,7 @@ async def _run(listeners: dict[str, socket.socket], folder: Path) -> int:
     supervisor = Supervisor(
         spawner,
         Watcher(),
-        Stopgap(api, ops, report.metrics),
+        Stopgap(api, ops, taking, report.metrics),
         report,
         environment,
         Probe(_address(api), _address(ops)),

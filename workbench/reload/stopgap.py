@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,8 +25,11 @@ class Reason:
 class Stopgap:
     """Answers on the listening sockets: 503 with the reason on the API's, livez and readyz on the ops port's."""
 
-    def __init__(self, api: socket.socket, ops: socket.socket, metrics: Callable[[], str]) -> None:
+    def __init__(
+        self, api: socket.socket, ops: socket.socket, given_away: socket.socket, metrics: Callable[[], str]
+    ) -> None:
         self._listeners = (api, self._api), (ops, self._ops)
+        self._given_away = given_away
         self._metrics = metrics
         self._servers: list[asyncio.AbstractServer] = []
         self.reason = Reason("The service is starting.")
@@ -34,14 +38,24 @@ class Stopgap:
         """Accept; does nothing if it does already."""
         if self._servers:
             return
+        asyncio.get_running_loop().add_reader(self._given_away, self._close_given_away)
         for listener, answer in self._listeners:
             self._servers.append(await asyncio.start_server(partial(_handle, answer), sock=listener.dup()))
 
     def stop(self) -> None:
         """Leave the sockets to a process of the service."""
+        if self._servers:
+            asyncio.get_running_loop().remove_reader(self._given_away)
         for server in self._servers:
             server.close()
         self._servers.clear()
+
+    def _close_given_away(self) -> None:
+        """What a process that leaves still gives to the next one, when there is none."""
+        with suppress(BlockingIOError):
+            _, descriptors, _, _ = socket.recv_fds(self._given_away, 1, 1)
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def _api(self, _path: str) -> tuple[str, str, bytes]:
         problem = {

@@ -90,6 +90,25 @@ async def test_a_connection_changes_over_to_the_new_code(live: Live) -> None:
     assert new.headers["x-service-version"] == live.sources.version != old.headers["x-service-version"]
 
 
+async def test_a_request_in_flight_is_answered_by_the_code_that_began_it(live: Live) -> None:
+    slow = '"/slow")\n@hide\nasync def slow() -> Response:\n    import asyncio\n    await asyncio.sleep(1)\n'
+    slow += '    return Response("done")\n\n\n@blueprint.get('
+    live.sources.edit("service/pages/routes.py", '@blueprint.get("/docs")', f'@blueprint.get({slow}"/docs")')
+    await live.reloads()
+    begun = live.sources.version
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.api_port}") as client:
+        answering = asyncio.create_task(client.get("/slow"))
+        async with asyncio.timeout(10):
+            while await live.metric('http_requests_in_flight{kind="request"}') == 0:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        live.sources.append(MODULE, "\n# while it is being answered\n")
+        await live.reloads()
+        assert not answering.done()
+        answer = await answering
+    assert (answer.text, answer.headers["x-service-version"]) == ("done", begun)
+    assert answer.headers["connection"] == "close"
+
+
 async def test_a_stream_of_events_is_resumed_without_a_gap(live: Live) -> None:
     async def create(title: str) -> str:
         response = await client.post("/notes", json={"title": title})
