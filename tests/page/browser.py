@@ -13,9 +13,15 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_p
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 MISSING = (
     "the tests of the page need Chromium: install it (Debian: apt install chromium), or name one: CHROMIUM=/path, "
     'or leave these tests out: make test ARGS="--ignore tests/page"'
@@ -38,7 +44,7 @@ async def chromium() -> AsyncIterator[Browser]:
     """A browser with a new, empty profile. Raises NoBrowser."""
     path = find_chromium()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         try:
             yield browser
         finally:

@@ -132,7 +132,9 @@ async def test_the_search_finds_while_it_is_typed(open_page: OpenPage, api: http
     await expect(note(page, f"{word}x")).to_have_count(1)
 
 
-async def test_five_hundred_notes_are_scrolled_through(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
+async def test_five_hundred_notes_are_scrolled_through(
+    open_page: OpenPage, api: httpx.AsyncClient, word: str
+) -> None:
     titles = [f"{word} {number}" for number in range(500)]
     page = await open_page()
     await bring(api, *({"title": name} for name in titles))
@@ -154,7 +156,9 @@ async def test_what_others_do_is_seen_within_a_second(open_page: OpenPage, api: 
     page = await open_page()
     address = str(api.base_url.join("/notes"))
 
-    curl = await asyncio.create_subprocess_exec("curl", "-sS", "-o", "/dev/null", address, "--json", f'{{"title": "{word}"}}')
+    curl = await asyncio.create_subprocess_exec(
+        "curl", "-sS", "-o", "/dev/null", address, "--json", f'{{"title": "{word}"}}'
+    )
     assert await curl.wait() == 0
     await expect(note(page, word)).to_be_visible(timeout=1000)
 

@@ -105,7 +105,7 @@ async def test_a_restart_of_the_database_loses_nothing(
         await workbench.postgres.start()
 
     await expect(note(page, f"{word} new")).to_contain_text("half a sen")
-    await expect(story(page)).to_contain_text("The database is back after")
+    await expect(story(page)).to_contain_text("is back after")
     await expect(text(page.get_by_role("form", name=f"Edit: {word}"))).to_have_value(f"{word} in the editor")
     assert await count(api, word) == 2
     # The stream has come back by itself as well.

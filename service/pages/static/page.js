@@ -8,10 +8,10 @@
 const MARKS = 60;
 const COLOURS = 5;
 const SLOWEST_POLL = 1000; // ms; faster at first, and when something changes
-const RECENT = 10_000; // ms
+const RECENT = 10_000;
 const SILENCE = 40_000; // ms; the stream has a heartbeat every 15 s
 const HIDDEN_FOR = 60_000; // ms; then the stream is closed: all tabs of a browser share six connections
-const UNDO_FOR = 60_000; // ms
+const UNDO_FOR = 60_000;
 const PASSING = [408, 425, 429, 500, 502, 503, 504];
 const NOBODY = "no answer";
 const TOOLS = ["Tilt", "Grafana", "Prometheus", "Jaeger"];
@@ -147,7 +147,7 @@ function followVersions(mark) {
 
 function drawStrip() {
 	const strip = $("strip");
-	const names = [...new Set(marks.map(laneOf))].sort(byNumber);
+	const names = [...new Set(marks.map(laneOf))].sort((a, b) => (a === NOBODY) - (b === NOBODY) || byNumber(a, b));
 	for (const [name, track] of lanes) {
 		if (!names.includes(name) && lanes.delete(name)) track.parentNode.remove();
 	}
@@ -241,19 +241,19 @@ async function poll() {
 
 function answered(root) {
 	const away = root.database.status !== "available";
-	const since = live.lost || (away ? 0 : live.away);
+	const since = !away && (live.away || live.lost);
 	if (since) {
 		const after = Math.ceil((Date.now() - since) / 1000);
-		live.news = `The ${live.lost ? "service" : "database"} is back after ${after} s.`;
+		live.news = `The ${live.away ? "database" : "service"} is back after ${after} s.`;
 		setTimeout(() => (live.news = ""), RECENT);
 	}
+	if (live.lost) seen.abort(); // the stream may be dead without a word
 	if (!live.root) drawLinks(root.links);
 	Object.assign(live, { root, misses: 0, lost: 0, away: away ? live.away || Date.now() : 0 });
 	write($("database"), away ? "away" : `PostgreSQL ${root.database.version}`);
 	$("database").classList.toggle("bad", away);
 }
 
-/** Links to the tools that are configured. */
 function drawLinks(links) {
 	for (const name of TOOLS) {
 		const href = links[name.toLowerCase()];
@@ -369,7 +369,6 @@ class Listing {
 		return `/notes?${new URLSearchParams({ limit, ...(this.query && { q: this.query }) })}`;
 	}
 
-	/** Read the next page. */
 	async more() {
 		if (this.loading || !this.next) return;
 		this.loading = true;
@@ -407,7 +406,6 @@ const all = new Listing("");
 let search = new Listing("");
 const shown = () => (search.query ? search : all);
 
-/** Remember a note unless a newer version is known. */
 function keep(note) {
 	if (known.get(note.id)?.version >= note.version) return;
 	known.set(note.id, note);
@@ -624,7 +622,7 @@ class Card {
 		announce("Saved.");
 	}
 
-	/** Show what is stored now (null: nothing), and ask which is to stay. */
+	/** Show what is stored now, if it is, and ask which is to stay. */
 	conflict(theirs) {
 		this.theirs = theirs;
 		if (theirs) known.set(theirs.id, theirs);

@@ -1,0 +1,53 @@
+"""The API docs: this API, tried out under the page's policy, in its look."""
+
+import re
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.page.browser import Conduct
+from tests.page.conftest import OpenPage
+from tests.page.parts import button
+from tests.page.test_access import violations
+
+GROUND = {"light": "rgb(245, 247, 248)", "dark": "rgb(15, 22, 27)"}
+
+
+async def try_out(page: Page, operation: str) -> None:
+    await page.locator(".opblock", has=page.get_by_role("button", name=operation)).click()
+    await button(page, "Try it out").click()
+
+
+async def test_calls_can_be_tried(open_page: OpenPage, word: str) -> None:
+    page = await open_page("/docs")
+
+    await try_out(page, "post /notes Make a note.")
+    await page.locator("textarea.body-param__text").fill(f'{{"title": "{word}"}}')
+    await button(page, "Execute").click()
+
+    response = page.locator(".live-responses-table")
+    await expect(response.locator(".response-col_status").nth(1)).to_have_text(re.compile("^201"))
+    await expect(response).to_contain_text(word)
+    await expect(response).to_contain_text("x-service-instance: service-")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_docs_look_like_the_page_and_axe_finds_nothing(open_page: OpenPage, scheme: str) -> None:
+    page = await open_page("/docs", color_scheme=scheme)
+    await try_out(page, "get /notes List notes, newest first.")
+    await button(page, "Execute").click()
+    await expect(page.locator(".live-responses-table")).to_be_visible()
+
+    await expect(page.get_by_role("link", name="Slipway")).to_be_visible()
+    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == GROUND[scheme]
+    assert await violations(page) == []
+
+
+async def test_the_files_of_the_page_are_small(open_page: OpenPage, conduct: Conduct) -> None:
+    page = await open_page()
+    sizes = {}
+    for path in ("/", "/static/style.css", "/static/page.js"):
+        answer = await page.request.get(path, headers={"accept": "text/html,*/*", "accept-encoding": "identity"})
+        sizes[path] = len(await answer.body())
+
+    assert sum(sizes.values()) < 40_000, sizes

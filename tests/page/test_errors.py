@@ -1,0 +1,55 @@
+"""Errors as a browser gets them: a small page with the request's id and what to do."""
+
+import httpx
+import pytest
+from playwright.async_api import expect
+
+from tests.page.browser import Conduct
+from tests.page.conftest import OpenPage
+from workbench.stack import Stack
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "title", "detail"),
+    [
+        ("/nothing/<script>alert(1)</script>", 404, "Not Found", "There is nothing at this path."),
+        ("/notes?<i>limit</i>=7", 422, "Unprocessable Content", "<i>limit</i>: is not known here"),
+        ("/notes/import", 405, "Method Not Allowed", "This path does not have this method."),
+    ],
+)
+async def test_an_error_is_a_page(
+    open_page: OpenPage, conduct: Conduct, path: str, status: int, title: str, detail: str
+) -> None:
+    conduct.allowed.append(f"status of {status}")
+    page = await open_page("/docs")
+
+    answer = await page.goto(path)
+
+    assert answer is not None
+    assert answer.status == status
+    await expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    await expect(page.get_by_role("main")).to_contain_text(detail)
+    await expect(page.get_by_role("main")).to_contain_text(answer.headers["x-request-id"])
+    await page.get_by_role("link", name="Start page").click()
+    await expect(page).to_have_url("/")
+
+
+async def test_without_a_database_a_browser_is_told_to_wait_and_comes_back(
+    open_page: OpenPage, conduct: Conduct, workbench: Stack, api: httpx.AsyncClient
+) -> None:
+    conduct.allowed.append("status of 503")
+    page = await open_page("/docs")
+    await workbench.postgres.kill()
+    try:
+        answer = await page.goto("/notes")
+        assert answer is not None
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        await expect(page.get_by_role("main")).to_contain_text("This passes by itself")
+        assert (await api.get("/notes")).headers["content-type"] == "application/problem+json"
+    finally:
+        await workbench.postgres.start()
+
+    again = page.get_by_role("link", name="Try again")
+    while await again.count():
+        await again.click()
+    await expect(page.get_by_text('"items"')).to_be_visible()
