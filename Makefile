@@ -5,11 +5,11 @@ SHELL := /bin/sh
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint format lock reset clean python bench-reload environment-workbench \
+.PHONY: help dev test lint format lock reset clean python screenshots bench-reload environment-workbench \
 	environment-dev environment-bench
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variables of dev, with their defaults (0 is any free port):"
 	@echo "  INGRESS_PORT=8080 API_PORT=8000 OPS_PORT=9000 REPLICAS=1 DATA=.workbench PYTHON=python3"
@@ -41,6 +41,9 @@ lock: python ## renew requirements/*.txt: the newest versions that pyproject.tom
 	$(COMPILE) --group workbench -c requirements/service.txt -o requirements/workbench.txt
 	$(COMPILE) --group workbench --group test --group lint -c requirements/workbench.txt -o requirements/dev.txt
 	$(COMPILE) --group workbench --group test --group lint --group bench -c requirements/dev.txt -o requirements/bench.txt
+
+screenshots: environment-dev ## take the pictures of the README anew: docs/page-*.png; needs Chromium
+	@$(VENV_PYTHON) -m tests.page.screenshots
 
 reset: python ## remove the data of the workbench: DATA, by default .workbench
 	@$(PYTHON) -m workbench.reset

@@ -202,7 +202,7 @@ function tell() {
 	const now = live.lost ? [] : versions.filter((version) => answering.has(version));
 	if ((now.length || live.lost) && now.join() !== shownVersions) {
 		shownVersions = now.join();
-		const names = now.flatMap((version, index) => [index ? " and " : "", make("code", {}, version)]);
+		const names = now.flatMap((version, index) => [index ? " and " : "", make("code", { className: colourOf(version) }, version)]);
 		const [before, after] = now.length > 1 ? ["Versions ", " answer"] : ["Version ", " answers"];
 		$("headline").replaceChildren(...(now.length ? [before, ...names, after] : ["The service does not answer"]));
 	}
@@ -783,7 +783,7 @@ const composer = new Form($("composer"), async () => {
 	announce("Added.");
 });
 
-$("command").textContent = `curl ${location.origin}/notes --json '{"title": "Launch"}'`;
+$("command").textContent = `curl ${location.origin}/notes \\\n  --json '{"title": "Launch"}'`;
 poll();
 follow();
 all.more();
