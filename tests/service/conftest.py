@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from quart import Quart
 
+from service import middleware
 from tests.service.databases import EMPTY, MIGRATED, Connection, Database, copy_database, postgres_server
 from tests.service.serving import Service, serving, settings_for
 from workbench.pgdata import NOT_DURABLE
@@ -69,6 +70,12 @@ async def shared_service(postgres: Postgres, administration: Connection) -> Asyn
         async with serving(settings_for(database)) as service:
             await service.ready()
             yield service
+
+
+@pytest.fixture
+def no_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An early answer does not wait for a client that never finishes sending."""
+    monkeypatch.setattr(middleware, "_LINGER", 0.01)
 
 
 @pytest.fixture(scope="session")

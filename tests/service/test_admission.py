@@ -85,6 +85,7 @@ async def test_a_request_that_takes_too_long_is_given_up_and_its_place_is_free(
     await until_nothing_is_in_flight(service)
 
 
+@pytest.mark.usefixtures("no_linger")
 async def test_a_body_that_never_ends_is_given_up(start_service: StartService) -> None:
     service = await start_service(max_requests=1, request_timeout=0.2)
 
@@ -98,12 +99,14 @@ async def test_a_body_that_never_ends_is_given_up(start_service: StartService) -
 
 
 async def test_an_import_may_take_longer_than_a_request_but_not_fall_silent(start_service: StartService) -> None:
-    service = await start_service(request_timeout=0.2, stream_idle_timeout=0.3)
+    service = await start_service(request_timeout=0.2, statement_timeout=0.2, stream_idle_timeout=0.3)
 
     async with stalled_import(service, b'{"title": "imported"}') as connection:
         response = await connection.response()
 
-    assert "0.3 seconds" in problem_of(response, 408)["detail"], "the deadline of a request came first, to no effect"
+    assert "0.3 seconds" in problem_of(response, 408)["detail"], (
+        "the limits of a request and of a statement came first, to no effect"
+    )
     assert (await service.api.get("/notes")).json()["items"] == []
     await until_nothing_is_in_flight(service)
 

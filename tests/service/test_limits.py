@@ -142,6 +142,7 @@ async def test_a_body_over_the_limit_is_refused(shared_service: Service, chunked
             problem_of(await connection.response(), status)
 
 
+@pytest.mark.usefixtures("no_linger")
 async def test_a_declared_length_over_the_limit_is_refused_without_the_body(shared_service: Service) -> None:
     async with raw_connection(shared_service) as connection:
         await connection.send(

@@ -135,6 +135,16 @@ async def test_what_failed_is_one_line_with_its_detail(empty_database: Database,
     assert "DETAIL: Key (name)=(A) already exists." in str(error.value)
 
 
+async def test_a_file_and_its_record_are_one_transaction(empty_database: Database, folder: Path) -> None:
+    write(folder, {"0003_ports.sql": "CREATE TABLE ports (); INSERT INTO schema_migrations VALUES (3, 'mine', '')"})
+
+    with pytest.raises(MigrationError, match=r"^0003_ports\.sql: duplicate key"):
+        await migrate(empty_database, folder)
+
+    assert await applied(empty_database) == [1, 2]
+    assert "ports" not in await tables(empty_database)
+
+
 async def test_after_a_failure_the_corrected_file_is_applied(empty_database: Database, folder: Path) -> None:
     write(folder, {"0003_ports.sql": "CREATE TABLE ports (name text); SELECT 1 / 0;"})
     with pytest.raises(MigrationError, match="division by zero"):
