@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
@@ -44,6 +45,8 @@ class Result:
     """What that consists of, by stage, in milliseconds; as far as it is known."""
     requests: int = 0
     failed: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    """How many, by what was answered."""
     outdated: int = 0
     """Old answers to requests that began after a new one."""
     lost: int = 0
@@ -54,7 +57,7 @@ class Result:
 
     def add(self, load: Load, versions: list[str]) -> None:
         ends = sorted(answer.ended for answer in load.answers if not answer.failed)
-        self.requests, self.failed = len(load.answers), len(load.failures)
+        self.requests, self.failed, self.failures = len(load.answers), len(load.failures), reasons(load)
         self.outdated = len(load.outdated(versions))
         self.longest_gap = max((later - earlier for earlier, later in pairwise(ends)), default=0.0) * 1000
 
@@ -120,6 +123,18 @@ async def edits(subject: Subject, port: int, sources: Sandbox, count: int, rate:
     return result, load.notes
 
 
+def reasons(load: Load) -> dict[str, int]:
+    """What the requests that failed were told, and how many of them."""
+    return dict(Counter(f"{answer.method} {answer.status} {_detail(answer.body)}" for answer in load.failures))
+
+
+def _detail(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace")[:100]
+
+
 async def present(port: int) -> set[str]:
     """The notes that are there."""
     async with httpx.AsyncClient(timeout=60) as client:
@@ -149,7 +164,7 @@ async def breakages(port: int, sources: Sandbox, count: int, rate: float) -> str
     answered = len({answer.version for answer in load.answers} & set(broken))
     return (
         f"{len(chosen)} breakages at {rate:g} requests/s: "
-        f"{len(load.failures)} of {len(load.answers):,} requests failed, "
+        f"{len(load.failures)} of {len(load.answers):,} requests failed {reasons(load) or ''}, "
         f"{answered} broken versions answered, {len(load.outdated(versions))} answers were outdated, "
         f"{len(versions) - 1} of {len(chosen)} mended versions answered"
     )
@@ -167,6 +182,9 @@ def report(results: list[Result], arguments: argparse.Namespace) -> None:
     say("|---|---|---|---|---|---|---|")
     for result in results:
         say(result.row())
+    for result in results:
+        for why, count in result.failures.items():
+            say(f"{result.name}: {count} times {why}")
     say(f"\nmake dev: {ours.outdated} outdated answers, {ours.lost} acknowledged notes lost")
     say(
         "the median reload of make dev consists of, in ms: "

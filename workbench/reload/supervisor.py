@@ -24,7 +24,7 @@ from workbench.reload.sources import Change, Watcher
 from workbench.reload.spawner import Child, Spawner, SpawnError
 from workbench.reload.stopgap import Reason, Stopgap
 
-HANDED_OVER_WITHIN = 0.25  # s; a process that is too busy for it keeps the connections that it has
+HANDED_OVER_WITHIN = 1.0  # s; a process that is too busy for it keeps the connections that it has
 TRIAL = 2.0  # s in which the old process waits whether the new one stays alive
 LEAVES_WITHIN = 60.0  # s; longer than any grace: a process that is stuck
 RETRY_AFTER = 5.0  # s after a process was not ready in time: the database may be back

@@ -16,6 +16,9 @@ from workbench.stack import Stack
 READY_WITHIN = 3.0
 """Seconds: short, for a test that waits until they are over; long enough for a slow machine."""
 
+PATIENT = {"SERVICE_MAX_REQUESTS": "1000", "SERVICE_ACQUIRE_TIMEOUT": "10"}
+"""A slow machine makes requests slow; that they are refused would not tell of reloads."""
+
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Sandbox:
@@ -33,7 +36,7 @@ async def live_stack(
         data=new_data(),
         sources=sources.root,
         service=(sys.executable, "-m", "workbench.reload"),
-        settings={"SERVICE_LOG_LEVEL": "warning", "RELOAD_READY_WITHIN": str(READY_WITHIN)},
+        settings={"SERVICE_LOG_LEVEL": "warning", "RELOAD_READY_WITHIN": str(READY_WITHIN), **PATIENT},
     )
     async with Stack(options, Console(output)) as stack:
         [replica] = stack.replicas
