@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,11 +25,15 @@ expect.set_options(timeout=15_000)
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    try:
-        async with chromium() as browser:
+    async with AsyncExitStack() as stack:
+        try:
+            browser = await stack.enter_async_context(chromium())
+        except NoBrowser as error:
+            reason = str(error)
+        else:
             yield browser
-    except NoBrowser as error:
-        pytest.fail(str(error), pytrace=False)
+            return
+    pytest.fail(reason, pytrace=False)
 
 
 @pytest.fixture(scope="session")
