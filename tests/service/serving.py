@@ -27,6 +27,8 @@ def settings_for(database: Database, **changes: object) -> Settings:
         "acquire_timeout": WITHIN,
         "statement_timeout": WITHIN,
         "request_timeout": WITHIN,
+        # Longer than a client waits, so that an open stream that should have been refused fails its test.
+        "heartbeat": 3 * WITHIN,
         "check_interval": 0.2,
         "drain_delay": 0,
         "shutdown_grace": 5,

@@ -55,6 +55,7 @@ async def test_an_unexpected_error_is_logged_and_says_nothing_of_the_inside(
 
     problem = problem_of(response, 500)
     assert problem["request_id"] == "the-request"
+    assert "request id" in problem["detail"], "whoever is asked for help can find it"
     assert SECRET not in response.text
     assert "RuntimeError" not in response.text
     assert "Traceback" not in response.text

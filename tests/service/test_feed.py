@@ -11,8 +11,9 @@ from tests.service.conftest import StartService
 from tests.service.databases import Database
 from tests.service.problems import problem_of
 from tests.service.raw import COPYING, stalled_import
-from tests.service.serving import Service
+from tests.service.serving import Service, serving, settings_for
 from tests.service.sse import Block, Subscriber, note_of
+from workbench.postgres import Postgres
 
 FEED = "query LIKE '%note_events%'"
 HAS_LOOKED = "query LIKE '%AS waiting' AND state = 'idle'"
@@ -222,6 +223,22 @@ async def test_a_lost_connection_loses_no_event(subscriber: Subscriber, database
 
     after = await insert(database, "after")
     assert [note_of(await subscriber.event())] == after
+
+
+async def test_an_open_stream_goes_on_when_the_server_is_back(mortal_postgres: Postgres) -> None:
+    database = Database(mortal_postgres)
+    async with serving(settings_for(database)) as service:
+        await service.ready()
+        async with service.subscribe() as subscriber:
+            notes = await insert(database, "before")
+            assert [note_of(await subscriber.event())] == notes
+
+            await mortal_postgres.stop()
+            await service.unready()  # the feed has tried to connect again by then
+            await mortal_postgres.start()
+            notes = await insert(database, "after")
+
+            assert [note_of(await subscriber.event())] == notes
 
 
 async def test_a_subscription_before_the_feed_is_connected_misses_nothing(
