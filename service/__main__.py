@@ -9,6 +9,7 @@ Exit status: 0 stopped by a signal, 1 cannot listen or crashed, 2 wrong settings
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -58,6 +59,8 @@ async def run(settings: Settings, notifier: Notifier) -> int:
     """Serve until a signal; returns the exit status."""
     application = create_app(settings)
     lifecycle = application.lifecycle
+    gc.freeze()  # all this lives as long as the process: no collection needs to look at it
+    gc.enable()  # who has forked this process may have switched it off until here
     notifier.stage("created")
     _handle_signals(application, notifier)
     async with tasks.running(_notify(lifecycle, notifier)):

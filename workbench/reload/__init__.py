@@ -12,6 +12,7 @@ and lets the old one go only when the new one answers. Code that does not start 
     sources.py     what is watched
     spawner.py     how a process is started: forked from the template, or afresh
     template.py    the warm process that has imported everything but the service
+    spare.py       a fork that was made, and has rehearsed, ahead of time
     child.py       what runs in the new process before the service does
     stopgap.py     the answers while nothing can serve
     report.py      what is said: lines for people, metrics for Prometheus

@@ -14,6 +14,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 
+from workbench.reload import code
 from workbench.reload.code import PACKAGE, ROOT
 
 FRAMES = 10  # most lines of the way to an error
@@ -64,6 +65,11 @@ def take_snapshot(files: Mapping[Path, bytes]) -> None:
             compiled[name] = source, compile(source, name, "exec", dont_inherit=True)
         except (SyntaxError, ValueError):
             compiled.pop(name, None)  # the new process meets the same error and reports it
+
+
+def snapshot_version() -> str:
+    """Of the code that this fork runs."""
+    return code.version({Path(path): content for path, content in snapshot.items()})
 
 
 def become(module: str) -> None:

@@ -31,7 +31,7 @@ def read(root: Path = ROOT) -> dict[Path, bytes]:
     """What is in them now."""
     files: dict[Path, bytes] = {}
     for path in paths(root):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # gone already, or not to be read: then the code that needs it says so
             files[path] = path.read_bytes()
     return files
 
@@ -52,7 +52,7 @@ def version(files: Mapping[Path, bytes], root: Path = ROOT) -> str:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    with os.scandir(folder) as entries:
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
         for entry in entries:
             if _IGNORED.search(entry.name):
                 continue

@@ -21,13 +21,17 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from workbench import linux
 from workbench.reload import child, code
+from workbench.reload.spare import Spare, receive, take_snapshot
+
+_SPARE_AFTER = 0.3  # s without a request: not while another process starts
 
 
 def main(control_fd: int, parent: int) -> None:
@@ -40,32 +44,57 @@ def main(control_fd: int, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
     begin = time.monotonic()
     preload(code.ROOT / code.PACKAGE)
-    child.take_snapshot(code.read())
+    take_snapshot()
     gc.collect()
     gc.freeze()  # a collection in a fork would write to, and so copy, every page
     _answer(control, {"warm": time.monotonic() - begin})
+    prepare = partial(_leave_template, control.fileno(), wake, wakened)
+    spare: Spare | None = None
     while True:
-        readable, _, _ = select.select([control.fileno(), wake], [], [])
+        readable, _, _ = select.select([control.fileno(), wake], [], [], None if spare else _SPARE_AFTER)
+        if not readable:
+            take_snapshot()
+            spare = Spare(prepare, _become)
         if wake in readable:
             os.read(wake, 4096)
             for pid, status in _ended():
-                _answer(control, {"ended": pid, "status": status})
+                if spare and spare.pid == pid:
+                    spare.close()
+                    spare = None
+                else:
+                    _answer(control, {"ended": pid, "status": status})
         if control.fileno() in readable:
-            line, descriptors = _receive(control)
+            line, descriptors = receive(control)
             if not line:
                 return
-            files = code.read()
-            child.take_snapshot(files)
-            request = json.loads(line)
-            version = request["environment"]["SERVICE_VERSION"] = code.version(files)
-            pid = os.fork()
-            if pid == 0:
-                for descriptor in (control.fileno(), wake, wakened):
-                    os.close(descriptor)
-                _become(request, *descriptors)
+            started = None
+            if spare and spare.is_warm():
+                with suppress(OSError):
+                    started = {"started": spare.pid, "version": spare.start(line, descriptors)}
+                spare = None
+            _answer(control, started or _fork(line, descriptors, prepare))
             for descriptor in descriptors:
                 os.close(descriptor)
-            _answer(control, {"started": pid, "version": version})
+
+
+def _fork(line: bytes, descriptors: list[int], prepare: Callable[[], None]) -> dict[str, Any]:
+    version = take_snapshot()
+    pid = os.fork()
+    if pid == 0:
+        prepare()
+        _become(line, descriptors)
+    return {"started": pid, "version": version}
+
+
+def _leave_template(*descriptors: int) -> None:
+    """In a fork: keep nothing of the template's."""
+    _die_with(os.getppid())
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    gc.disable()  # until it has started; the service switches it on again
 
 
 def preload(package: Path) -> None:
@@ -87,19 +116,17 @@ def _imports(package: Path) -> set[str]:
     return {name for name in names if name.partition(".")[0] not in {package.name, "__future__"}}
 
 
-def _become(request: dict[str, Any], stderr: int, *listeners: int) -> NoReturn:
-    """In the fork: be the service until it ends, and never come back to the template's loop."""
+def _become(line: bytes, descriptors: list[int]) -> NoReturn:
+    """In a fork: be the service until it ends, and never come back to the template's loop."""
     status = 1
     try:
-        _die_with(os.getppid())
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        request = json.loads(line)
+        stderr, *listeners = descriptors
         os.dup2(stderr, 2)
         os.close(stderr)
         os.environ.clear()
         os.environ.update(request["environment"])
+        os.environ["SERVICE_VERSION"] = child.snapshot_version()
         for variable, listener in zip(request["descriptors"], listeners, strict=True):
             os.environ[variable] = f"fd://{listener}"
         child.become(request["module"])
@@ -127,18 +154,6 @@ def _ended() -> Iterator[tuple[int, int]]:
         if pid == 0:
             return
         yield pid, os.waitstatus_to_exitcode(status)
-
-
-def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
-    """One line and the descriptors beside it; an empty line at the end."""
-    line, descriptors = b"", []
-    while not line.endswith(b"\n"):
-        data, received, _, _ = socket.recv_fds(control, 65536, 8)
-        if not data:
-            return b"", []
-        line += data
-        descriptors += received
-    return line, descriptors
 
 
 def _answer(control: socket.socket, answer: dict[str, Any]) -> None:

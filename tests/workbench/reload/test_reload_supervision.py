@@ -26,15 +26,19 @@ CRASHES_SOON = "\nimport os, threading\nthreading.Timer(0.1, os._exit, [1]).star
 @pytest.fixture
 async def own(postgres: Postgres, sources: Sandbox) -> AsyncIterator[Live]:
     """A supervisor of the test's own that serves."""
+    sources.edit("service/pages/routes.py", *SAYS_ITS_PID)
     async with supervised(postgres, sources) as live:
         await live.says("serves$")
         live.forget()
         yield live
 
 
-def serving(live: Live) -> int:
-    """The youngest process: the supervisor's template's child."""
-    return max(descendants(live.part.pid))
+SAYS_ITS_PID = ('"vary": "accept"', '"vary": "accept", "x-pid": str(__import__("os").getpid())')
+
+
+async def serving(live: Live) -> int:
+    """The process that serves."""
+    return int((await live.get("/")).headers["x-pid"])
 
 
 def template(live: Live) -> int:
@@ -51,7 +55,7 @@ def answering(live: Live) -> bool:
 
 
 async def test_a_crash_later_on_is_followed_by_a_restart(own: Live) -> None:
-    os.kill(serving(own), signal.SIGKILL)
+    os.kill(await serving(own), signal.SIGKILL)
     await own.says(r"the service crashed \(it ended without a word, killed by SIGKILL\); starting it again")
     assert (await own.get("/")).status_code in {200, 503}  # from the supervisor, or from the service again
     await own.says("serves$")
@@ -87,6 +91,31 @@ async def test_the_template_is_replaced(own: Live) -> None:
     await own.says(r"serves$")
     assert (await own.get("/")).status_code == 200
     assert template(own) != old
+
+
+@linux_only
+async def test_a_process_is_made_ahead_of_time(own: Live) -> None:
+    async with asyncio.timeout(20):
+        before: set[int] = set()
+        number = 0
+        while await serving(own) not in before:  # an edit may come before it has rehearsed
+            number += 1
+            await made_ahead(own)
+            before = set(descendants(own.part.pid)) - {await serving(own)}
+            own.sources.append(MODULE, f"\n# {number}\n")
+            await own.reloads()
+
+    os.kill(await made_ahead(own), signal.SIGKILL)  # nobody misses it
+    own.sources.append(MODULE, "\n# newer\n")
+    await own.reloads()
+
+
+async def made_ahead(live: Live) -> int:
+    """The process that waits to serve, once there is one: the youngest."""
+    now = await serving(live)
+    while max(descendants(live.part.pid)) <= now:
+        await asyncio.sleep(0.01)
+    return max(descendants(live.part.pid))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
