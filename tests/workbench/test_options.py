@@ -1,6 +1,7 @@
 """What `make dev` understands, and how it says what it does not."""
 
 import errno
+import os
 import socket
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_a_taken_port_is_refused_with_its_process_and_variable(address: str) -> 
             ports.check({"API_PORT": 0, "OPS_PORT": port})
     message = str(refused.value)
     assert message.startswith(f"port {port} is in use by process ")
-    assert "pytest" in message
+    assert f"process {os.getpid()}" in message
     assert "make dev OPS_PORT=" in message
 
 
