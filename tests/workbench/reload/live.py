@@ -26,6 +26,14 @@ WITHIN = 20.0
 MODULE = "service/pages/models.py"
 """A file that tests edit."""
 
+_ROOT = '    pages = cast(Pages, current_app.extensions["pages"])\n'
+CRASH = (
+    "service/pages/routes.py",
+    _ROOT,
+    f"    import os, threading\n    threading.Timer(0.1, os._exit, [1]).start()\n{_ROOT}",
+)
+"""An edit after which the service ends soon after its first answer."""
+
 
 class Output(io.StringIO):
     """All lines that were written; until() waits for one."""

@@ -6,7 +6,7 @@ import pytest
 
 from bench.sandbox import Sandbox
 from tests.workbench.reload.conftest import READY_WITHIN
-from tests.workbench.reload.live import MODULE, Live, supervised
+from tests.workbench.reload.live import CRASH, MODULE, Live, supervised
 from workbench.postgres import Postgres
 from workbench.reload.child import FRAMES
 
@@ -107,7 +107,7 @@ async def recovers_by_restoring(live: Live) -> None:
 async def test_a_crash_right_after_the_start(live: Live) -> None:
     good = (await live.get("/")).headers["x-service-version"]
     crashes = await live.metric("reload_crashes_total")
-    live.sources.append(MODULE, "\nimport os, threading\nthreading.Timer(0.5, os._exit, [1]).start()\n")
+    live.sources.edit(*CRASH)
     bad = live.sources.version
     line = await live.says("serves again")
     assert f"version {bad} ended right after its start (it ended without a word, exit status 1)" in line

@@ -16,11 +16,10 @@ import pytest
 
 from bench.sandbox import Sandbox
 from tests.workbench.processtree import descendants, gone
-from tests.workbench.reload.live import MODULE, Live, supervised
+from tests.workbench.reload.live import CRASH, MODULE, Live, supervised
 from workbench.postgres import Postgres
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
-CRASHES_SOON = "\nimport os, threading\nthreading.Timer(0.1, os._exit, [1]).start()\n"
 
 
 @pytest.fixture
@@ -65,8 +64,8 @@ async def test_a_crash_later_on_is_followed_by_a_restart(own: Live) -> None:
 
 
 async def test_repeated_crashes(postgres: Postgres, sources: Sandbox) -> None:
-    good = sources.read(MODULE)
-    sources.append(MODULE, CRASHES_SOON)
+    good = sources.read(CRASH[0])
+    sources.edit(*CRASH)
     async with supervised(postgres, sources) as live:
         line = await live.says("3 times in a row: there is no good code left to serve; next start in 1 s, or with")
         assert re.search(r"the service crashed \(it ended without a word, exit status 1\)", line)
@@ -77,7 +76,7 @@ async def test_repeated_crashes(postgres: Postgres, sources: Sandbox) -> None:
         assert (await live.ops("/readyz")).status_code == 503
 
         live.forget()
-        sources.write(MODULE, good)
+        sources.write(CRASH[0], good)
         await live.says(f"version {sources.version} serves")
         assert (await live.get("/")).status_code == 200
 
@@ -113,7 +112,7 @@ async def test_a_process_is_made_ahead_of_time(own: Live) -> None:
 async def made_ahead(live: Live) -> int:
     """The process that waits to serve, once there is one: the youngest."""
     now = await serving(live)
-    while max(descendants(live.part.pid)) <= now:
+    while max(descendants(live.part.pid)) <= now:  # noqa: ASYNC110 - nothing tells
         await asyncio.sleep(0.01)
     return max(descendants(live.part.pid))
 
