@@ -42,8 +42,8 @@ class Sandbox:
     def append(self, path: str, text: str) -> None:
         self.write(path, self.read(path) + text)
 
-    def restore(self) -> None:
-        """Make the sources what they were."""
+    def restore(self) -> bool:
+        """Make the sources what they were; whether they were anything else."""
         now = self._contents()
         for path in now.keys() - self._original.keys():
             path.unlink()
@@ -51,6 +51,7 @@ class Sandbox:
             if now.get(path) != content:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
+        return now != self._original
 
     def _contents(self) -> dict[Path, bytes]:
         files = [

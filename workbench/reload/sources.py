@@ -31,6 +31,10 @@ class Change:
     def __bool__(self) -> bool:
         return bool(self.files) or self.packages
 
+    def is_before(self, moment: float) -> bool:
+        """Whether all of it had been saved then."""
+        return bool(self) and not self.packages and all(saved_at(path, 0) < moment for path in self.files)
+
     def __str__(self) -> str:
         names = sorted(str(path.relative_to(ROOT)) for path in self.files)
         if self.packages:

@@ -61,6 +61,8 @@ class Supervisor:
         self._candidate: Child | None = None
         self._leaving: set[Child] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._refused: tuple[str, dict[str, str]] | None = None
+        self._refused_at = 0.0
         self._crashes = 0
         self._retry_at: float | None = None
         self._crash = asyncio.Event()
@@ -118,6 +120,7 @@ class Supervisor:
     async def _update(self, change: Change) -> None:
         """Bring the files' code into service; if it cannot serve, whoever serves goes on."""
         reload = Reload(change)
+        tried = None
         if change.packages:
             self._report.say("the installed packages have changed: the next process starts from a new template")
             await self._spawner.renew()
@@ -130,6 +133,9 @@ class Supervisor:
                     self._report.up_to_date()
                     self._report.say(f"the files are what runs again, version {version}")
                 return
+            tried = (version, settings)
+            if tried == self._refused and change.is_before(self._refused_at):
+                return  # told late: what was refused had been read after it
             counting = asyncio.create_task(self._probe.answered())
             if self._environment.can_migrate:
                 await self._migrations.apply(files, settings, self._stopping)
@@ -137,8 +143,10 @@ class Supervisor:
         except SupersededError:
             return
         except (NotReadyError, SpawnError, UsageError) as error:
+            self._refused, self._refused_at = tried, reload.stages["watched"]
             self._failed(error)
             return
+        self._refused = None
         await self._hand_over(Serving(child, settings, time.monotonic()), reload, counting)
 
     def _is_serving(self, version: str, settings: dict[str, str]) -> bool:

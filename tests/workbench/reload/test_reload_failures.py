@@ -73,6 +73,14 @@ async def test_an_error_from_far_away(live: Live) -> None:
     assert len(live.said(r"│     again\(\)")) == FRAMES
 
 
+async def test_the_same_code_saved_again_is_tried_again(live: Live) -> None:
+    live.sources.append(MODULE, "\nraise ValueError\n")
+    await goes_on(live, rf"{MODULE}:\d+: ValueError")
+    live.forget()
+    live.sources.append(MODULE, "")
+    await goes_on(live, rf"{MODULE}:\d+: ValueError")
+
+
 async def test_an_end_without_a_word(live: Live) -> None:
     live.sources.append("service/app.py", "\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     await goes_on(live, "it ended without a word, killed by SIGKILL")

@@ -11,7 +11,7 @@ from tests.workbench.reload.live import MODULE, Live
 from workbench.folders import ROOT
 from workbench.reload import sources
 from workbench.reload.code import ignored
-from workbench.reload.sources import Watcher
+from workbench.reload.sources import Change, Watcher
 
 PAGES = "service/pages/routes.py"
 VARY = '"vary": "accept"'
@@ -191,3 +191,14 @@ async def test_the_installed_packages_are_watched(tmp_path: Path, monkeypatch: p
         watching.cancel()
     assert change.packages
     assert str(change) == "the installed packages"
+
+
+def test_what_is_told_late_is_known_from_the_time_of_the_save(tmp_path: Path) -> None:
+    file = tmp_path / "saved.py"
+    file.touch()
+    saved = file.stat().st_ctime
+    assert Change({file}).is_before(saved + 1)
+    assert not Change({file}).is_before(saved)
+    assert not Change({file}, packages=True).is_before(saved + 1)
+    assert not Change().is_before(saved + 1)
+    assert Change({tmp_path / "removed.py"}).is_before(saved)
