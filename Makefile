@@ -5,8 +5,8 @@ SHELL := /bin/sh
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint format lock reset clean python screenshots bench-reload environment-workbench \
-	environment-dev environment-bench
+.PHONY: help dev test lint format lock reset clean python screenshots down destroy status backup restore load \
+	bench-reload environment-workbench environment-dev environment-bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,7 @@ lint: environment-dev ## check style, types and YAML
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy
 	@$(VENV_PYTHON) -m yamllint --strict k8s $(wildcard *.yaml)
+	@.venv/bin/hadolint Dockerfile
 
 format: environment-dev ## bring the code into its style
 	@$(VENV_PYTHON) -m ruff check --fix .
@@ -38,6 +39,7 @@ lock: python ## renew requirements/*.txt: the newest versions that pyproject.tom
 	@$(PYTHON) -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
 	$(COMPILE) -o requirements/service.txt
+	$(COMPILE) --group reload -c requirements/service.txt -o requirements/reload.txt
 	$(COMPILE) --group workbench -c requirements/service.txt -o requirements/workbench.txt
 	$(COMPILE) --group workbench --group test --group lint -c requirements/workbench.txt -o requirements/dev.txt
 	$(COMPILE) --group workbench --group test --group lint --group bench -c requirements/dev.txt -o requirements/bench.txt
@@ -47,6 +49,25 @@ screenshots: environment-dev ## take the pictures of the README anew: docs/page-
 
 reset: python ## remove the data of the workbench: DATA, by default .workbench
 	@$(PYTHON) -m workbench.reset
+
+down: ## stop everything in the cluster, as `tilt down` does; the notes stay
+	@tilt down
+
+destroy: ## remove the cluster, its registry and all its data
+	@ctlptl delete -f ctlptl.yaml --ignore-not-found
+	@docker volume rm --force slipway-storage
+
+status: python ## what runs in the cluster, and whether each part is well
+	@$(PYTHON) -m cluster.status
+
+backup: python ## dump the cluster's database now; it is done each night by itself
+	@$(PYTHON) -m cluster.backups backup
+
+restore: python ## put the cluster's database back to a dump: FILE=name; without FILE, list them
+	@$(PYTHON) -m cluster.backups restore
+
+load: environment-dev ## send requests for a minute, ARGS="--rate 50 --seconds 60", INGRESS_URL=http://localhost:8080
+	@$(VENV_PYTHON) -m bench.traffic --url $(or $(INGRESS_URL),http://localhost:8080) $(ARGS)
 
 clean: ## remove the environment and all caches, not the data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,6 +16,7 @@ ANSWERED_WITHIN = 20.0
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _VERSION = re.compile(rb"\r\nx-service-version: *([^\r]+)", re.IGNORECASE)
+_INSTANCE = re.compile(rb"\r\nx-service-instance: *([^\r]+)", re.IGNORECASE)
 _LOCATION = re.compile(rb"\r\nlocation: */notes/([^\r]+)", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
@@ -31,6 +32,7 @@ class Answer:
     status: int
     """0: there was no answer."""
     version: str
+    instance: str
     note: str
     """The id of a note that was acknowledged."""
     body: bytes
@@ -125,7 +127,7 @@ class Load:
     async def _one(self, number: int) -> None:
         method = "POST" if self.posts and number % 2 else "GET"
         begun = time.time()
-        status, version, note, body, connection = 0, "", "", b"", None
+        status, version, instance, note, body, connection = 0, "", "", "", b"", None
         try:
             async with asyncio.timeout(ANSWERED_WITHIN):
                 connection = self._idle.popleft() if self._idle else await self._connect()
@@ -135,6 +137,7 @@ class Load:
                 body = await connection.reader.readexactly(int(length[1])) if length else b""
             status = int(head.split(b" ", 2)[1])
             version = found[1].decode() if (found := _VERSION.search(head)) else ""
+            instance = found[1].decode() if (found := _INSTANCE.search(head)) else ""
             note = found[1].decode() if method == "POST" and (found := _LOCATION.search(head)) else ""
             if _CLOSE.search(head):
                 connection.writer.close()
@@ -146,7 +149,7 @@ class Load:
                 connection.writer.close()
         kept = body if not 200 <= status < 300 else b""
         opened = connection.number if connection else 0
-        self.answers.append(Answer(opened, method, begun, time.time(), status, version, note, kept))
+        self.answers.append(Answer(opened, method, begun, time.time(), status, version, instance, note, kept))
         self._news.set()
 
     def _request(self, method: str, number: int) -> bytes:

@@ -95,7 +95,8 @@ def envoy_bootstrap(
 
 def _connection_manager(rules: IngressRules, access_log: bool) -> Json:
     http_port = rules.server.port.number
-    [patch] = rules.envoy_filter.spec.config_patches
+    [local_replies] = rules.local_replies.spec.config_patches
+    [rate_limit] = rules.rate_limit.spec.config_patches
     return {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": typed(
@@ -109,6 +110,7 @@ def _connection_manager(rules: IngressRules, access_log: bool) -> Json:
             upgrade_configs=[{"upgrade_type": "websocket"}],
             http_filters=[
                 {"name": "envoy.filters.http.fault", "typed_config": typed("filters.http.fault.v3.HTTPFault")},
+                rate_limit.patch.value.model_dump(),
                 {"name": "envoy.filters.http.router", "typed_config": typed("filters.http.router.v3.Router")},
             ],
             route_config={
@@ -122,7 +124,7 @@ def _connection_manager(rules: IngressRules, access_log: bool) -> Json:
                     }
                 ],
             },
-            local_reply_config=patch.patch.value.typed_config.local_reply_config,
+            local_reply_config=local_replies.patch.value.typed_config.local_reply_config,
             access_log=[_ACCESS_LOG] if access_log else [],
         ),
     }

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from workbench.istio import DestinationRule, EnvoyFilter, Gateway, Server, Strict, VirtualService
+from workbench.istio import DestinationRule, EnvoyFilter, Gateway, HttpEnvoyFilter, Server, Strict, VirtualService
 
 SERVICE_HOST = "slipway.slipway.svc.cluster.local"
 SERVICE_PORT = 80  # of the Service; the port of a replica is another one
@@ -32,7 +32,8 @@ class IngressRules:
     gateway: Gateway
     virtual_service: VirtualService
     destination_rule: DestinationRule
-    envoy_filter: EnvoyFilter
+    local_replies: EnvoyFilter
+    rate_limit: HttpEnvoyFilter
 
     @property
     def server(self) -> Server:
@@ -49,22 +50,25 @@ def read_rules(directory: Path) -> IngressRules:
             (VirtualService, "virtualservice.yaml"),
             (DestinationRule, "destinationrule.yaml"),
             (EnvoyFilter, "envoyfilter-local-replies.yaml"),
+            (HttpEnvoyFilter, "envoyfilter-rate-limit.yaml"),
         )
     }
     gateway = _read(files[Gateway], Gateway)
     virtual_service = _read(files[VirtualService], VirtualService)
     destination_rule = _read(files[DestinationRule], DestinationRule)
-    envoy_filter = _read(files[EnvoyFilter], EnvoyFilter)
+    local_replies = _read(files[EnvoyFilter], EnvoyFilter)
+    rate_limit = _read(files[HttpEnvoyFilter], HttpEnvoyFilter)
 
     _check_gateway(files[Gateway], gateway)
     _check_virtual_service(files[VirtualService], virtual_service, gateway)
     if destination_rule.spec.host != SERVICE_HOST:
         reason = f"{destination_rule.spec.host!r} is not the service; use {SERVICE_HOST}"
         raise IngressRuleError(files[DestinationRule], "spec.host", reason)
-    if envoy_filter.spec.workload_selector.labels != gateway.spec.selector:
-        reason = f"selects other pods than the Gateway, whose selector is {gateway.spec.selector}"
-        raise IngressRuleError(files[EnvoyFilter], "spec.workloadSelector.labels", reason)
-    return IngressRules(gateway, virtual_service, destination_rule, envoy_filter)
+    for envoy_filter in (local_replies, rate_limit):
+        if envoy_filter.spec.workload_selector.labels != gateway.spec.selector:
+            reason = f"selects other pods than the Gateway, whose selector is {gateway.spec.selector}"
+            raise IngressRuleError(files[type(envoy_filter)], "spec.workloadSelector.labels", reason)
+    return IngressRules(gateway, virtual_service, destination_rule, local_replies, rate_limit)
 
 
 def _check_gateway(file: Path, gateway: Gateway) -> None:

@@ -269,7 +269,7 @@ class DestinationRule(Strict):
     spec: DestinationRuleSpec
 
 
-# --- EnvoyFilter: one patch of the HTTP connection manager, its local replies
+# --- EnvoyFilter: one patch for each file: the gateway's local replies, or a filter before its router
 
 
 class WorkloadSelector(Strict):
@@ -293,20 +293,20 @@ class PatchMatch(Strict):
     listener: ListenerMatch
 
 
-class HttpConnectionManagerPatch(BaseModel):
+class EnvoyConfig(BaseModel):
     """In Envoy's own words and passed on as it is: Envoy refuses what it does not know when it starts."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+
+class HttpConnectionManagerPatch(EnvoyConfig):
     type: Literal[
         "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
     ] = Field(alias="@type")
     local_reply_config: dict[str, Any]
 
 
-class PatchValue(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
+class PatchValue(EnvoyConfig):
     typed_config: HttpConnectionManagerPatch
 
 
@@ -327,7 +327,60 @@ class EnvoyFilterSpec(Strict):
 
 
 class EnvoyFilter(Strict):
+    """What the gateway answers by itself."""
+
     api_version: Literal["networking.istio.io/v1alpha3"]
     kind: Literal["EnvoyFilter"]
     metadata: Metadata
     spec: EnvoyFilterSpec
+
+
+class RouterMatch(Strict):
+    name: Literal["envoy.filters.http.router"]
+
+
+class BeforeRouterMatch(FilterMatch):
+    sub_filter: RouterMatch
+
+
+class BeforeRouterChainMatch(Strict):
+    filter: BeforeRouterMatch
+
+
+class BeforeRouterListenerMatch(Strict):
+    filter_chain: BeforeRouterChainMatch
+
+
+class BeforeRouterPatchMatch(Strict):
+    context: Literal["GATEWAY"]
+    listener: BeforeRouterListenerMatch
+
+
+class HttpFilter(EnvoyConfig):
+    name: str
+    typed_config: dict[str, Any]
+
+
+class InsertPatch(Strict):
+    operation: Literal["INSERT_BEFORE"]
+    value: HttpFilter
+
+
+class HttpFilterPatch(Strict):
+    apply_to: Literal["HTTP_FILTER"]
+    match: BeforeRouterPatchMatch
+    patch: InsertPatch
+
+
+class HttpFilterSpec(Strict):
+    workload_selector: WorkloadSelector
+    config_patches: Annotated[list[HttpFilterPatch], Field(min_length=1, max_length=1)]
+
+
+class HttpEnvoyFilter(Strict):
+    """A filter that requests pass before they are routed."""
+
+    api_version: Literal["networking.istio.io/v1alpha3"]
+    kind: Literal["EnvoyFilter"]
+    metadata: Metadata
+    spec: HttpFilterSpec

@@ -8,20 +8,8 @@ CREATE ROLE app_owner LOGIN CONNECTION LIMIT 10;
 CREATE ROLE app_rw LOGIN CONNECTION LIMIT 75;
 CREATE ROLE metrics LOGIN CONNECTION LIMIT 5;
 
--- Passwords come from the environment, never from a file in git. A role without one cannot log in where a password
--- is asked for, as in the cluster; the workbench asks for none, since only its own user can reach its socket.
-\getenv app_owner_password APP_OWNER_PASSWORD
-\getenv app_rw_password APP_RW_PASSWORD
-\getenv metrics_password METRICS_PASSWORD
-\if :{?app_owner_password}
-ALTER ROLE app_owner PASSWORD :'app_owner_password';
-\endif
-\if :{?app_rw_password}
-ALTER ROLE app_rw PASSWORD :'app_rw_password';
-\endif
-\if :{?metrics_password}
-ALTER ROLE metrics PASSWORD :'metrics_password';
-\endif
+-- They have no password yet, so they cannot log in where one is asked for: passwords.sql sets them in the cluster. The
+-- workbench asks for none, since only its own user can reach its socket.
 
 -- The same order of text on every platform, and one that no update of the C library can change under an index:
 -- PostgreSQL's own locale instead of the system's.

@@ -1,0 +1,63 @@
+# Two images from one file: `runtime`, which ships (the default target), and `dev`, which follows its sources.
+#
+# Behind a proxy or a mirror: --build-arg PYTHON_IMAGE=... --build-arg PIP_INDEX_URL=..., and for a certificate
+# authority of your own --secret id=ca,src=ca.pem. HTTP_PROXY and HTTPS_PROXY are build arguments of every Dockerfile.
+ARG PYTHON_IMAGE=docker.io/library/python:3.13.15-slim-trixie
+
+# What both images have: the user, and where things are. /app/.venv holds packages only; pip stays behind.
+# hadolint ignore=DL3006 -- its tag is in the argument above
+FROM ${PYTHON_IMAGE} AS base
+RUN groupadd --gid 10001 slipway \
+    && useradd --uid 10001 --gid 10001 --home-dir /app --no-create-home --shell /usr/sbin/nologin slipway
+ENV PATH=/app/.venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+WORKDIR /app
+
+# The packages change with requirements/ and with nothing else. Every one is a wheel with a known hash: no compiler.
+FROM base AS packages
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+ARG PIP_TRUSTED_HOST
+COPY requirements/service.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
+    python -m venv --without-pip .venv \
+    && pip --python .venv install --require-hashes --only-binary :all: --disable-pip-version-check \
+        --compile --requirement requirements/service.txt
+
+FROM packages AS packages-dev
+COPY requirements/reload.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
+    pip --python .venv install --require-hashes --only-binary :all: --disable-pip-version-check \
+        --compile --requirement requirements/reload.txt
+
+# Bytecode made now: the root file system is read-only later. Nothing changes in an image, so nobody need check it.
+FROM base AS compiled
+COPY service service
+RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash service
+
+# The service with its reload supervisor. The sources belong to the user, so that a save can be copied over them.
+FROM base AS dev
+COPY --from=packages-dev /app/.venv .venv
+COPY workbench workbench
+COPY --chown=10001:10001 service service
+USER 10001:10001
+EXPOSE 8000 9000
+ENTRYPOINT ["python", "-m", "workbench.reload"]
+
+FROM base AS runtime
+COPY --from=packages /app/.venv .venv
+COPY --from=compiled /app/service service
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="slipway" \
+    org.opencontainers.image.description="An async Python service, and the environment to work on it" \
+    org.opencontainers.image.licenses="MIT" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}"
+ENV SERVICE_VERSION=${VERSION}
+USER 10001:10001
+EXPOSE 8000 9000
+ENTRYPOINT ["python", "-m", "service"]

@@ -1,0 +1,157 @@
+"""`python -m bench.cluster (edits|rollout|database)`: what happens to clients of the running cluster.
+
+    edits      a file of service/ is saved again and again; `tilt up` has to be running
+    rollout    kubectl rollout restart of the service
+    database   kubectl delete pod postgres-0
+
+Each under a steady load through the gateway, half of it POST.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.reload import present, reasons
+from bench.steady import Answer, Load, loaded
+from cluster.kubectl import command, get
+from workbench.reload import code
+
+EDITED = Path("service/notes/models.py")
+BROKEN = "\nthis is no Python\n"
+SETTLE = 2.0  # s between two edits: the old processes leave
+ANSWERS_WITHIN = 30.0
+
+
+async def edits(arguments: argparse.Namespace) -> None:
+    """Saves a file `count` times, then one that does not compile, then the original again."""
+    original = EDITED.read_text()
+    before = pods()
+    replicas = set(before)
+    first: list[float] = []
+    last: list[float] = []
+    try:
+        async with loaded(Load(arguments.port, arguments.rate)) as load:
+            await load.more(int(arguments.rate))
+            for number in range(arguments.edits):
+                begin, saved = len(load.answers), time.time()
+                EDITED.write_text(f"{original}\n# edit {number} of {saved}\n")
+                version = code.version(code.read())
+                times = await _all_answer(load, version, replicas, begin)
+                first.append((min(times) - saved) * 1000)
+                last.append((max(times) - saved) * 1000)
+                await asyncio.sleep(SETTLE)
+            good, begin = len(load.failures), len(load.answers)
+            EDITED.write_text(original + BROKEN)
+            await load.more(int(arguments.rate * 5), within=60)
+            broken = Counter(answer.version for answer in load.answers[begin:])
+            EDITED.write_text(original)
+            await load.more(int(arguments.rate * 3), within=60)
+    finally:
+        EDITED.write_text(original)
+    say(f"{arguments.edits} edits with {len(replicas)} replicas at {arguments.rate:g} requests/s, from the save")
+    say(f"  to the first new answer: {distribution(first)}")
+    say(f"  to new answers of every replica: {distribution(last)}")
+    say(f"  {good} failed; with the broken edit {len(load.failures)} of {len(load.answers):,}: {reasons(load)}")
+    say(f"  while the code was broken {dict(broken)} answered")
+    say(f"  pods and restarts {'the same' if pods() == before else f'{before} before, {pods()} after'}")
+
+
+async def _all_answer(load: Load, version: str, replicas: set[str], begin: int) -> list[float]:
+    """When each replica first answered with a version."""
+    found: dict[str, float] = {}
+    async with asyncio.timeout(ANSWERS_WITHIN):
+        while found.keys() < replicas:
+            for answer in load.answers[begin:]:
+                if answer.version == version:
+                    found.setdefault(answer.instance, answer.ended)
+            begin = len(load.answers)
+            await load.more(1)
+    return list(found.values())
+
+
+async def rollout(arguments: argparse.Namespace) -> None:
+    before = set(pods())
+    async with loaded(Load(arguments.port, arguments.rate)) as load:
+        await load.more(int(arguments.rate))
+        await _kubectl("rollout", "restart", "deployment/slipway")
+        await _kubectl("rollout", "status", "deployment/slipway", "--timeout=180s")
+        await _kubectl("wait", "pod", *before, "--for=delete", "--timeout=120s", check=False)
+        await load.more(int(arguments.rate * 3))
+    say(f"rollout restart at {arguments.rate:g} requests/s: {outcome(load)}")
+
+
+async def database(arguments: argparse.Namespace) -> None:
+    async with loaded(Load(arguments.port, arguments.rate, keys=False)) as load:
+        await load.more(int(arguments.rate))
+        await _kubectl("delete", "pod", "postgres-0")
+        await _kubectl("wait", "pod/postgres-0", "--for=condition=Ready", "--timeout=180s")
+        await load.more(int(arguments.rate * 5), within=60)
+    failures = load.failures
+    away = failures[-1].ended - failures[0].begun if failures else 0.0
+    lost = load.notes - await present(arguments.port)
+    say(f"delete pod postgres-0 at {arguments.rate:g} requests/s: {outcome(load)}")
+    say(f"  longest failure {longest(failures):.0f} ms, database away for {away:.1f} s")
+    say(f"  {len(lost)} of {len(load.notes)} acknowledged notes lost")
+
+
+def pods() -> dict[str, int]:
+    """The replicas, and how often each was restarted."""
+    found = get("pods", "--selector=app.kubernetes.io/name=slipway")
+    return {
+        pod["metadata"]["name"]: sum(status["restartCount"] for status in pod["status"]["containerStatuses"])
+        for pod in found
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+def outcome(load: Load) -> str:
+    statuses = Counter(answer.status or "no answer" for answer in load.answers)
+    return (
+        f"{len(load.failures)} of {len(load.answers):,} failed, {dict(statuses)}, "
+        f"longest {longest(load.answers):.0f} ms {reasons(load) or ''}"
+    )
+
+
+def longest(answers: list[Answer]) -> float:
+    return max((answer.ended - answer.begun for answer in answers), default=0.0) * 1000
+
+
+def distribution(milliseconds: list[float]) -> str:
+    ordered = sorted(milliseconds)
+    p95 = ordered[min(int(len(ordered) * 0.95), len(ordered) - 1)]
+    return f"p50 {statistics.median(ordered):.0f} ms, p95 {p95:.0f} ms, max {ordered[-1]:.0f} ms"
+
+
+async def _kubectl(*arguments: str, check: bool = True) -> None:
+    line = command(*arguments)
+    done = await asyncio.to_thread(subprocess.run, line, capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        sys.exit(f"cluster: {' '.join(line)}: {done.stderr.strip()}")
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    measurements = {"edits": edits, "rollout": rollout, "database": database}
+    parser = argparse.ArgumentParser(prog="python -m bench.cluster")
+    parser.add_argument("measurement", choices=measurements)
+    parser.add_argument("--edits", type=int, default=20, help="20")
+    parser.add_argument("--rate", type=float, default=100, help="requests a second; 100")
+    parser.add_argument("--port", type=int, default=8080, help="of the ingress, on this machine; 8080")
+    chosen = parser.parse_args()
+    server = json.loads(subprocess.run(command("version", "--output=json"), capture_output=True, check=False).stdout)
+    kubernetes = server.get("serverVersion", {}).get("gitVersion", "unknown")
+    say(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs ({platform.machine()}), Kubernetes {kubernetes}")
+    asyncio.run(measurements[chosen.measurement](chosen))

@@ -1,0 +1,59 @@
+"""`make load`: a steady load on an ingress, to watch it by. Each second a line; exit status 1 if a request failed.
+
+Half of the requests are POST, so it makes notes.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from bench.steady import Answer, Load, loaded
+
+
+async def main(url: str, rate: float, seconds: int) -> int:
+    port = urlsplit(url).port
+    if port is None:
+        sys.stderr.write(f"traffic: {url} has no port\n")
+        return 2
+    try:
+        async with loaded(Load(port, rate)) as load:
+            begin = 0
+            for second in range(1, seconds + 1):
+                await asyncio.sleep(1)
+                sys.stdout.write(f"{second:4} s  {summary(load.answers[begin:])}\n")
+                sys.stdout.flush()
+                begin = len(load.answers)
+    except* OSError as errors:
+        sys.stderr.write(f"traffic: nothing answers at {url}: {errors.exceptions[0]}\n")
+        return 1
+    sys.stdout.write(f"total   {summary(load.answers)}\n")
+    return 1 if load.failures else 0
+
+
+def summary(answers: Sequence[Answer]) -> str:
+    """How many, how fast, from where."""
+    times = sorted((answer.ended - answer.begun) * 1000 for answer in answers)
+    if not times:
+        return "no answer"
+    failed = Counter(answer.status or "no answer" for answer in answers if answer.failed)
+    replicas = Counter(f"{answer.instance} {answer.version}" for answer in answers if answer.instance)
+    return "  ".join(
+        [
+            f"{len(answers)} requests, {failed.total()} failed",
+            *(f"{count}x {status}" for status, count in failed.items()),
+            f"p50 {times[len(times) // 2]:.0f} ms, p95 {times[int(len(times) * 0.95)]:.0f} ms, max {times[-1]:.0f} ms",
+            *(f"{name}: {count}" for name, count in sorted(replicas.items())),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m bench.traffic")
+    parser.add_argument("--url", default="http://localhost:8080", help="of the ingress, on this machine")
+    parser.add_argument("--rate", type=float, default=50, help="requests a second; 50")
+    parser.add_argument("--seconds", type=int, default=60, help="how long; 60")
+    chosen = parser.parse_args()
+    sys.exit(asyncio.run(main(chosen.url, chosen.rate, chosen.seconds)))

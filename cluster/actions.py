@@ -1,0 +1,59 @@
+"""What the buttons of Tilt's UI do: python -m cluster.actions (restart-replica|sql|delete-notes)."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+from cluster.kubectl import ClusterError, command, get, kubectl, main
+
+SERVICE = "app.kubernetes.io/name=slipway"
+
+
+def restart_replica() -> int:
+    """Deletes the oldest pod of the service; its Deployment makes another one."""
+    pods = sorted(get("pods", f"--selector={SERVICE}"), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    if not pods:
+        raise ClusterError("no replica of the service runs")
+    name = pods[0]["metadata"]["name"]
+    sys.stdout.write(f"{name} drains and ends, another one takes its place\n")
+    kubectl("delete", "pod", name, "--wait=false")
+    return 0
+
+
+def sql() -> int:
+    """Runs the statement in $SQL as the service's role, which cannot change the schema."""
+    statement = os.environ.get("SQL", "").strip()
+    if not statement:
+        raise ClusterError("there is no statement")
+    return _psql(f"SET ROLE app_rw; SET search_path = app; {statement}")
+
+
+def delete_notes() -> int:
+    """All of them; open pages see it, as the triggers tell them."""
+    return _psql("SET search_path = app; DELETE FROM idempotency_keys; DELETE FROM notes;")
+
+
+def _psql(statements: str) -> int:
+    # As the superuser on PostgreSQL's socket, where the user of the container needs no password.
+    psql = ("psql", "--dbname=app", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--command={statements}")
+    return subprocess.run(command("exec", "postgres-0", "--container=postgres", "--", *psql), check=False).returncode
+
+
+ACTIONS: dict[str, Callable[[], int]] = {
+    "restart-replica": restart_replica,
+    "sql": sql,
+    "delete-notes": delete_notes,
+}
+
+
+def run() -> int:
+    action = ACTIONS.get(" ".join(sys.argv[1:]))
+    if action is None:
+        sys.stderr.write(f"usage: python -m cluster.actions ({'|'.join(ACTIONS)})\n")
+        return 2
+    return action()
+
+
+if __name__ == "__main__":
+    main(run, "cluster")

@@ -1,0 +1,138 @@
+"""`make status`: the parts of the system in the cluster, a line each, and whether each is well.
+
+Exit status: 0 all is well, 1 something is not, or the cluster does not answer.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.kubectl import CONTEXT, NAMESPACE, get, main
+
+GATEWAY_NAMESPACE = "istio-system"
+NAMESPACES = (NAMESPACE, GATEWAY_NAMESPACE)
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    kind: str
+    name: str
+    state: str
+    problem: str = ""
+    """Why it is not well; empty if it is."""
+
+
+def run() -> int:
+    lines = list(status())
+    width = {field: max(len(getattr(line, field)) for line in lines) for field in ("kind", "name", "state")}
+    for line in lines:
+        sys.stdout.write(
+            f"{'not well' if line.problem else 'ok':9} {line.kind:{width['kind']}}  {line.name:{width['name']}}  "
+            f"{line.state:{width['state']}}  {line.problem}".rstrip()
+            + "\n"
+        )
+    return 1 if any(line.problem for line in lines) else 0
+
+
+def status() -> Iterator[Line]:
+    """Raises ClusterError if the cluster does not answer."""
+    pods = {namespace: get("pods", namespace=namespace) for namespace in NAMESPACES}
+    if not any(pods.values()):
+        yield Line("pod", "none", "", f"nothing runs in {CONTEXT}: start it with `tilt up`")
+    for namespace in NAMESPACES:
+        for pod in pods[namespace]:
+            yield pod_line(pod)
+    for namespace in NAMESPACES:
+        slices = get("endpointslices", namespace=namespace)
+        for service in get("services", namespace=namespace):
+            yield service_line(service, slices)
+    gateways = get("gateways.networking.istio.io")
+    services = get("services")
+    for gateway in gateways:
+        yield gateway_line(gateway, pods[GATEWAY_NAMESPACE])
+    for virtual_service in get("virtualservices.networking.istio.io"):
+        yield virtual_service_line(virtual_service, gateways, services)
+
+
+def pod_line(pod: Object) -> Line:
+    """Well is a pod that is ready, and one of a finished job."""
+    found = pod["status"]
+    containers = found.get("containerStatuses", [])
+    ready = sum(container["ready"] for container in containers)
+    restarts = sum(container["restartCount"] for container in containers)
+    phase = found.get("phase", "Unknown")
+    state = f"{phase}, {ready}/{len(pod['spec']['containers'])} ready, {restarts} restarts"
+    if "deletionTimestamp" in pod["metadata"]:
+        return Line("pod", _name(pod), f"ending, {state}")
+    conditions = {condition["type"]: condition for condition in found.get("conditions", [])}
+    if phase == "Succeeded" or conditions.get("Ready", {}).get("status") == "True":
+        return Line("pod", _name(pod), state)
+    return Line("pod", _name(pod), state, _waiting(found) or conditions.get("Ready", {}).get("message", "not ready"))
+
+
+def _waiting(found: Object) -> str:
+    """The reason of the first container that waits or has failed, in the order in which they start."""
+    for container in (*found.get("initContainerStatuses", []), *found.get("containerStatuses", [])):
+        state = container.get("state", {})
+        waiting, ended = state.get("waiting", {}), state.get("terminated", {})
+        reason = waiting.get("reason") or (ended.get("reason") if ended.get("exitCode") else None)
+        if reason and reason != "PodInitializing":
+            return f"{container['name']}: {reason}: {waiting.get('message', '') or ended.get('message', '')}".rstrip(
+                ": "
+            )
+    return ""
+
+
+def service_line(service: Object, slices: list[Object]) -> Line:
+    """Well is a Service that leads to a ready pod, and one of type LoadBalancer that has an address."""
+    ports = ",".join(
+        str(port["port"]) + (f":{port['nodePort']}" if "nodePort" in port else "")
+        for port in service["spec"]["ports"]
+    )
+    ready = sum(
+        endpoint.get("conditions", {}).get("ready", True)
+        for part in slices
+        if part["metadata"]["labels"].get("kubernetes.io/service-name") == service["metadata"]["name"]
+        for endpoint in part.get("endpoints") or []
+    )
+    state = f"{service['spec']['type']} {ports}, {ready} endpoints"
+    pending = service["spec"]["type"] == "LoadBalancer" and not service["status"].get("loadBalancer", {}).get(
+        "ingress"
+    )
+    problem = "" if ready else "no pod behind it is ready"
+    if not problem and pending:
+        problem = "no address yet: does another load balancer, such as traefik's, hold the ports?"
+    return Line("service", _name(service), state, problem)
+
+
+def gateway_line(gateway: Object, pods: list[Object]) -> Line:
+    """Well is a Gateway whose selector finds a ready pod."""
+    selector = gateway["spec"]["selector"].items()
+    found = [pod for pod in pods if selector <= pod["metadata"].get("labels", {}).items()]
+    ready = sum(not pod_line(pod).problem for pod in found)
+    servers = ", ".join(
+        f"{server['port']['protocol']} {server['port']['number']}" for server in gateway["spec"]["servers"]
+    )
+    return Line("gateway", _name(gateway), f"{servers}, {ready} pods", "" if ready else "no ready pod has its labels")
+
+
+def virtual_service_line(virtual_service: Object, gateways: list[Object], services: list[Object]) -> Line:
+    """Well is a VirtualService whose gateways and destinations exist."""
+    spec = virtual_service["spec"]
+    known = {_name(gateway) for gateway in gateways} | {"mesh"}
+    hosts = {f"{service['metadata']['name']}.{NAMESPACE}.svc.cluster.local" for service in services}
+    wanted = {route["destination"]["host"] for http in spec["http"] for route in http.get("route", [])}
+    missing = sorted({*spec["gateways"]} - known) + sorted(wanted - hosts)
+    problem = f"there is no {', no '.join(missing)}" if missing else ""
+    return Line("virtualservice", _name(virtual_service), f"{len(spec['http'])} routes", problem)
+
+
+def _name(found: Object) -> str:
+    return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+
+
+if __name__ == "__main__":
+    main(run, "status")

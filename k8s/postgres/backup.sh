@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Dumps the schema of the application into /backups and removes what is older than KEEP_DAYS. The connection comes from
+# libpq's variables (PGHOST, PGUSER, PGPASSWORD).
+set -euo pipefail
+folder=${BACKUPS:-/backups}
+keep_days=${KEEP_DAYS:-14}
+name=${1:-app-$(date -u +%Y%m%dT%H%M%SZ)}.dump
+part=$folder/.$name.part
+trap 'rm -f "$part"' EXIT
+
+# Its own name only once it is whole: whoever lists the dumps sees no half one.
+pg_dump --dbname=app --schema=app --format=custom --lock-wait-timeout=60s --file="$part"
+pg_restore --list "$part" >/dev/null
+sync "$part"
+mv "$part" "$folder/$name"
+echo "backup: $folder/$name, $(stat --format=%s "$folder/$name") bytes"
+
+find "$folder" -maxdepth 1 -name '*.dump' -mtime "+$keep_days" -print -delete | sed 's/^/backup: removed /'

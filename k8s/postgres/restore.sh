@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# restore.sh NAME: puts the application's schema back to what it was in /backups/NAME, all of it or, on any error,
+# nothing. What there was before is dumped first. Requests wait meanwhile, and get 503 if it takes long.
+set -euo pipefail
+folder=${BACKUPS:-/backups}
+dump=$folder/${1:?restore: name one of the dumps in $folder}
+if ! pg_restore --list "$dump" >/dev/null; then
+  echo "restore: $dump is not a dump that can be read; nothing was changed" >&2
+  exit 1
+fi
+bash "$(dirname "$0")/backup.sh" "before-restore-$(date -u +%Y%m%dT%H%M%SZ)"
+
+# COMMIT is sent last, by a pg_restore that read its file to the end: without it psql leaves, and all is rolled back.
+{
+  echo 'BEGIN;'
+  echo 'DROP SCHEMA app CASCADE;'
+  pg_restore --file=- "$dump"
+  echo "INSERT INTO app.note_events (kind) VALUES ('reset'); -- whoever follows the events reads the list again"
+  echo 'NOTIFY note_events;'
+  echo 'COMMIT;'
+} | psql --dbname=app --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --output=/dev/null
+echo "restore: the database is what it was in $dump"
