@@ -20,6 +20,9 @@ __all__ = ["CLUSTER", "IngressRuleError", "Replica", "envoy_bootstrap"]
 CLUSTER = f"outbound|{SERVICE_PORT}||{SERVICE_HOST}"  # Istio's name for it, in access logs and statistics
 _UNIX_PATH_MAX = 107  # bytes; sockaddr_un of Linux
 
+# What Istio's proxies are started with: a fragment in a path is cut off, Envoy's own default refuses the request.
+_RUNTIME: Json = {"envoy.reloadable_features.http_reject_path_with_fragment": False}
+
 # Istio's keys for `accessLogEncoding: JSON`, so that one query finds the same in the workbench and in the cluster.
 _ACCESS_LOG: Json = {
     "name": "envoy.access_loggers.stdout",
@@ -77,6 +80,7 @@ def envoy_bootstrap(
     listener, *more = ({"socket_address": {"address": address, "port_value": port}} for address in addresses)
     return {
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
+        "layered_runtime": {"layers": [{"name": "istio", "static_layer": _RUNTIME}]},
         "static_resources": {
             "listeners": [
                 {

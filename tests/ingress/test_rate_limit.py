@@ -1,0 +1,40 @@
+"""The rate limit of the gateway: each x-api-key has a bucket of its own. See k8s/istio/envoyfilter-rate-limit.yaml."""
+
+import asyncio
+from uuid import uuid4
+
+import httpx
+
+ENOUGH = 2000  # many times the bucket of a key, whatever is filled up again meanwhile
+AT_A_TIME = 25
+
+
+async def until_refused(client: httpx.AsyncClient, key: str) -> tuple[list[httpx.Response], httpx.Response]:
+    """Requests with a key until one gets 429. Returns those before it that passed, and that one."""
+    passed: list[httpx.Response] = []
+    while len(passed) < ENOUGH:
+        answers = await asyncio.gather(*(client.get("/", headers={"x-api-key": key}) for _ in range(AT_A_TIME)))
+        passed += [answer for answer in answers if answer.status_code == 200]
+        for answer in answers:
+            if answer.status_code == 429:
+                return passed, answer
+    raise AssertionError(f"{len(passed)} requests passed")
+
+
+async def test_a_key_that_is_used_too_often_is_refused_for_a_moment(client: httpx.AsyncClient) -> None:
+    passed, refused = await until_refused(client, uuid4().hex)
+
+    assert len(passed) >= 50
+    assert passed[0].headers["x-ratelimit-limit"].startswith("50")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["retry-after"] == "1"
+    problem = refused.json()
+    assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", "Too Many Requests", 429)
+    assert problem["request_id"]
+
+
+async def test_others_are_not_concerned(client: httpx.AsyncClient) -> None:
+    await until_refused(client, uuid4().hex)
+
+    for headers in ({}, {"x-api-key": uuid4().hex}):
+        assert (await client.get("/", headers=headers)).status_code == 200
