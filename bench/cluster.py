@@ -10,6 +10,7 @@ Each under a steady load through the gateway, half of it POST.
 import argparse
 import asyncio
 import json
+import math
 import os
 import platform
 import statistics
@@ -32,8 +33,8 @@ ANSWERS_WITHIN = 30.0
 
 
 async def edits(arguments: argparse.Namespace) -> None:
-    """Saves a file `count` times, then one that does not compile, then the original again."""
-    original = EDITED.read_text()
+    """Saves a file again and again, then one that does not compile, then the original."""
+    original = EDITED.read_text()  # noqa: ASYNC240 - a few kilobytes, now and then
     before = pods()
     replicas = set(before)
     first: list[float] = []
@@ -43,26 +44,30 @@ async def edits(arguments: argparse.Namespace) -> None:
             await load.more(int(arguments.rate))
             for number in range(arguments.edits):
                 begin, saved = len(load.answers), time.time()
-                EDITED.write_text(f"{original}\n# edit {number} of {saved}\n")
+                save(f"{original}\n# edit {number} of {saved}\n")
                 version = code.version(code.read())
                 times = await _all_answer(load, version, replicas, begin)
                 first.append((min(times) - saved) * 1000)
                 last.append((max(times) - saved) * 1000)
                 await asyncio.sleep(SETTLE)
             good, begin = len(load.failures), len(load.answers)
-            EDITED.write_text(original + BROKEN)
+            save(original + BROKEN)
             await load.more(int(arguments.rate * 5), within=60)
             broken = Counter(answer.version for answer in load.answers[begin:])
-            EDITED.write_text(original)
+            save(original)
             await load.more(int(arguments.rate * 3), within=60)
     finally:
-        EDITED.write_text(original)
+        save(original)
     say(f"{arguments.edits} edits with {len(replicas)} replicas at {arguments.rate:g} requests/s, from the save")
     say(f"  to the first new answer: {distribution(first)}")
     say(f"  to new answers of every replica: {distribution(last)}")
     say(f"  {good} failed; with the broken edit {len(load.failures)} of {len(load.answers):,}: {reasons(load)}")
     say(f"  while the code was broken {dict(broken)} answered")
     say(f"  pods and restarts {'the same' if pods() == before else f'{before} before, {pods()} after'}")
+
+
+def save(text: str) -> None:
+    EDITED.write_text(text)
 
 
 async def _all_answer(load: Load, version: str, replicas: set[str], begin: int) -> list[float]:
@@ -127,7 +132,7 @@ def longest(answers: list[Answer]) -> float:
 
 def distribution(milliseconds: list[float]) -> str:
     ordered = sorted(milliseconds)
-    p95 = ordered[min(int(len(ordered) * 0.95), len(ordered) - 1)]
+    p95 = ordered[math.ceil(len(ordered) * 0.95) - 1]  # the nearest rank
     return f"p50 {statistics.median(ordered):.0f} ms, p95 {p95:.0f} ms, max {ordered[-1]:.0f} ms"
 
 

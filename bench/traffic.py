@@ -19,16 +19,18 @@ async def main(url: str, rate: float, seconds: int) -> int:
         sys.stderr.write(f"traffic: {url} has no port\n")
         return 2
     try:
-        async with loaded(Load(port, rate)) as load:
-            begin = 0
-            for second in range(1, seconds + 1):
-                await asyncio.sleep(1)
-                sys.stdout.write(f"{second:4} s  {summary(load.answers[begin:])}\n")
-                sys.stdout.flush()
-                begin = len(load.answers)
-    except* OSError as errors:
-        sys.stderr.write(f"traffic: nothing answers at {url}: {errors.exceptions[0]}\n")
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+    except OSError as error:
+        sys.stderr.write(f"traffic: nothing listens at {url}: {error.strerror}\n")
         return 1
+    async with loaded(Load(port, rate)) as load:
+        begin = 0
+        for second in range(1, seconds + 1):
+            await asyncio.sleep(1)
+            sys.stdout.write(f"{second:4} s  {summary(load.answers[begin:])}\n")
+            sys.stdout.flush()
+            begin = len(load.answers)
     sys.stdout.write(f"total   {summary(load.answers)}\n")
     return 1 if load.failures else 0
 
@@ -44,7 +46,7 @@ def summary(answers: Sequence[Answer]) -> str:
         [
             f"{len(answers)} requests, {failed.total()} failed",
             *(f"{count}x {status}" for status, count in failed.items()),
-            f"p50 {times[len(times) // 2]:.0f} ms, p95 {times[int(len(times) * 0.95)]:.0f} ms, max {times[-1]:.0f} ms",
+            f"p50 {times[len(times) // 2]:.0f}, p95 {times[int(len(times) * 0.95)]:.0f}, max {times[-1]:.0f} ms",
             *(f"{name}: {count}" for name, count in sorted(replicas.items())),
         ]
     )

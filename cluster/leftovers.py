@@ -1,4 +1,4 @@
-"""`python -m cluster.leftovers`: removes what istiod made while it ran; `tilt down` calls it, as nobody else would."""
+"""`python -m cluster.leftovers`: removes what istiod made while it ran. `tilt down` calls it; nobody else would."""
 
 from cluster.kubectl import get, kubectl, main
 

@@ -1,7 +1,7 @@
 """`python -m cluster.secrets`: the Secrets of the local cluster as one JSON List, for `kubectl apply -f -` or Tilt.
 
-Passwords and the development certificate are made the first time and kept in the git-ignored folder .secrets/, so they
-stay the same from start to start. The certificate is made anew a month before it ends. Needs openssl.
+Passwords and the development certificate are made the first time and kept in the git-ignored folder .secrets/, so
+they stay the same from start to start. The certificate is made anew a month before it ends. Needs openssl.
 """
 
 import json

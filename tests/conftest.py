@@ -13,8 +13,6 @@ from workbench.options import StackOptions
 from workbench.pgdata import NOT_DURABLE, open_postgres
 from workbench.stack import Stack
 
-APP_RW_PASSWORD = 'it\'s a \\ "secret"'  # noqa: S105 - of a database that lives as long as the tests
-
 
 @pytest.fixture(scope="session")
 async def database_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -22,8 +20,7 @@ async def database_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = tmp_path_factory.mktemp("template")
     (data / "postgres.new").mkdir()
     (data / "postgres.new" / "PG_VERSION").write_text("half made")
-    with pytest.MonkeyPatch.context() as patch, (data / "log").open("w") as log, run_folder(data) as run:
-        patch.setenv("APP_RW_PASSWORD", APP_RW_PASSWORD)
+    with (data / "log").open("w") as log, run_folder(data) as run:
         await open_postgres(data, run, Console(log), NOT_DURABLE)
     return data
 

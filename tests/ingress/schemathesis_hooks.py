@@ -42,10 +42,12 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
         unique = str(uuid4())
         case.headers["idempotency-key"] = key[: 200 - len(unique)] + unique
 
-    # Of generated ids no note exists: half of them become one that does.
-    note_id = case.path_parameters.get("note_id")
-    if case.method in {"GET", "PUT"} and "NOTE_ID" in os.environ and _is_even_uuid(note_id):
-        case.path_parameters["note_id"] = os.environ["NOTE_ID"]
+    # Schemathesis also takes ids from answers: those of other people's notes, which it would change and delete. So
+    # half of all ids become the one that is ours, and the others one that no note has.
+    note_id = _uuid(case.path_parameters.get("note_id"))
+    if note_id is not None:
+        ours = os.environ.get("NOTE_ID") if case.method in {"GET", "PUT"} and note_id.int % 2 == 0 else None
+        case.path_parameters["note_id"] = ours or str(uuid4())
 
 
 @schemathesis.hook
@@ -62,8 +64,8 @@ def after_call(
         _session.delete(urljoin(response.request.url or "", f"/notes/{note_id}"), timeout=30)
 
 
-def _is_even_uuid(text: object) -> bool:
+def _uuid(text: object) -> UUID | None:
     try:
-        return UUID(str(text)).int % 2 == 0
+        return UUID(str(text))
     except ValueError:
-        return False
+        return None

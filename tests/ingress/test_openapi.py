@@ -110,6 +110,7 @@ async def test_generated_requests_get_what_is_described(
     operations: dict[tuple[str, str], dict[str, Any]],
     word: str,
 ) -> None:
+    others = [await create(client, word) for _ in range(10)]  # the newest, so each list of notes holds them
     note = await create(client, word)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", "tests/ingress/schemathesis.toml"),
@@ -128,3 +129,5 @@ async def test_generated_requests_get_what_is_described(
 
     assert process.returncode == 0, output
     assert f"Tested: {len(operations) - 1}\n" in output, output  # all but the events
+    for other in others:
+        assert (await client.get(f"/notes/{other['id']}")).json() == other

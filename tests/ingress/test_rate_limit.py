@@ -1,4 +1,4 @@
-"""The rate limit of the gateway: each x-api-key has a bucket of its own. See k8s/istio/envoyfilter-rate-limit.yaml."""
+"""The rate limit of the gateway, k8s/istio/envoyfilter-rate-limit.yaml: each x-api-key has a bucket of its own."""
 
 import asyncio
 from uuid import uuid4
