@@ -4,15 +4,15 @@
 set -euo pipefail
 folder=${BACKUPS:-/backups}
 keep_days=${KEEP_DAYS:-14}
-name=${1:-app-$(date -u +%Y%m%dT%H%M%SZ)}.dump
+name=${1:-app-$(date -u +%Y%m%dT%H%M%S.%3NZ)}.dump
 part=$folder/.$name.part
 trap 'rm -f "$part"' EXIT
 
-# Its own name only once it is whole: whoever lists the dumps sees no half one.
+# Its own name only once it is whole: whoever lists the dumps sees no half one. `ln` never replaces another dump.
 pg_dump --dbname=app --schema=app --format=custom --lock-wait-timeout=60s --file="$part"
 pg_restore --list "$part" >/dev/null
 sync "$part"
-mv "$part" "$folder/$name"
+ln "$part" "$folder/$name"
 echo "backup: $folder/$name, $(stat --format=%s "$folder/$name") bytes"
 
 find "$folder" -maxdepth 1 -name '*.dump' -mtime "+$keep_days" -print -delete | sed 's/^/backup: removed /'

@@ -8,7 +8,7 @@ if ! pg_restore --list "$dump" >/dev/null; then
   echo "restore: $dump is not a dump that can be read; nothing was changed" >&2
   exit 1
 fi
-bash "$(dirname "$0")/backup.sh" "before-restore-$(date -u +%Y%m%dT%H%M%SZ)"
+bash "$(dirname "$0")/backup.sh" "before-restore-$(date -u +%Y%m%dT%H%M%S.%3NZ)"
 
 # COMMIT is sent last, by a pg_restore that read its file to the end: without it psql leaves, and all is rolled back.
 {

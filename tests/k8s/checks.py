@@ -118,7 +118,8 @@ def probes_reach_ports(objects: list[Object]) -> list[str]:
 
 def accounts_exist(objects: list[Object]) -> list[str]:
     known = {
-        f"{found['metadata']['namespace']}/{found['metadata']['name']}" for found in of_kind(objects, "ServiceAccount")
+        f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+        for found in of_kind(objects, "ServiceAccount")
     } | {"istio-system/istio-ingressgateway-service-account"}  # istioctl makes it
     wrong = []
     for found, template in pods(objects):
@@ -228,7 +229,8 @@ def pods_are_restricted(objects: list[Object]) -> list[str]:
                 f"{container['name']}: no privilege escalation": context.get("allowPrivilegeEscalation") is False,
                 f"{container['name']}: no capability": context.get("capabilities") == {"drop": ["ALL"]},
                 f"{container['name']}: requests": {"cpu", "memory"} <= resources.get("requests", {}).keys(),
-                f"{container['name']}: a limit of memory, none of CPU": resources.get("limits", {}).keys() == {"memory"},
+                f"{container['name']}: a limit of memory, none of CPU": resources.get("limits", {}).keys()
+                == {"memory"},
                 f"{container['name']}: not root again": "runAsUser" not in context and not context.get("privileged"),
             }
         wrong += [f"{name(found)}: not so: {what}" for what, holds in wanted.items() if not holds]

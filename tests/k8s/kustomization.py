@@ -1,4 +1,4 @@
-"""Builds a kustomization: with kubectl or kustomize if one is installed, else with the part of it that is used here."""
+"""Builds a kustomization: with kubectl or kustomize if one is installed, else with what of it is used here."""
 
 import hashlib
 import json

@@ -23,20 +23,18 @@ import pytest
 import yaml
 
 from cluster import actions, secrets
-from tests.k8s.kustomization import build
+from tests.k8s.kustomization import Object, build, pod_template
 from tests.k8s.tilt import (
     Blob,
     Declared,
     FallBackOn,
     Image,
     Link,
-    Manifest,
     Sync,
     TiltfileError,
     TiltfileFailed,
     TriggerMode,
     identity,
-    pod_template,
     run,
 )
 
@@ -81,15 +79,15 @@ RESOURCES: dict[str, tuple[str, set[str]]] = {
 def istio_manifests() -> str:
     """Like those of `istioctl manifest generate`, but few."""
 
-    def item(group: str, kind: str, name: str, **fields: Any) -> Manifest:
+    def item(group: str, kind: str, name: str, **fields: Any) -> Object:
         return {"apiVersion": group, "kind": kind, "metadata": {"name": name}, **fields}
 
-    def namespaced(group: str, kind: str, name: str, **fields: Any) -> Manifest:
+    def namespaced(group: str, kind: str, name: str, **fields: Any) -> Object:
         made = item(group, kind, name, **fields)
         made["metadata"]["namespace"] = "istio-system"
         return made
 
-    def workload(name: str) -> Iterator[Manifest]:
+    def workload(name: str) -> Iterator[Object]:
         template = {
             "metadata": {"labels": {"app": name, "istio": name}},
             "spec": {"containers": [{"name": name, "image": f"docker.io/istio/{name}:{ISTIO}"}]},
@@ -188,7 +186,7 @@ def replace(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def all_objects(declared: Declared) -> list[Manifest]:
+def all_objects(declared: Declared) -> list[Object]:
     return [item for resource in declared.resources.values() for item in resource.objects]
 
 
@@ -355,7 +353,7 @@ def test_replicas_are_those_of_the_manifests_unless_asked_otherwise(declared: De
     assert (asked.graph, asked.images, asked.commands) == (declared.graph, declared.images, declared.commands)
 
 
-def without(item: Manifest, field: str) -> Manifest:
+def without(item: Object, field: str) -> Object:
     return {**item, "spec": {key: value for key, value in item["spec"].items() if key != field}}
 
 
@@ -432,7 +430,7 @@ def test_its_own_cluster_or_none(declared: Declared, machine: Machine) -> None:
     assert run(ROOT, machine, context="").graph == declared.graph
 
 
-def cluster_file() -> list[Manifest]:
+def cluster_file() -> list[Object]:
     return list(yaml.safe_load_all((ROOT / "ctlptl.yaml").read_text()))
 
 
@@ -871,12 +869,12 @@ def test_tilt_sees_the_same(arguments: list[str], tmp_path: Path, project: Path)
         assert replicas(deployed(seen[name])) == replicas(resource.objects), name
 
 
-def deployed(manifest: dict[str, Any]) -> list[Manifest]:
+def deployed(manifest: dict[str, Any]) -> list[Object]:
     target = manifest["DeployTarget"]
     return Blob(target.get("yaml", "")).objects
 
 
-def replicas(items: list[Manifest]) -> dict[str, int]:
+def replicas(items: list[Object]) -> dict[str, int]:
     return {
         item["metadata"]["name"]: item["spec"]["replicas"] for item in items if "replicas" in item.get("spec", {})
     }

@@ -9,16 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import starlark
 import yaml
 
-from tests.k8s.kustomization import build
+from tests.k8s.kustomization import Object, build, pod_template
 
-Manifest = dict[str, Any]
 Strings = str | Sequence[str]  # one, or several of them
 
 UNCATEGORIZED = "uncategorized"
@@ -26,8 +25,6 @@ UNCATEGORIZED = "uncategorized"
 # The library's own loader and dumper are some ten times slower.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-
-_MAKE_PODS = ("DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet")
 
 
 class TiltfileError(Exception):
@@ -58,7 +55,7 @@ class Blob:
         return [document for document in yaml.load_all(self.text, _Loader) if document is not None]
 
     @property
-    def objects(self) -> list[Manifest]:
+    def objects(self) -> list[Object]:
         """Those of a List each for themselves, as Tilt takes them."""
         return [item for document in self.documents for item in _unpacked(document)]
 
@@ -141,7 +138,7 @@ class Resource:
     """One line of Tilt's UI."""
 
     name: str
-    objects: list[Manifest] = field(default_factory=list)
+    objects: list[Object] = field(default_factory=list)
     commands: list[tuple[str, ...]] = field(default_factory=list)  # of a local resource or a custom deploy
     labels: set[str] = field(default_factory=set)
     deps: list[str] = field(default_factory=list)
@@ -188,20 +185,11 @@ def run(
     return _Tiltfile(root, local, arguments, subcommand, context, environment or {}).run()
 
 
-def identity(item: Manifest) -> tuple[str, str, str, str]:
+def identity(item: Object) -> tuple[str, str, str, str]:
     """What no other object of a cluster has: group, kind, namespace and name."""
     group, slash, _ = item["apiVersion"].partition("/")
     metadata = item["metadata"]
     return group if slash else "", item["kind"], metadata.get("namespace", ""), metadata["name"]
-
-
-def pod_template(item: Manifest) -> Manifest | None:
-    """That of an object which makes pods."""
-    if item["kind"] == "CronJob":
-        return dict(item["spec"]["jobTemplate"]["spec"]["template"])
-    if item["kind"] == "Pod":
-        return item
-    return dict(item["spec"]["template"]) if item["kind"] in _MAKE_PODS else None
 
 
 @dataclass(frozen=True)
@@ -230,7 +218,7 @@ class _Tiltfile:
         self._context = context
         self._environment = environment
         self._declared = Declared()
-        self._objects: list[Manifest] = []
+        self._objects: list[Object] = []
         self._calls: list[_ResourceCall] = []
         self._flags: dict[str, bool] = {}  # the name, and whether it may be given several times
         self._positional = ""
@@ -366,7 +354,7 @@ class _Tiltfile:
         return yaml.load(file.read_text(), _Loader)  # noqa: S506 - a safe one
 
     def _kustomize(self, path: str, kustomize_bin: str = "", flags: Sequence[str] = ()) -> Any:
-        return _opaque(Blob(yaml.safe_dump_all(build(self._root / self._path(path)))))
+        return _opaque(Blob(_built(self._root / self._path(path))))
 
     # What Kubernetes gets.
 
@@ -476,7 +464,7 @@ class _Tiltfile:
         if free:
             self._new(Resource(UNCATEGORIZED, free))
 
-    def _selected(self, selector: str) -> Manifest:
+    def _selected(self, selector: str) -> Object:
         """The one object that is called like that, among all of them."""
         parts = [part.replace("\\:", ":").lower() for part in re.split(r"(?<!\\):", selector)]
         if not 1 <= len(parts) <= 3:
@@ -685,6 +673,12 @@ class _Tiltfile:
         )
 
 
+@cache
+def _built(folder: Path) -> str:
+    """Made once, as it takes longer than all the rest: who changes a project first copies it."""
+    return Blob.of(build(folder)).text
+
+
 def _str(value: Any) -> str:
     if isinstance(value, Blob):
         return value.text
@@ -705,8 +699,8 @@ def _filter_yaml(
     kind: str = "",
     api_version: str = "",
 ) -> list[Any]:
-    matching: list[Manifest] = []
-    rest: list[Manifest] = []
+    matching: list[Object] = []
+    rest: list[Object] = []
     for item in _of(Blob, yaml).objects:
         metadata = item["metadata"]
         fields = (
@@ -790,19 +784,19 @@ def _command(value: Strings) -> tuple[str, ...]:
     return ("sh", "-c", value) if isinstance(value, str) else tuple(_list(value))
 
 
-def _unpacked(document: Manifest) -> list[Manifest]:
+def _unpacked(document: Object) -> list[Object]:
     if (document["apiVersion"], document["kind"]) != ("v1", "List"):
         return [document]
     return [inner for item in document["items"] for inner in _unpacked(item)]
 
 
-def _components(item: Manifest) -> list[str]:
+def _components(item: Object) -> list[str]:
     """What a selector names, in this order and in small letters. To Tilt, without a namespace is `default`."""
     metadata = item["metadata"]
     return [part.lower() for part in (metadata["name"], item["kind"], metadata.get("namespace") or "default")]
 
 
-def _leads_to(service: Manifest, workload: Manifest) -> bool:
+def _leads_to(service: Object, workload: Object) -> bool:
     """Whether it is a Service, and the workload's pods are among those that it selects."""
     if identity(service)[:2] != ("", "Service"):
         return False

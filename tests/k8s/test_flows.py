@@ -1,0 +1,132 @@
+"""The table of flows in docs/architecture.md and the NetworkPolicies say the same, in both directions."""
+
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from itertools import product
+
+import pytest
+
+from tests.k8s.checks import is_part, of_kind, pods
+from tests.k8s.kustomization import ROOT, Object
+
+Pod = tuple[str, dict[str, str]]  # its namespace and labels
+Flow = tuple[str, str, int]
+
+TABLE = re.compile(r"<!-- flows -->\n(.*?)<!-- /flows -->", re.DOTALL)
+
+# Pods that are in none of our manifests.
+OTHERS: dict[str, Pod] = {
+    "gateway": ("istio-system", {"app": "istio-ingressgateway", "istio": "ingressgateway"}),
+    "istiod": ("istio-system", {"app": "istiod", "istio": "pilot"}),
+    "dns": ("kube-system", {"k8s-app": "kube-dns"}),
+    "prometheus": ("observability", {"app.kubernetes.io/name": "prometheus"}),
+    "anywhere": ("elsewhere", {}),
+}
+# Whose traffic no policy limits: they are others' business, or have to reach what no selector can name.
+OPEN_EGRESS = {"istiod", "dns", "prometheus", "anywhere"}
+OPEN_INGRESS = {"dns", "prometheus", "anywhere"}
+
+
+def table() -> set[Flow]:
+    [found] = TABLE.findall((ROOT / "docs" / "architecture.md").read_text())
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in found.strip().splitlines()[2:]]
+    return {(row[0], row[1], int(row[2])) for row in rows}
+
+
+def all_pods(objects: list[Object]) -> dict[str, Pod]:
+    own = {
+        found["metadata"]["name"]: (found["metadata"]["namespace"], template["metadata"]["labels"])
+        for found, template in pods(objects)
+    }
+    return own | OTHERS
+
+
+def allowed(objects: list[Object]) -> set[Flow]:
+    """Every flow that the policies let pass, of all pairs of pods and all ports that are named anywhere."""
+    known = all_pods(objects)
+    ports = {port for _, _, port in table()} | {80, 9000, 15021, 15090}
+    return {
+        (source, target, port)
+        for source, target, port in product(known, known, ports)
+        if source != target
+        and target not in OPEN_INGRESS - {"dns"}
+        and not (source in OPEN_EGRESS and target in OPEN_INGRESS)
+        and (source in OPEN_EGRESS or _passes(objects, "egress", known[source], known[target], port))
+        and (target in OPEN_INGRESS or _passes(objects, "ingress", known[target], known[source], port))
+    }
+
+
+def _passes(objects: list[Object], direction: str, pod: Pod, peer: Pod, port: int) -> bool:
+    """Kubernetes's rule: what no policy selects is open, else one policy has to allow it."""
+    policies = list(_policies(objects, direction, pod))
+    return not policies or any(
+        _matches(rule, "from" if direction == "ingress" else "to", policy["metadata"]["namespace"], peer, port)
+        for policy in policies
+        for rule in policy["spec"].get(direction, [])
+    )
+
+
+def _policies(objects: list[Object], direction: str, pod: Pod) -> Iterator[Object]:
+    for policy in of_kind(objects, "NetworkPolicy"):
+        if (
+            policy["metadata"]["namespace"] == pod[0]
+            and direction.capitalize() in policy["spec"]["policyTypes"]
+            and is_part(policy["spec"]["podSelector"].get("matchLabels", {}), pod[1])
+        ):
+            yield policy
+
+
+def _matches(rule: Object, side: str, namespace: str, peer: Pod, port: int) -> bool:
+    if rule.get("ports") and port not in {entry["port"] for entry in rule["ports"]}:
+        return False
+    return side not in rule or any(_is_peer(entry, namespace, peer) for entry in rule[side])
+
+
+def _is_peer(entry: Object, namespace: str, peer: Pod) -> bool:
+    labels = entry.get("podSelector", {}).get("matchLabels", {})
+    if "namespaceSelector" in entry:
+        namespaces = entry["namespaceSelector"]["matchLabels"]
+        return is_part(namespaces, {"kubernetes.io/metadata.name": peer[0]}) and is_part(labels, peer[1])
+    return peer[0] == namespace and is_part(labels, peer[1])
+
+
+def test_the_policies_allow_what_is_in_the_table_and_nothing_else(overlay: list[Object]) -> None:
+    """`anywhere` is everyone whose own policies let it send."""
+    wanted = {
+        (name, target, port)
+        for source, target, port in table()
+        for name in (OPEN_EGRESS - {target} if source == "anywhere" else {source})
+    }
+
+    assert allowed(overlay) == wanted
+
+
+def test_every_pod_is_in_the_table(overlay: list[Object]) -> None:
+    assert all_pods(overlay).keys() == {name for flow in table() for name in flow[:2]}
+
+
+@pytest.mark.parametrize(
+    ("policy", "direction", "flow"),
+    [
+        ("mesh", "egress", ("slipway", "istiod", 15012)),
+        ("slipway", "ingress", ("gateway", "slipway", 8000)),
+        ("postgres", "ingress", ("slipway", "postgres", 5432)),
+        ("postgres-backup", "egress", ("postgres-backup", "postgres", 5432)),
+        ("istio-ingressgateway", "egress", ("gateway", "slipway", 8000)),
+        ("istiod", "ingress", ("gateway", "istiod", 15012)),
+    ],
+)
+def test_a_forgotten_flow_is_found(dev: list[Object], policy: str, direction: str, flow: Flow) -> None:
+    objects = deepcopy(dev)
+    assert flow in allowed(objects)
+    [found] = [found for found in of_kind(objects, "NetworkPolicy") if found["metadata"]["name"] == policy]
+    found["spec"][direction] = []
+
+    assert flow not in allowed(objects)
+
+
+def test_a_namespace_that_is_open_is_found(dev: list[Object]) -> None:
+    objects = [found for found in dev if found["kind"] != "NetworkPolicy"]
+
+    assert ("anywhere", "postgres", 5432) in allowed(objects)
