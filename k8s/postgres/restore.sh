@@ -13,7 +13,7 @@ bash "$(dirname "$0")/backup.sh" "before-restore-$(date -u +%Y%m%dT%H%M%S.%3NZ)"
 # COMMIT is sent last, by a pg_restore that read its file to the end: without it psql leaves, and all is rolled back.
 {
   echo 'BEGIN;'
-  echo 'DROP SCHEMA app CASCADE;'
+  echo 'SET client_min_messages = warning; DROP SCHEMA app CASCADE;'
   pg_restore --file=- "$dump"
   echo "INSERT INTO app.note_events (kind) VALUES ('reset'); -- whoever follows the events reads the list again"
   echo 'NOTIFY note_events;'

@@ -357,7 +357,7 @@ def without(item: Object, field: str) -> Object:
     return {**item, "spec": {key: value for key, value in item["spec"].items() if key != field}}
 
 
-@pytest.mark.parametrize("value", ["0", "many", "10", "-1", "1.5", ""])
+@pytest.mark.parametrize("value", ["0", "many", "10", "-1", "1.5", "", "٣"])
 def test_a_number_of_replicas_that_makes_no_sense(value: str, machine: Machine) -> None:
     with pytest.raises(TiltfileFailed, match=f"^--replicas={re.escape(value)} is not a number from 1 to 9$"):
         run(ROOT, machine, arguments=["--replicas", value])
