@@ -13,6 +13,7 @@ import json
 import math
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from workbench.reload import code
 
 EDITED = Path("service/notes/models.py")
 BROKEN = "\nthis is no Python\n"
-SETTLE = 2.0  # s between two edits: the old processes leave
+SETTLE = (3.0, 5.0)  # s between two edits, at random: nobody saves in step with what the last save is still doing
 ANSWERS_WITHIN = 30.0
 
 
@@ -49,7 +50,7 @@ async def edits(arguments: argparse.Namespace) -> None:
                 times = await _all_answer(load, version, replicas, begin)
                 first.append((min(times) - saved) * 1000)
                 last.append((max(times) - saved) * 1000)
-                await asyncio.sleep(SETTLE)
+                await asyncio.sleep(random.uniform(*SETTLE))  # noqa: S311
             good, begin = len(load.failures), len(load.answers)
             save(original + BROKEN)
             await load.more(int(arguments.rate * 5), within=60)
@@ -59,6 +60,7 @@ async def edits(arguments: argparse.Namespace) -> None:
     finally:
         save(original)
     say(f"{arguments.edits} edits with {len(replicas)} replicas at {arguments.rate:g} requests/s, from the save")
+    say(f"  {sorted(round(value) for value in last)}")
     say(f"  to the first new answer: {distribution(first)}")
     say(f"  to new answers of every replica: {distribution(last)}")
     say(f"  {good} failed; with the broken edit {len(load.failures)} of {len(load.answers):,}: {reasons(load)}")

@@ -103,9 +103,14 @@ EVENTS_AFTER = Statement(
      ORDER BY tx, id LIMIT $3
     """,
 )
+# Looks at the newest event only: for EXISTS (... WHERE (tx, id) > ($1, $2)) PostgreSQL may read the whole table.
 EVENTS_WAITING = Statement(
     "note_events_waiting",
-    "SELECT EXISTS (SELECT FROM note_events WHERE (tx, id) > ($1::bigint, $2::bigint)) AS waiting",
+    """
+    SELECT coalesce(
+        (SELECT (tx, id) > ($1::bigint, $2::bigint) FROM note_events ORDER BY tx DESC, id DESC LIMIT 1), false
+    ) AS waiting
+    """,
 )
 EVENTS_NOW = Statement(
     "note_events_now",

@@ -16,7 +16,7 @@ from tests.service.sse import Block, Subscriber, note_of
 from workbench.postgres import Postgres
 
 FEED = "query LIKE '%note_events%'"
-HAS_LOOKED = "query LIKE '%AS waiting' AND state = 'idle'"
+HAS_LOOKED = "query LIKE '%AS waiting%' AND state = 'idle'"
 """The feed's session: after each look for events it asks whether some cannot be read yet."""
 
 
