@@ -1,7 +1,7 @@
 """No statement that runs again and again reads a whole table, however large that has become."""
 
+from service.database import Statement
 from service.notes import queries
-from service.notes.queries import Statement
 from tests.service.databases import Connection, Database
 
 FILL = """
