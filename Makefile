@@ -6,7 +6,7 @@ VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help dev test lint format lock reset clean python screenshots down destroy status backup restore load \
-	bench-reload environment-workbench environment-dev environment-bench
+	bench bench-reload environment-workbench environment-dev environment-bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ load: environment-dev ## send requests for a minute, ARGS="--rate 50 --seconds 6
 clean: ## remove the environment and all caches, not the data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+bench: environment-bench ## measure CPU, throughput and latency beside other stacks; ARGS=--help; needs wrk
+	@$(VENV_PYTHON) -m bench.speed $(ARGS)
 
 bench-reload: environment-bench ## measure live reload beside three others; ARGS="--edits 20"
 	@$(VENV_PYTHON) -m bench.reload $(ARGS)

@@ -55,7 +55,7 @@ async def behind_envoy(
     """Runs a peer with an Envoy of its own, on the database of the stack; the port of that Envoy."""
     api_port, ingress_port = ports.free(2)
     async with AsyncExitStack() as undo:
-        health = await asyncio.start_server(_always_ready, "127.0.0.1", 0)
+        health = await asyncio.start_server(always_ready, "127.0.0.1", 0)
         undo.callback(health.close)
         env = environment(stack.postgres, {"SERVICE_LOG_LEVEL": "warning"})
         command = (sys.executable, *(argument.format(port=api_port) for argument in peer.command))
@@ -69,7 +69,7 @@ async def behind_envoy(
         yield ingress_port
 
 
-async def _always_ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def always_ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Peers have no ops port for Envoy to ask."""
     try:
         while await reader.readuntil(b"\r\n\r\n"):

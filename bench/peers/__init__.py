@@ -1,1 +1,1 @@
-"""The applications that other reloaders run. Each says its version, as the service does."""
+"""What the service is compared with: what other reloaders run, and the same API in what people use instead."""

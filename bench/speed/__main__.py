@@ -1,0 +1,67 @@
+"""The service beside what people would use instead: make bench ARGS=--help"""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.speed import report, wrk
+from bench.speed.arena import opened
+from bench.speed.compare import Plan, compare
+from bench.speed.contenders import CONTENDERS
+from workbench.errors import WorkbenchError
+from workbench.folders import ROOT
+
+DATA = ROOT / ".bench"
+
+
+def main() -> int:
+    arguments = parser().parse_args()
+    try:
+        found = asyncio.run(run(arguments))
+    except (wrk.LoadFailed, WorkbenchError) as error:
+        sys.stderr.write(f"make bench: {error}\n")
+        return 1
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(found, indent=2) + "\n")
+    return 0
+
+
+async def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    wrk.check()
+    wanted = arguments.only.split(",") if arguments.only else [contender.name for contender in CONTENDERS]
+    contenders = [contender for contender in CONTENDERS if contender.name in wanted]
+    plan = Plan(
+        arguments.endpoints.split(","),
+        arguments.via.split(","),
+        arguments.rounds,
+        arguments.seconds,
+        arguments.connections,
+        arguments.rows,
+    )
+    async with opened(DATA) as arena:
+        series, memory = await compare(arena, contenders, plan)
+    about = report.machine(await wrk.version())
+    sys.stdout.write(report.markdown(about, plan, contenders, series, memory) + "\n")
+    return report.document(about, plan, series, memory)
+
+
+def parser() -> argparse.ArgumentParser:
+    plan = Plan()
+    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
+    names = ", ".join(contender.name for contender in CONTENDERS)
+    parser.add_argument("--only", help=f"names, separated by commas: {names}; all of them")
+    parser.add_argument("--endpoints", default=",".join(plan.endpoints), help="%(default)s")
+    parser.add_argument("--via", default=",".join(plan.vias), help="%(default)s")
+    parser.add_argument("--rounds", type=int, default=plan.rounds, help="%(default)s")
+    parser.add_argument("--seconds", type=float, default=plan.seconds, help="of load each time; %(default)s")
+    parser.add_argument("--connections", type=int, default=plan.connections, help="%(default)s")
+    parser.add_argument("--rows", type=int, default=plan.rows, help="notes in the table; %(default)s")
+    parser.add_argument("--json", metavar="FILE", help="write everything into this file as well")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The place of the comparison: one PostgreSQL with notes, and contenders running on it, each behind an Envoy."""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import asyncpg
+
+from bench.speed.contenders import POOL_SIZE, SERVER_CORE, Contender
+from bench.speed.wrk import Load
+from bench.subjects import always_ready
+from workbench import ingress, ports
+from workbench.console import Console
+from workbench.envoy import Envoy
+from workbench.folders import INGRESS_RULES, make_data_folder, run_folder
+from workbench.pgdata import open_postgres
+from workbench.postgres import SUPERUSER, Postgres
+from workbench.probe import until_ok
+from workbench.processes import Part
+from workbench.replica import Replica, environment, migrate
+
+_POSTGRES = {
+    "max_connections": "300",  # every contender keeps its pool throughout
+    "shared_buffers": "512MB",
+    "synchronous_commit": "off",  # a create is to cost what the service costs, not the disk
+    "max_wal_size": "8GB",
+}
+_READY_WITHIN = 30.0
+_SAMPLE = 1000
+_INSERT = """
+    INSERT INTO notes (title, body)
+    SELECT 'Note ' || number, repeat('High water at noon. ', $2 / 20) FROM generate_series(1, $1) AS number
+"""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A contender that runs: its process group, its own port, and that of its Envoy."""
+
+    contender: Contender
+    group: int
+    port: int
+    envoy_port: int
+
+
+class Arena:
+    """A database, filled on demand, and the files with the requests that fit it."""
+
+    def __init__(self, postgres: Postgres, folder: Path, console: Console) -> None:
+        self.postgres = postgres
+        self._folder = folder
+        self._console = console
+
+    async def fill(self, rows: int, size: int = 100) -> None:
+        """Have `rows` notes, each with a body of about `size` bytes, and no other."""
+        connection = await asyncpg.connect(self.postgres.url(SUPERUSER), timeout=60)
+        try:
+            await connection.execute("SET search_path = app; SET statement_timeout = 0; TRUNCATE notes, note_events")
+            await connection.execute("ALTER TABLE notes DISABLE TRIGGER USER")
+            await connection.execute(_INSERT, rows, size)
+            await connection.execute("ALTER TABLE notes ENABLE TRIGGER USER")
+            await connection.execute("VACUUM (ANALYZE) notes")
+            share = min(100.0, 200 * _SAMPLE / rows)
+            sample = await connection.fetch(
+                "SELECT id FROM notes TABLESAMPLE BERNOULLI ($1) LIMIT $2", share, _SAMPLE
+            )
+        finally:
+            await connection.close()
+        self.write("note", (f"/notes/{row['id']}" for row in sample))
+        self.write("list", ["/notes?limit=20"])
+        self.write("root", ["/"])
+        self.write("create", (f'{{"title": "Note {n}", "body": "High water at noon."}}' for n in range(100)))
+
+    def write(self, endpoint: str, lines: Iterable[str]) -> None:
+        """What load() of this endpoint sends."""
+        (self._folder / f"{endpoint}.txt").write_text("".join(f"{line}\n" for line in lines))
+
+    def load(self, endpoint: str) -> Load:
+        return Load("POST" if endpoint == "create" else "GET", self._folder / f"{endpoint}.txt")
+
+    @asynccontextmanager
+    async def running(self, contender: Contender, **settings: str) -> AsyncIterator[Runner]:
+        """Runs a contender on its core, and an Envoy with the ingress's rules in front of it."""
+        port, ops_port, envoy_port = ports.free(3)
+        async with AsyncExitStack() as undo:
+            health = await asyncio.start_server(always_ready, "127.0.0.1", 0)
+            undo.callback(health.close)
+            own = {
+                "SERVICE_API_BIND": f"127.0.0.1:{port}",
+                "SERVICE_OPS_BIND": f"127.0.0.1:{ops_port}",
+                "SERVICE_POOL_SIZE": str(POOL_SIZE),
+                "SERVICE_LOG_LEVEL": "warning",  # as the others: no line for each request
+                "SERVICE_LOG_FORMAT": "json",
+            }
+            env = {
+                **environment(self.postgres, {**own, **contender.settings, **settings}),
+                "DATABASE_URL": self.postgres.url("app_rw"),
+                "POOL_SIZE": str(POOL_SIZE),
+            }
+            command = (argument.format(port=port) for argument in contender.command)
+            pinned = ("/usr/bin/env", "taskset", "-c", SERVER_CORE, sys.executable)
+            part = await Part.start(contender.name, *pinned, *command, console=self._console, env=env)
+            undo.push_async_callback(part.kill)
+            await part.becomes_ready(until_ok(port, "/" if not contender.notes_only else self.a_note, _READY_WITHIN))
+            own_health = ops_port if contender.is_service else health.sockets[0].getsockname()[1]
+            replica = cast(Replica, ingress.Replica(port, own_health))
+            folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+            envoy = Envoy(envoy_port, [replica], INGRESS_RULES, folder, self._console)
+            undo.push_async_callback(envoy.stop)
+            if contender.notes_only:
+                envoy_port = 0
+            else:
+                await envoy.start()
+            yield Runner(contender, os.getpgid(part.pid), port, envoy_port)
+
+    @property
+    def a_note(self) -> str:
+        """The path of some note."""
+        with (self._folder / "note.txt").open() as lines:
+            return lines.readline().strip()
+
+
+@asynccontextmanager
+async def opened(data: Path) -> AsyncIterator[Arena]:
+    """PostgreSQL as the workbench has it, migrated, on a data folder of its own."""
+    console = Console(sys.stderr)
+    make_data_folder(data)
+    with run_folder(data) as sockets:
+        postgres = await open_postgres(data, sockets, console, _POSTGRES)
+        async with postgres:
+            connection = await asyncpg.connect(postgres.url(SUPERUSER))
+            await connection.execute("ALTER ROLE app_rw CONNECTION LIMIT 250")
+            await connection.close()
+            await migrate(environment(postgres, {}), console)
+            yield Arena(postgres, data, console)

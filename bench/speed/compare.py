@@ -1,0 +1,55 @@
+"""The comparison: in each round every contender is loaded once at each endpoint, one after the other."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from bench.speed import usage, wrk
+from bench.speed.arena import Arena, Runner
+from bench.speed.contenders import Contender
+from bench.speed.results import Sample, Series
+
+_WARM_UP = 1.0  # s, before the first round: connections, caches, prepared statements
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how long."""
+
+    endpoints: Sequence[str] = ("note", "list", "create", "root")
+    vias: Sequence[str] = ("direct", "envoy")
+    rounds: int = 5
+    seconds: float = 3.0
+    connections: int = 16
+    rows: int = 10_000
+
+
+async def compare(arena: Arena, contenders: Sequence[Contender], plan: Plan) -> tuple[list[Series], dict[str, float]]:
+    """The samples of every contender, and their memory after the load in MiB."""
+    await arena.fill(plan.rows)
+    series: dict[tuple[str, str, str], Series] = {}
+    async with AsyncExitStack() as stack:
+        runners = [await stack.enter_async_context(arena.running(contender)) for contender in contenders]
+        for runner in runners:
+            await wrk.run(runner.port, arena.load("note"), plan.connections, _WARM_UP)
+        for number in range(1, plan.rounds + 1):
+            sys.stderr.write(f"round {number} of {plan.rounds}\n")
+            for endpoint in plan.endpoints:
+                for via in plan.vias:
+                    for runner in runners:
+                        if runner.contender.notes_only and (endpoint, via) != ("note", "direct"):
+                            continue
+                        key = runner.contender.name, endpoint, via
+                        sample = await measure(arena, runner, endpoint, via, plan)
+                        series.setdefault(key, Series(*key)).samples.append(sample)
+        memory = {runner.contender.name: usage.pss_mib(runner.group) for runner in runners}
+    return list(series.values()), memory
+
+
+async def measure(arena: Arena, runner: Runner, endpoint: str, via: str, plan: Plan) -> Sample:
+    port = runner.port if via == "direct" else runner.envoy_port
+    before = usage.cpu_seconds(runner.group)
+    run = await wrk.run(port, arena.load(endpoint), plan.connections, plan.seconds)
+    cpu = usage.cpu_seconds(runner.group) - before
+    return Sample(cpu / run.requests * 1e6, run.requests / run.seconds, run.p50_ms, run.p99_ms)

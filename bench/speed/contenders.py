@@ -1,0 +1,74 @@
+"""What is compared: the service and its peers, each as one process on one core."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+POOL_SIZE = 10
+LOAD_CORE = "1"
+SERVER_CORE = "0"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`{port}` in the command is where it is to listen. `notes_only`: it has no other endpoint than GET of a note."""
+
+    name: str
+    command: Sequence[str]
+    what: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    notes_only: bool = False
+
+    @property
+    def is_service(self) -> bool:
+        return self.command == _SERVICE
+
+
+_SERVICE = ("-m", "service")
+_UVICORN = ("-m", "uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--no-access-log", "--log-level", "warning")
+_GRANIAN = (
+    *("-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}", "--loop", "uvloop"),
+    *("--no-ws", "--log-level", "warning"),
+)
+
+SERVICE = Contender("slipway", _SERVICE, "the service on Hypercorn, as it is by default")
+REFERENCE = Contender(
+    "fastapi",
+    (*_UVICORN, "bench.peers.fastapi_notes:app"),
+    "FastAPI, uvicorn, asyncpg, prometheus-fastapi-instrumentator",
+)
+ORIGINAL = Contender(
+    "flask",
+    (
+        *("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1", "--threads", "16"),
+        *("--worker-class", "gthread", "--keep-alive", "75", "--no-control-socket", "bench.peers.flask_notes:app"),
+    ),
+    "Flask, psycopg2 with a connection for each request, gunicorn with 16 threads; no metrics",
+)
+
+CONTENDERS = (
+    SERVICE,
+    REFERENCE,
+    Contender(
+        "litestar",
+        (*_UVICORN, "bench.peers.litestar_notes:app"),
+        "Litestar, msgspec, uvicorn, asyncpg, Litestar's Prometheus middleware",
+    ),
+    Contender(
+        "quart",
+        ("-m", "hypercorn", "--bind", "127.0.0.1:{port}", "-k", "uvloop", "-w", "0", "bench.peers.quart_notes:app"),
+        "plain Quart on Hypercorn under uvloop, asyncpg, metrics by hand",
+    ),
+    ORIGINAL,
+    Contender(
+        "bare-uvicorn",
+        (*_UVICORN, "bench.peers.asgi_notes:app"),
+        "a bare ASGI function on uvicorn, asyncpg; no metrics: about the least possible",
+        notes_only=True,
+    ),
+    Contender(
+        "bare-granian",
+        (*_GRANIAN, "bench.peers.asgi_notes:app"),
+        "the same function on granian",
+        notes_only=True,
+    ),
+)
