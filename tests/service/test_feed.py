@@ -217,6 +217,7 @@ async def test_a_quiet_stream_has_heartbeats(start_service: StartService) -> Non
 
 async def test_a_lost_connection_loses_no_event(subscriber: Subscriber, database: Database) -> None:
     notes = await insert(database, "before")
+    await database.until(1, FEED)  # it is connected, and looks for events
     await database.terminate(FEED)
     notes += await insert(database, "meanwhile")
     assert [note_of(event) for event in await subscriber.events(2)] == notes

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,9 +122,8 @@ async def test_what_is_safe_to_repeat_goes_to_another_replica_after_a_reset(
         while not broken.received:  # which of the two is asked first is up to Envoy
             assert (await gateway.client.request(method, "/notes", headers=headers)).status_code == 200
 
-    # The request met the broken replica once and no second time: its retry went to the other one.
-    assert len(broken.received) == 1
-    assert healthy.received[-1].headers["x-envoy-attempt-count"] == "2"
+    # The retry went to the other one: the first, or, when five picks in a row hit the broken one again, the second.
+    assert healthy.received[-1].headers["x-envoy-attempt-count"] in {"2", "3"}
 
 
 async def test_a_refused_write_goes_to_another_replica(start_gateway: StartGateway) -> None:
@@ -220,6 +220,19 @@ async def test_no_replica_is_a_503_of_the_gateway(start_gateway: StartGateway) -
     assert response.headers["retry-after"] == "1"
     assert response.json()["title"] == "Service Unavailable"
     assert response.json()["request_id"]
+
+
+async def test_a_browser_gets_the_gateways_errors_as_pages(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(Peer(ready=503), wait=False)
+
+    response = await gateway.client.get("/", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["content-security-policy"] == "default-src 'none'; style-src 'self'"
+    assert "Error 503" in response.text
+    assert re.search(r"Request id <code>[0-9a-f-]{36}</code>", response.text)
+    assert_problem(await gateway.client.get("/", headers={"accept": "application/json, text/html"}), 503)
 
 
 async def test_only_ready_replicas_get_requests(start_gateway: StartGateway) -> None:
