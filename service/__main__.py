@@ -22,7 +22,7 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from service import logs, tasks
+from service import logs, tasks, tracing
 from service.app import Application, create_app
 from service.connections import Connections
 from service.lifecycle import Lifecycle
@@ -44,6 +44,7 @@ class CannotListen(Exception):
 def main() -> int:
     try:
         settings = load(os.environ)
+        traced = tracing.from_environment(os.environ, settings)
     except SettingsError as error:
         sys.stderr.write(f"service: {error}\n")
         return 2
@@ -52,12 +53,12 @@ def main() -> int:
     notifier.stage("imported")
     loop = partial(ServingLoop, _connections(settings), accepts=settings.listen != "told")
     with asyncio.Runner(loop_factory=loop) as runner:
-        return runner.run(run(settings, notifier))
+        return runner.run(run(settings, traced, notifier))
 
 
-async def run(settings: Settings, notifier: Notifier) -> int:
+async def run(settings: Settings, traced: tracing.Tracing, notifier: Notifier) -> int:
     """Serve until a signal; returns the exit status."""
-    application = create_app(settings)
+    application = create_app(settings, traced)
     lifecycle = application.lifecycle
     gc.freeze()  # all this lives as long as the process: no collection needs to look at it
     gc.enable()  # who has forked this process may have switched it off until here

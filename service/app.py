@@ -23,6 +23,7 @@ from service.ops import Ops
 from service.pages import routes as page_routes
 from service.readiness import Readiness
 from service.settings import Settings
+from service.tracing import OFF, Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,11 @@ class Application:
     metrics: Metrics
 
 
-def create_app(settings: Settings) -> Application:
+def create_app(settings: Settings, tracing: Tracing = OFF) -> Application:
     """Make the application. Does no I/O: that begins with the server's start-up event."""
     lifecycle = Lifecycle()
-    metrics = Metrics(settings, lifecycle)
-    database = Database(settings, metrics)
+    metrics = Metrics(settings, lifecycle, tracing.exemplar)
+    database = Database(settings, metrics, tracing.connection)
     readiness = Readiness(settings, database, lifecycle, expected_version())
     feed = Feed(settings, database, lifecycle, metrics)
 
@@ -75,7 +76,8 @@ def create_app(settings: Settings) -> Application:
     app.extensions["pages"] = page_routes.Pages(settings, lifecycle, readiness)
     app.register_blueprint(note_routes.blueprint)
     app.register_blueprint(page_routes.blueprint)
-    app.asgi_app = Middleware(app.asgi_app, settings, lifecycle, Admission(settings, metrics), metrics)  # type: ignore[method-assign]
+    middleware = Middleware(app.asgi_app, settings, lifecycle, Admission(settings, metrics), metrics)
+    app.asgi_app = tracing.around(middleware)  # type: ignore[method-assign]
 
     @app.while_serving
     async def lifespan() -> AsyncGenerator[None]:
@@ -85,5 +87,6 @@ def create_app(settings: Settings) -> Application:
                 await lifecycle.started.wait()
             yield
         await database.close()
+        await tracing.close()
 
     return Application(app, Ops(settings, lifecycle, metrics), lifecycle, metrics)

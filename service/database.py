@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from logging import getLogger
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -118,12 +118,19 @@ class Connection:
         self._metrics.query_duration.labels(statement.name).observe(perf_counter() - started)
 
 
+class Lend(Protocol):
+    """Makes a Connection for one request of one of asyncpg's."""
+
+    def __call__(self, connection: "PoolConnectionProxy[asyncpg.Record]", metrics: Metrics) -> Connection: ...
+
+
 class Database:
     """The pool of one process. It opens without a database and connects when connections are needed."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, lend: Lend = Connection) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._lend = lend
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self.waiting = 0
         metrics.observe_pool(self, settings.pool_size)
@@ -174,7 +181,7 @@ class Database:
         acquired = None
         try:
             acquired = await self._acquire(self._pool)
-            yield Connection(acquired, self._metrics)
+            yield self._lend(acquired, self._metrics)
         except _UNAVAILABLE as error:
             self._metrics.database_errors.labels(type(error).__name__).inc()
             logger.debug("database: %s: %s", type(error).__name__, error)

@@ -112,8 +112,10 @@ def wrong_fields(error: ValidationError, prefix: str = "") -> list[FieldError]:
     ]
 
 
-def problem(status: int, detail: str, request_id: str, errors: Sequence[FieldError] = ()) -> bytes:
-    """The body of a problem: RFC 9457's members, the request id, and the wrong fields if there are any."""
+def problem(
+    status: int, detail: str, request_id: str, errors: Sequence[FieldError] = (), trace_id: str | None = None
+) -> bytes:
+    """The body of a problem: RFC 9457's members, what to search for, and the wrong fields if there are any."""
     document: dict[str, object] = {
         "type": "about:blank",
         "title": title(status),
@@ -121,6 +123,8 @@ def problem(status: int, detail: str, request_id: str, errors: Sequence[FieldErr
         "detail": detail,
         "request_id": request_id,
     }
+    if trace_id is not None:
+        document["trace_id"] = trace_id
     if errors:
         document["errors"] = errors
     return json.dumps(document, ensure_ascii=False).encode() + b"\n"

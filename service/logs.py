@@ -1,4 +1,4 @@
-"""Logs on stdout: JSON for machines, one readable line for people. Each line carries the request's id."""
+"""Logs on stdout: JSON for machines, one readable line for people. Each line carries the request's id and trace."""
 
 import json
 import logging
@@ -6,11 +6,15 @@ import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
-from service.settings import Settings
+from service.settings import LogLevel, Settings
+
+logger = logging.getLogger("service.logs")
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
+"""Set if requests are traced."""
 
 # What a LogRecord always has; whatever else is on it came by `extra=` and is logged as a field.
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -39,6 +43,8 @@ class JSONFormatter(logging.Formatter):
         }
         if (current := request_id.get()) is not None:
             line["request_id"] = current
+        if (trace := trace_id.get()) is not None:
+            line["trace_id"] = trace
         line |= _fields(record) | self._common
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -63,6 +69,22 @@ class TextFormatter(logging.Formatter):
         if self._colour and record.levelname in _COLOURS:
             line = f"{_COLOURS[record.levelname]}{line}\033[0m"
         return line
+
+
+LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
+
+
+def level() -> str:
+    """The least severe level that is logged."""
+    return logging.getLevelName(logging.getLogger().level).lower()
+
+
+def set_level(name: LogLevel) -> None:
+    """From now on, log what is at least that severe. Says so, whatever it was."""
+    root, before = logging.getLogger(), level()
+    root.setLevel(min(root.level, logging.WARNING))
+    logger.warning("log level %s, was %s", name, before)
+    root.setLevel(name.upper())
 
 
 def configure(settings: Settings) -> None:

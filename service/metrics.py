@@ -1,7 +1,7 @@
 """The metrics of one application: a registry of its own, so that tests can have several in a process."""
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,6 +24,15 @@ REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
+Exemplar: TypeAlias = dict[str, str]
+"""Labels of one observation, such as the id of its trace."""
+
+
+def no_exemplar() -> Exemplar | None:
+    """For a service that is not traced."""
+    return None
+
+
 class PoolStatistics(Protocol):
     """What the pool's gauges are read from at each scrape."""
 
@@ -38,7 +47,11 @@ class PoolStatistics(Protocol):
 class Metrics:
     """RED by route template, the pool, queries by statement name, the build and the lifecycle."""
 
-    def __init__(self, settings: Settings, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, settings: Settings, lifecycle: Lifecycle, exemplar: Callable[[], Exemplar | None] = no_exemplar
+    ) -> None:
+        self.exemplar = exemplar
+        """What to observe the duration of the current request with."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each series, of no use to Prometheus's rate()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)

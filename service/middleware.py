@@ -89,7 +89,7 @@ class Middleware:
         route = (ticket.route if ticket else None) or _UNMATCHED
         self._metrics.requests.labels(method, route, exchange.status).inc()
         if ticket is None or ticket.kind is not Kind.EVENTS:  # how long somebody listens is no latency
-            self._metrics.duration.labels(method, route).observe(duration)
+            self._metrics.duration.labels(method, route).observe(duration, self._metrics.exemplar())
         headers = dict(scope["headers"])
         # The page at / asks who answers all the time: lines that would bury the others.
         level = DEBUG if route == "/" and exchange.status == 200 and POLL in headers else INFO
@@ -179,7 +179,10 @@ class _Exchange:
         if error_page.preferred(accept):
             body, given = error_page.render(error.status, error.detail, self._request_id), error_page.HEADERS
         else:
-            body, given = problem(error.status, error.detail, self._request_id), {"content-type": PROBLEM}
+            body, given = (
+                problem(error.status, error.detail, self._request_id, trace_id=logs.trace_id.get()),
+                {"content-type": PROBLEM},
+            )
         given = {**given, **error.headers, "content-length": str(len(body)), "vary": "accept"}
         headers = [(name.encode(), value.encode()) for name, value in given.items()]
         await self.send({"type": "http.response.start", "status": error.status, "headers": headers})

@@ -46,6 +46,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     request_id: str | None = Field(None, description="To be quoted when asking for help")
+    trace_id: str | None = Field(None, description="Of the request's trace, if requests are traced")
     errors: list[WrongField] | None = None
 
 

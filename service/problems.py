@@ -62,7 +62,8 @@ def _respond(
     request_id = logs.request_id.get() or ""
     if error_page.preferred(request.headers.get("accept", "")):
         return Response(error_page.render(status, detail, request_id), status, {**given, **error_page.HEADERS})
-    return Response(problem(status, detail, request_id, errors), status, given, content_type=PROBLEM)
+    body = problem(status, detail, request_id, errors, logs.trace_id.get())
+    return Response(body, status, given, content_type=PROBLEM)
 
 
 def _wrong_fields(error: Exception) -> list[FieldError]:

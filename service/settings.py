@@ -16,6 +16,7 @@ Seconds = Annotated[float, Field(ge=0, le=3600)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=3600)]
 Descriptor = Annotated[str, Field(pattern=r"^fd://\d+$")]
 Link = Annotated[str, Field(pattern=r"^(https?://[^\s\x00-\x1f]+)?$")]
+LogLevel = Literal["debug", "info", "warning", "error"]
 Bind = Annotated[str, Field(pattern=r"^(.+:\d{1,5}|unix:.+|fd://\d+)$")]
 
 
@@ -90,7 +91,9 @@ class Settings(BaseModel):
     )
     shutdown_grace: Seconds = Field(15, description="After that: time for requests in flight to finish")
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log level")
+    log_level: LogLevel = Field(
+        "info", description="Least severe log level; `PUT /log-level` on the ops port changes it"
+    )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="`json` for machines, `text` for people; `auto` is text on a terminal"
     )

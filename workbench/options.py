@@ -13,7 +13,7 @@ MOST_REPLICAS = 9
 
 @dataclass(frozen=True)
 class StackOptions:
-    """Port 0 is any free one. `settings` are SERVICE_* variables, `postgres` are settings of PostgreSQL.
+    """Port 0 is any free one. `settings` are SERVICE_* and OTEL_* variables, `postgres` are settings of PostgreSQL.
 
     `sources` is the project whose service runs: tests of what follows from edits give a copy.
     """
@@ -32,7 +32,9 @@ class StackOptions:
 
 def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env") -> StackOptions:
     """The options of `make dev`. Raises UsageError with the name of the variable, or the line of the file."""
-    chosen = {name: value for name, value in variables.items() if name.startswith("SERVICE_")}
+    chosen = {name: value for name, value in variables.items() if name.startswith(("SERVICE_", "OTEL_"))}
+    if traces := variables.get("TRACES"):
+        chosen["OTEL_TRACES_EXPORTER"] = traces
     return StackOptions(
         data=data_folder(variables),
         ingress_port=_number(variables, "INGRESS_PORT", 8080, 65535),

@@ -82,7 +82,9 @@ class Replica:
 
 def environment(postgres: Postgres, settings: Mapping[str, str]) -> dict[str, str]:
     """For the service and its migrations: what the caller set for anything else must not change them."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "PG"))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "PG", "OTEL_"))
+    }
     return {
         **inherited,
         **DEFAULTS,

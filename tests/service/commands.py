@@ -19,7 +19,9 @@ class Done:
 
 def environment(**variables: str) -> dict[str, str]:
     """The caller's, without what would change the service, and with these variables."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "PG"))} | variables
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "PG", "OTEL_"))
+    } | variables
 
 
 async def run_command(*command: str | Path, **variables: str) -> Done:

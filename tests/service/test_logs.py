@@ -128,6 +128,68 @@ async def test_text_is_one_readable_line_a_request(database: Database) -> None:
     assert "hunter2" not in text
 
 
+async def test_the_level_can_be_changed_while_it_runs(database: Database) -> None:
+    async with service_process(database, SERVICE_LOG_FORMAT="text") as process:
+        await process.ready()
+        assert (await process.ops.get("/log-level")).text == "info\n"
+        await process.api.get("/notes")
+        quiet = await process.ops.put("/log-level", content="error\n")
+        await process.api.get("/notes/export")
+        wrong = await process.ops.put("/log-level", content="loud")
+        await process.ops.put("/log-level", content="debug")
+        await process.api.get("/", headers={"x-poll": "1"})
+        assert (await process.ops.get("/log-level")).text == "debug\n"
+        process.send(signal.SIGINT)
+        text = "\n".join(await process.lines())
+
+    assert (quiet.status_code, quiet.text) == (200, "error\n")
+    assert (wrong.status_code, wrong.text) == (422, "the body has to be one of debug, info, warning, error\n")
+    assert "GET /notes 200" in text
+    assert "WARNING log level error, was info" in text
+    assert "/notes/export" not in text
+    assert "WARNING log level debug, was error" in text
+    assert "GET / 200" in text, "a poll of the page is logged at debug only"
+
+
+async def test_nothing_of_a_body_and_no_key_is_logged(database: Database) -> None:
+    """Whatever is wrong with it, at the most talkative level."""
+    lines: list[str] = []
+    async with logged(database, "json", lines) as process:
+        path = await process.create("s3cret", body="s3cret")
+        headers = {
+            "authorization": "Bearer s3cret",
+            "x-api-key": "s3cret",
+            "cookie": "s3cret",
+            "if-match": '"s3cret"',
+        }
+        ndjson = {"content-type": "application/x-ndjson"}
+        answers = [
+            await process.api.post("/notes", json={"title": "s3cret" * 50}),
+            await process.api.post("/notes", json={"title": "s3cret\x00"}),
+            await process.api.post(
+                "/notes", content='{"title": "s3cret"', headers={"content-type": "application/json"}
+            ),
+            await process.api.post("/notes", json={"title": "s3cret"}, headers={"idempotency-key": "s3cret"}),
+            await process.api.post("/notes", json={"title": "s3cret2"}, headers={"idempotency-key": "s3cret"}),
+            await process.api.put(path, json={"title": "s3cret"}, headers=headers),
+            await process.api.post("/notes/import", content='{"title": "s3cret", "s3cret": 1}', headers=ndjson),
+            await process.api.get("/notes", params={"q": "s3cret"}, headers=headers),
+            await process.api.get("/notes", params={"s3cret": "s3cret"}),
+        ]
+
+    assert len(lines) > len(answers)
+    assert [line for line in lines if "s3cret" in line] == []
+
+
+async def test_probes_and_scrapes_are_not_logged(database: Database) -> None:
+    lines: list[str] = []
+    async with logged(database, "json", lines) as process:
+        for path in ("/livez", "/readyz", "/metrics", "/log-level", "/nowhere"):
+            await process.ops.get(path)
+
+    assert not [line for line in lines if json.loads(line)["logger"] == "service.access"]
+
+
 # The formatters.
 
 

@@ -1,0 +1,108 @@
+"""A receiver of OTLP over HTTP in the test's own process, in the place of Jaeger."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+WITHIN = 15.0
+
+
+@dataclass(frozen=True)
+class Received:
+    """A span, and which service it is of."""
+
+    span: Span
+    resource: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.span.name
+
+    @property
+    def trace_id(self) -> str:
+        return self.span.trace_id.hex()
+
+    @property
+    def span_id(self) -> str:
+        return self.span.span_id.hex()
+
+    @property
+    def parent_id(self) -> str:
+        return self.span.parent_span_id.hex()
+
+    @property
+    def failed(self) -> bool:
+        return self.span.status.code == self.span.status.STATUS_CODE_ERROR
+
+    @property
+    def attributes(self) -> dict[str, str | int]:
+        return {
+            item.key: item.value.int_value if item.value.HasField("int_value") else item.value.string_value
+            for item in self.span.attributes
+        }
+
+
+@dataclass
+class Collector:
+    port: int = 0
+    spans: list[Received] = field(default_factory=list)
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def until(self, trace_id: str, enough: Callable[[list[Received]], bool]) -> list[Received]:
+        """The spans of a trace, in the order of their beginnings, once they are enough."""
+
+        def found() -> list[Received]:
+            spans = [received for received in self.spans if received.trace_id == trace_id]
+            return sorted(spans, key=lambda received: received.span.start_time_unix_nano)
+
+        try:
+            async with asyncio.timeout(WITHIN), self._news:
+                await self._news.wait_for(lambda: enough(found()))
+        except TimeoutError:
+            pytest.fail(f"not all spans of {trace_id} within {WITHIN:g} s: {[span.name for span in found()]}")
+        return found()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Collector"]:
+        connections: set[asyncio.Task[None]] = set()
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(self._serve(reader, writer))
+            connections.add(task)
+            task.add_done_callback(connections.discard)
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in connections:
+                task.cancel()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+                assert head.startswith("post /v1/traces "), head
+                length = int(head.split("content-length: ")[1].split("\r\n")[0])
+                await self._take(ExportTraceServiceRequest.FromString(await reader.readexactly(length)))
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                await writer.drain()
+        writer.close()
+
+    async def _take(self, request: ExportTraceServiceRequest) -> None:
+        async with self._news:
+            for group in request.resource_spans:
+                resource = {item.key: item.value.string_value for item in group.resource.attributes}
+                self.spans += [Received(span, resource) for scope in group.scope_spans for span in scope.spans]
+            self._news.notify_all()

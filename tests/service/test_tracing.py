@@ -1,0 +1,87 @@
+"""Traces are switched on by OpenTelemetry's own variables; what is in them: tests/observability/test_traces.py."""
+
+import re
+import signal
+import socket
+import sys
+
+import pytest
+
+from service.settings import SettingsError, load
+from service.tracing import OFF, from_environment
+from tests.service.commands import run_command
+from tests.service.databases import Database
+from tests.service.processes import service_process
+
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+
+
+@pytest.mark.parametrize(
+    "variables", [{}, ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"}, ENDPOINT | {"OTEL_SDK_DISABLED": "true"}]
+)
+def test_it_is_off_unless_it_is_asked_for(variables: dict[str, str]) -> None:
+    assert from_environment(variables, load({})) is OFF
+
+
+async def test_off_it_imports_nothing() -> None:
+    script = (
+        "import sys, service.__main__ as main; from service import tracing, settings; "
+        "assert tracing.from_environment({}, settings.load({})) is tracing.OFF; "
+        "sys.exit(', '.join(name for name in sys.modules if name.startswith('opentelemetry')) or 0)"
+    )
+
+    done = await run_command(sys.executable, "-c", script)
+
+    assert (done.status, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"OTEL_TRACES_EXPORTER": "zipkin,console"}, "OTEL_TRACES_EXPORTER: zipkin: expected otlp, console or none"),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, "OTEL_EXPORTER_OTLP_ENDPOINT does not say where"),
+    ],
+)
+def test_what_cannot_be_is_an_error(variables: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        from_environment(variables, load({}))
+
+
+async def test_a_wrong_variable_ends_the_start_with_status_2() -> None:
+    done = await run_command(sys.executable, "-m", "service", OTEL_TRACES_EXPORTER="zipkin")
+
+    assert (done.status, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("service: OTEL_TRACES_EXPORTER: ")
+
+
+async def test_the_console_has_a_line_for_each_request(database: Database) -> None:
+    async with service_process(database, SERVICE_LOG_FORMAT="text", OTEL_TRACES_EXPORTER="console") as process:
+        await process.ready()
+        path = await process.create()
+        await process.api.get(path, headers={"traceparent": f"00-{'5' * 32}-{'6' * 16}-01"})
+        await process.api.get("/nowhere")
+        process.send(signal.SIGINT)
+        lines = [line for line in await process.lines() if " trace " in line]
+
+    patterns = (
+        r"[0-9a-f]{32} POST /notes 201 \d+\.\d ms: note_create \d+\.\d ms",
+        r"5{32} GET /notes/<uuid:note_id> 200 \d+\.\d ms: note_get \d+\.\d ms",
+        r"[0-9a-f]{32} GET 404 \d+\.\d ms",
+    )
+    for line, pattern in zip(lines, patterns, strict=True):
+        assert re.fullmatch(rf"\d\d:\d\d:\d\d trace {pattern}", line), line
+
+
+async def test_a_collector_that_does_not_answer_holds_up_neither_requests_nor_the_exit(database: Database) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        async with service_process(
+            database,
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+            OTEL_EXPORTER_OTLP_TIMEOUT="3600",
+            OTEL_BSP_SCHEDULE_DELAY="1",
+        ) as process:
+            await process.ready()
+            await process.create()
+            process.send(signal.SIGINT)
+            assert await process.status() == 0
