@@ -12,6 +12,7 @@ from service import problems, tasks
 from service.admission import Admission
 from service.connection import HTTPConnection, Request
 from service.database import Database
+from service.dispatch import ENDPOINTS, Endpoints
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.middleware import Middleware
@@ -72,6 +73,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF) -> Application:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # as the models order them
     problems.register(app)
+    app.extensions[ENDPOINTS] = Endpoints(app, settings.request_timeout, settings.max_body)
     app.extensions["notes"] = note_routes.Notes(settings, database, feed)
     app.extensions["pages"] = page_routes.Pages(settings, lifecycle, readiness)
     app.register_blueprint(note_routes.blueprint)

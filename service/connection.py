@@ -1,18 +1,19 @@
-"""Quart's side of one HTTP request: its deadline, its body with back pressure, its JSON."""
+"""One HTTP request of Quart's: to an endpoint it is answered here, else by Quart, its body with back pressure."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import quart
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
-from pydantic_core import from_json
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from quart.asgi import ASGIHTTPConnection
 from quart.utils import cancel_tasks
 from quart.wrappers.request import Body
 
 from service.admission import Kind, Ticket
-from service.errors import Invalid, RequestTimeout, Unavailable, UnsupportedMediaType
+from service.dispatch import ENDPOINTS
+from service.endpoint import require_media_type
+from service.errors import RequestTimeout, Unavailable
 from service.middleware import TICKET
 
 # A body that is consumed as it comes is held back here instead of growing in memory.
@@ -44,7 +45,7 @@ class BoundedBody(Body):
 
 
 class Request(quart.Request):
-    """A request whose JSON is read strictly, and whose body has no limit on the paths of streamed uploads."""
+    """A request whose body has no limit on the paths of streamed uploads."""
 
     body_class = BoundedBody
     streamed_uploads: ClassVar[frozenset[str]] = frozenset()
@@ -59,24 +60,9 @@ class Request(quart.Request):
         ticket: Ticket = self.scope["state"][TICKET]
         return ticket
 
-    async def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body's JSON. Raises UnsupportedMediaType, and Invalid for what is no JSON in UTF-8."""
-        self.require_media_type("application/json")
-        body = await self.get_data(as_text=False)
-        try:
-            # Unlike Python's: rejects NaN and lone surrogates, and deep nesting without a RecursionError.
-            return from_json(body, allow_inf_nan=False)
-        except ValueError as error:
-            raise Invalid.field("body", f"not valid JSON: {error}") from None
-
     def require_media_type(self, expected: str) -> None:
         """Raises UnsupportedMediaType unless the body is declared as `expected`, not compressed."""
-        if self.mimetype != expected:
-            given = f"not {self.mimetype}" if self.mimetype else "and says nothing"
-            raise UnsupportedMediaType(f"The Content-Type must be {expected}, {given}.")
-        encoding = self.headers.get("Content-Encoding", "identity")
-        if encoding.lower() != "identity":
-            raise UnsupportedMediaType(f"Content-Encoding {encoding} is not supported. Send the body uncompressed.")
+        require_media_type(cast(HTTPScope, self.scope), expected)
 
     async def chunks(self, idle_timeout: float) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises RequestTimeout when nothing came for `idle_timeout` seconds."""
@@ -96,6 +82,10 @@ class HTTPConnection(ASGIHTTPConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """As Quart's, which would leave the handler running when the server cancels the request."""
+        found = self.app.extensions[ENDPOINTS].find(self.scope)
+        if found is not None:
+            await found.respond(self.scope, receive, send)
+            return
         request = self._create_request_from_scope(send)
         handler = asyncio.create_task(self.handle_request(request, send))
         receiver = asyncio.create_task(self.handle_messages(request, receive))

@@ -22,6 +22,8 @@ from pydantic import ValidationError
 
 PROBLEM = "application/problem+json"
 
+BODY_TOO_LARGE = "The body is too large. Send many notes to /notes/import instead."
+
 
 class FieldError(TypedDict):
     field: str
@@ -110,6 +112,11 @@ def wrong_fields(error: ValidationError, prefix: str = "") -> list[FieldError]:
         }
         for wrong in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def in_headers(fields: Sequence[FieldError]) -> list[FieldError]:
+    """The same fields under the names of the headers that they were read from."""
+    return [{"field": wrong["field"].replace("_", "-"), "message": wrong["message"]} for wrong in fields]
 
 
 def problem(

@@ -7,19 +7,14 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from quart import Blueprint, Response, current_app, request
-from quart_schema import (
-    document_headers,
-    tag_blueprint,
-    validate_headers,
-    validate_querystring,
-    validate_request,
-    validate_response,
-)
-from werkzeug.datastructures import ETags
+from quart_schema import tag_blueprint, validate_headers, validate_querystring, validate_response
+from werkzeug.http import parse_etags
 
 from service.admission import Kind
+from service.answer import Answer, encode, json
 from service.connection import Request
 from service.database import Database
+from service.endpoint import endpoint
 from service.notes import store, transfer
 from service.notes.feed import Feed
 from service.notes.models import (
@@ -35,8 +30,6 @@ from service.notes.models import (
 )
 from service.openapi import NoQuery, problems, response_headers, streams
 from service.settings import Settings
-
-Headers = dict[str, str]
 
 STREAMED_UPLOADS = frozenset({"/notes/import"})
 
@@ -70,80 +63,69 @@ tag_blueprint(blueprint, ["notes"])
     etag="Its version, for If-Match and If-None-Match",
     idempotency_replayed="`true` if an earlier request with the same key made the note",
 )
-@validate_querystring(NoQuery)
-@validate_headers(CreateHeaders)
-@validate_request(NoteContent)
-@validate_response(Note, 201)
-async def create(data: NoteContent, headers: CreateHeaders, query_args: NoQuery) -> tuple[Note, int, Headers]:
+@endpoint("notes", headers=CreateHeaders, content=NoteContent, answer=Note, status=201)
+async def create(notes: Notes, headers: CreateHeaders, content: NoteContent) -> Answer:
     """Make a note."""
-    async with _notes().database.connection() as connection:
-        created = await store.create(connection, data, headers.idempotency_key)
-    answer = {"location": f"/notes/{created.note.id}", **_etag(created.note)}
+    async with notes.database.connection() as connection:
+        created = await store.create(connection, content, headers.idempotency_key)
+    given = {"location": f"/notes/{created.note.id}", **_etag(created.note)}
     if created.replayed:
-        answer["idempotency-replayed"] = "true"
-    return created.note, 201, answer
+        given["idempotency-replayed"] = "true"
+    return json(created.note.model_dump_json(), given, 201)
 
 
 @blueprint.get("")
 @problems(422)
 @response_headers(200, link='The next page, with `rel="next"`')
-@validate_querystring(ListQuery)
-@validate_response(NotePage)
-async def page(query_args: ListQuery) -> tuple[NotePage, int, Headers]:
+@endpoint("notes", query=ListQuery, answer=NotePage)
+async def page(notes: Notes, query: ListQuery) -> Answer:
     """List notes, newest first.
 
     `next` leads to the next page. Notes that are made meanwhile do not shift the pages.
     """
-    async with _notes().database.connection() as connection:
-        notes, cursor = await store.page(connection, query_args)
-    if cursor is None:
-        return NotePage.model_construct(items=notes, next=None), 200, {}
-    parameters = query_args.model_dump(exclude_none=True) | {"after": cursor}
-    path = f"/notes?{urlencode(parameters)}"
-    return NotePage.model_construct(items=notes, next=path), 200, {"link": f'<{path}>; rel="next"'}
+    async with notes.database.connection() as connection:
+        items, cursor = await store.page(connection, query)
+    path = cursor and f"/notes?{urlencode(query.model_dump(exclude_none=True) | {'after': cursor})}"
+    text = NotePage.model_construct(items=items, next=path).model_dump_json()
+    return json(text, {"link": f'<{path}>; rel="next"'} if path else {})
 
 
 @blueprint.get("/<uuid:note_id>")
 @problems(404, 422)
 @response_headers(200, etag="Its version, for If-Match and If-None-Match")
 @response_headers(304, etag="Its version")
-@document_headers(ReadHeaders)
-@validate_querystring(NoQuery)
-@validate_response(Note)
-async def get(note_id: UUID, query_args: NoQuery) -> tuple[Note, int, Headers] | Response:
+@endpoint("notes", headers=ReadHeaders, answer=Note)
+async def get(notes: Notes, note_id: UUID, headers: ReadHeaders) -> Answer:
     """Get a note. With `If-None-Match` 304 if it has not changed."""
-    async with _notes().database.connection() as connection:
+    async with notes.database.connection() as connection:
         note = await store.get(connection, note_id)
-    known = request.if_none_match
-    if known.star_tag or known.contains_weak(str(note.version)):
-        return _empty(304, _etag(note))
-    return note, 200, _etag(note)
+    if headers.if_none_match is not None:
+        known = parse_etags(headers.if_none_match)
+        if known.star_tag or known.contains_weak(str(note.version)):
+            return Answer(304, headers=encode(_etag(note)))
+    return json(note.model_dump_json(), _etag(note))
 
 
 @blueprint.put("/<uuid:note_id>")
 @problems(404, 412, 413, 415, 422)
 @response_headers(200, etag="Its new version")
-@document_headers(ChangeHeaders)
-@validate_querystring(NoQuery)
-@validate_request(NoteContent)
-@validate_response(Note)
-async def replace(note_id: UUID, data: NoteContent, query_args: NoQuery) -> tuple[Note, int, Headers]:
+@endpoint("notes", headers=ChangeHeaders, content=NoteContent, answer=Note)
+async def replace(notes: Notes, note_id: UUID, headers: ChangeHeaders, content: NoteContent) -> Answer:
     """Replace a note. With `If-Match` only if it has not changed, else 412."""
-    async with _notes().database.connection() as connection:
-        note = await store.replace(connection, note_id, data, _expected_versions())
-    return note, 200, _etag(note)
+    async with notes.database.connection() as connection:
+        note = await store.replace(connection, note_id, content, _expected_versions(headers))
+    return json(note.model_dump_json(), _etag(note))
 
 
 @blueprint.delete("/<uuid:note_id>")
 @problems(404, 412, 422)
 @response_headers(204)
-@document_headers(ChangeHeaders)
-@validate_querystring(NoQuery)
-async def delete(note_id: UUID, query_args: NoQuery) -> Response:
+@endpoint("notes", headers=ChangeHeaders)
+async def delete(notes: Notes, note_id: UUID, headers: ChangeHeaders) -> Answer:
     """Delete a note. With `If-Match` only if it has not changed, else 412."""
-    async with _notes().database.connection() as connection:
-        await store.delete(connection, note_id, _expected_versions())
-    return _empty(204)
+    async with notes.database.connection() as connection:
+        await store.delete(connection, note_id, _expected_versions(headers))
+    return Answer(204)
 
 
 @blueprint.post("/import")
@@ -194,23 +176,15 @@ async def events(query_args: NoQuery, headers: EventsHeaders) -> Response:
     return _stream(await _notes().feed.subscribe(headers.last_event_id), "text/event-stream")
 
 
-def _etag(note: Note) -> Headers:
+def _etag(note: Note) -> dict[str, str]:
     return {"etag": f'"{note.version}"'}
 
 
-def _expected_versions() -> list[int] | None:
+def _expected_versions(headers: ChangeHeaders) -> list[int] | None:
     """The versions that `If-Match` allows; None if any. A tag that is no version matches nothing."""
-    expected: ETags = request.if_match
-    if "If-Match" not in request.headers or expected.star_tag:
+    if headers.if_match is None or (expected := parse_etags(headers.if_match)).star_tag:
         return None
-    tags = expected.as_set()
-    return [int(tag) for tag in tags if tag.isascii() and tag.isdecimal() and len(tag) < 19]
-
-
-def _empty(status: int, headers: Headers | None = None) -> Response:
-    response = Response(status=status, headers=headers)
-    del response.headers["content-type"]  # Quart's default, for a body that is not there
-    return response
+    return [int(tag) for tag in expected.as_set() if tag.isascii() and tag.isdecimal() and len(tag) < 19]
 
 
 def _stream(body: AsyncGenerator[bytes], media_type: str) -> Response:

@@ -3,11 +3,12 @@
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-from quart import Blueprint, Response, abort, current_app, request, send_from_directory
-from quart_schema import document_response, hide, tag_blueprint, validate_querystring
+from quart import Blueprint, Response, abort, request, send_from_directory
+from quart_schema import hide, tag_blueprint, validate_querystring
 
+from service.answer import Answer, json
+from service.endpoint import endpoint
 from service.lifecycle import Lifecycle
 from service.openapi import NoQuery, problems
 from service.pages.models import DatabaseStatus, Root
@@ -45,15 +46,8 @@ blueprint = Blueprint("pages", __name__)
 tag_blueprint(blueprint, ["service"])
 
 
-@blueprint.get("/")
-@problems(422)
-@document_response(Root)  # documented only: quart-schema validates no route that may also answer with a page
-@validate_querystring(NoQuery)
-async def root(query_args: NoQuery) -> tuple[Root, int, dict[str, str]] | Response:
-    """Say which service answers, and from where. A browser gets a page."""
-    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
-        return await _page("index.html")
-    pages = cast(Pages, current_app.extensions["pages"])
+async def identify(pages: Pages) -> Answer:
+    """Which service answers, for clients."""
     settings, check = pages.settings, pages.lifecycle.checks.get("database")
     answer = Root(
         service=settings.name,
@@ -66,7 +60,16 @@ async def root(query_args: NoQuery) -> tuple[Root, int, dict[str, str]] | Respon
         ),
         links=_links(settings),
     )
-    return answer, 200, {"vary": "accept", "cache-control": "no-store"}
+    return json(answer.model_dump_json(), {"vary": "accept", "cache-control": "no-store"})
+
+
+@blueprint.get("/")
+@problems(422)
+@endpoint("pages", answer=Root, clients=identify)
+@validate_querystring(NoQuery)
+async def root(query_args: NoQuery) -> Response:
+    """Say which service answers, and from where. A browser gets a page."""
+    return await _page("index.html")
 
 
 @blueprint.get("/docs")
