@@ -80,6 +80,10 @@ bench: environment-bench ## measure CPU, throughput and latency beside other sta
 bench-reload: environment-bench ## measure live reload beside three others; ARGS="--edits 20"
 	@$(VENV_PYTHON) -m bench.reload $(ARGS)
 
+.PHONY: faults
+faults: environment-dev ## break a workbench in every way, under load, and show what came of it; about six minutes
+	@$(VENV_PYTHON) -m tests.faults $(ARGS)
+
 environment-workbench: python
 	@$(PYTHON) -m workbench.environment workbench
 

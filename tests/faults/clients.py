@@ -1,0 +1,148 @@
+"""What single clients do to all others: one that leaves, one that reads slowly, one whose clock is wrong."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+
+from tests.faults.place import Place
+
+_HEAD = "{} HTTP/1.1\r\nhost: slipway\r\nuser-agent: slipway-faults\r\nconnection: close\r\n{}\r\n"
+_UPLOAD = "content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n"
+_MANY_NOTES = """
+    INSERT INTO app.notes (title, body) SELECT 'long export', repeat('x', 10000) FROM generate_series(1, 2000)
+"""
+_YEARS = 10 * 365 * 86_400.0
+
+
+async def imports_left(place: Place, seconds: float) -> str:
+    """Clients that send half of an import and leave, one after the other. Nothing of theirs may be there."""
+    title, left, end = f"left {uuid4().hex}", 0, time.monotonic() + seconds
+    line = json.dumps({"title": title}).encode() + b"\n"
+    chunk = b"%x\r\n%s\r\n" % (len(line) * 500, line * 500)
+    while time.monotonic() < end or not left:
+        async with _connection(place, "POST /notes/import", _UPLOAD) as (_, writer):
+            for _ in range(4):
+                writer.write(chunk)
+                await writer.drain()
+        left += 1
+        await asyncio.sleep(0.05)
+    await _until_idle(place)
+    connection = await place.connect()
+    try:
+        imported = await connection.fetchval("SELECT count(*) FROM app.notes WHERE title = $1", title)
+    finally:
+        await connection.close()
+    assert imported == 0, f"{imported} notes of {left} imports that were never finished"
+    return f"{left} imports left, nothing of them imported"
+
+
+async def exports_read_slowly(place: Place, seconds: float) -> str:
+    """As many clients as may export at a time read 1 kB a second each. The short requests must not notice."""
+    await _fill(place)
+    places = 2 * len(place.stack.replicas)  # SERVICE_BULK_SIZE of each
+    before = _resident(place)
+    reading = [asyncio.create_task(_read_slowly(place, seconds)) for _ in range(places)]
+    highest = before
+    while not all(task.done() for task in reading):
+        highest = max(highest, _resident(place))
+        await asyncio.sleep(0.1)
+    statuses = [task.result() for task in reading]
+    assert b"200" in statuses, f"the exports got {statuses}"
+    await _until_idle(place)
+    grown = (highest - before) / 2**20
+    assert grown < 64, f"{places} slow readers of an export took {grown:.0f} MiB of the service's memory"
+    return f"{places} readers, the replicas' memory grew by {grown:.1f} MiB"
+
+
+async def clock_jumps(place: Place, _: float) -> str:
+    """Clients ten years ahead and behind write their times and their ids; the pages still have all notes."""
+    word, made = f"w{uuid4().hex}", []
+    async with httpx.AsyncClient(base_url=place.url, timeout=30) as client:
+        for jump in (0.0, _YEARS, -_YEARS, 0.0):
+            now = time.time() + jump
+            note = {"id": _uuid7(now), "title": word, "created_at": datetime.fromtimestamp(now, UTC).isoformat()}
+            date = {"date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now))}
+            answer = await client.post(
+                "/notes/import",
+                content=json.dumps(note).encode(),
+                headers={"content-type": "application/x-ndjson", **date},
+            )
+            assert answer.status_code == 200, answer.text
+            made.append(note["id"])
+            made.append((await client.post("/notes", json={"title": word}, headers=date)).json()["id"])
+        found, path = [], f"/notes?limit=3&q={word}"
+        while path:
+            page = (await client.get(path)).json()
+            found += [note["id"] for note in page["items"]]
+            path = page["next"]
+        assert found == sorted(made, reverse=True), "pages lost or repeated notes of clients with another clock"
+        for note_id in made:
+            await client.delete(f"/notes/{note_id}")
+    return ""
+
+
+async def _read_slowly(place: Place, seconds: float) -> bytes:
+    """The status that it got."""
+    async with _connection(place, "GET /notes/export") as (reader, _):
+        status = await reader.read(15)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and await reader.read(1000):  # noqa: ASYNC110 - it reads by the clock
+            await asyncio.sleep(1)
+    return status[9:12]
+
+
+async def _fill(place: Place) -> None:
+    """20 MB of notes: far more than all buffers between the service and a client."""
+    connection = await place.connect()
+    try:
+        if await connection.fetchval("SELECT count(*) FROM app.notes WHERE title = 'long export'") == 0:
+            await connection.execute(_MANY_NOTES)
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _connection(
+    place: Place, request: str, headers: str = ""
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    # Small buffers, so that a client that does not read makes the other end wait soon.
+    reader, writer = await asyncio.open_connection("127.0.0.1", place.stack.envoy.port, limit=1024)
+    try:
+        writer.write(_HEAD.format(request, headers).encode())
+        await writer.drain()
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def _until_idle(place: Place) -> None:
+    """Until no import or export holds a connection. Raises TimeoutError."""
+    async with asyncio.timeout(20), httpx.AsyncClient() as client:
+        for replica in place.stack.replicas:
+            while await _bulk_transfers(client, replica.ops_port):  # noqa: ASYNC110 - it is a metric
+                await asyncio.sleep(0.05)
+
+
+async def _bulk_transfers(client: httpx.AsyncClient, ops_port: int) -> float:
+    metrics = (await client.get(f"http://127.0.0.1:{ops_port}/metrics")).text
+    found = re.search(r'^http_requests_in_flight\{kind="bulk"\} (\S+)$', metrics, re.MULTILINE)
+    assert found, metrics
+    return float(found[1])
+
+
+def _resident(place: Place) -> int:
+    """Bytes of memory of all replicas."""
+    pids: Sequence[int] = [replica.part.pid for replica in place.stack.replicas if replica.part]
+    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * 4096
+
+
+def _uuid7(when: float) -> str:
+    return str(UUID(int=int(when * 1000) << 80 | 7 << 76 | 2 << 62 | uuid4().int >> 66))

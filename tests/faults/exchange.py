@@ -1,0 +1,92 @@
+"""One request after the other on a connection, in as little time of this process as possible."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_LOCATION = re.compile(rb"\r\nlocation: *([^\r]+)", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
+_WITHOUT_BODY = {204, 304}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    location: str
+    body: bytes
+
+
+class Broken(Exception):
+    """There was no answer, and the connection is of no use any more; the text says why."""
+
+
+class Exchange(asyncio.Protocol):
+    """A connection to an HTTP/1.1 server whose answers have a Content-Length."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._received = bytearray()
+        self._answer: asyncio.Future[Answer] | None = None
+        self._last = False
+
+    @classmethod
+    async def open(cls, host: str, port: int) -> "Exchange":
+        """Raises Broken."""
+        try:
+            _, exchange = await asyncio.get_running_loop().create_connection(cls, host, port)
+        except OSError as error:
+            raise Broken(type(error).__name__) from error
+        return exchange
+
+    @property
+    def usable(self) -> bool:
+        return not self._last and self._transport is not None and not self._transport.is_closing()
+
+    async def ask(self, request: bytes) -> Answer:
+        """Raises Broken."""
+        if not self.usable or self._transport is None:
+            raise Broken("closed before the request")
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await self._answer
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        end = self._received.find(b"\r\n\r\n")
+        if end < 0 or self._answer is None or self._answer.done():
+            return
+        head = bytes(self._received[: end + 2])
+        status = int(head.split(b" ", 2)[1])
+        length = _LENGTH.search(head)
+        whole = end + 4 + (int(length[1]) if length and status not in _WITHOUT_BODY else 0)
+        if len(self._received) < whole:
+            return
+        self._last = self._last or _CLOSE.search(head) is not None
+        location = _LOCATION.search(head)
+        body = bytes(self._received[end + 4 : whole])
+        self._received.clear()
+        self._answer.set_result(Answer(status, location[1].decode() if location else "", body))
+        if self._last:
+            self.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(Broken(type(error).__name__ if error else "closed before the answer"))
+
+
+def encode(method: str, path: str, host: str, body: bytes = b"", **headers: str) -> bytes:
+    """A request; `_` in the name of a header stands for `-`."""
+    lines = [f"{method} {path} HTTP/1.1", f"host: {host}", "user-agent: slipway-faults"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    if body:
+        lines += ["content-type: application/json", f"content-length: {len(body)}"]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
