@@ -13,7 +13,7 @@ help: ## this list
 	@echo
 	@echo "  Variables of dev, with their defaults (0 is any free port):"
 	@echo "  INGRESS_PORT=8080 API_PORT=8000 OPS_PORT=9000 REPLICAS=1 DATA=.workbench PYTHON=python3"
-	@echo "  TRACES=console shows each request's trace"
+	@echo "  PROMETHEUS_PORT=9095 PROMETHEUS=no does without it, TRACES=console shows each request's trace"
 
 # make hands variables of its command line on through the environment, where the workbench reads them.
 dev: environment-workbench ## run everything on this machine, until Ctrl-C

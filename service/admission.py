@@ -49,6 +49,8 @@ class Admission:
             Kind.EVENTS: settings.max_streams,
             Kind.BULK: settings.bulk_size,
         }
+        for kind, limit in self._limits.items():
+            metrics.in_flight_limit.labels(kind).set(limit)
         self._taken: Counter[Kind] = Counter()
         self._in_flight = {kind: metrics.in_flight.labels(kind) for kind in Kind}
         self._shed = {kind: metrics.shed.labels(kind) for kind in Kind}

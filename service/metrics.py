@@ -70,6 +70,9 @@ class Metrics:
         self.in_flight = Gauge(
             "http_requests_in_flight", "Requests being answered.", ["kind"], registry=self.registry
         )
+        self.in_flight_limit = Gauge(
+            "http_requests_limit", "Most requests answered at a time.", ["kind"], registry=self.registry
+        )
         self.shed = Counter(
             "http_requests_shed",
             "Requests refused because too many were running.",

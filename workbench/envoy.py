@@ -27,8 +27,17 @@ def program() -> Path:
 class Envoy:
     """One Envoy in front of the replicas, on the loopback addresses only."""
 
-    def __init__(self, port: int, replicas: Sequence[Replica], rules: Path, run: Path, console: Console) -> None:
+    def __init__(
+        self,
+        port: int,
+        replicas: Sequence[Replica],
+        rules: Path,
+        run: Path,
+        console: Console,
+        stats_port: int | None = None,
+    ) -> None:
         self.port = port
+        self.stats_port = stats_port
         self.part: Part | None = None
         self._replicas = replicas
         self._rules = rules
@@ -58,6 +67,7 @@ class Envoy:
                 addresses=ports.loopbacks(),
                 replicas=[ingress.Replica(replica.api_port, replica.ops_port) for replica in self._replicas],
                 admin_socket=self._run / "envoy.sock",
+                stats_port=self.stats_port,
             )
         except ingress.IngressRuleError as error:
             raise StepFailed(f"the ingress rules are wrong: {error}") from error

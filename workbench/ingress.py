@@ -10,6 +10,7 @@ ejected is back when that says 200, where Istio's stays out for the whole ejecti
 from collections.abc import Sequence
 from pathlib import Path
 
+from workbench import envoy_stats
 from workbench.envoy_json import Json, typed
 from workbench.ingress_cluster import Replica, envoy_cluster
 from workbench.ingress_routes import envoy_routes
@@ -66,11 +67,13 @@ def envoy_bootstrap(
     admin_socket: Path,
     addresses: Sequence[str] = ("127.0.0.1",),
     access_log: bool = False,
+    stats_port: int | None = None,
 ) -> Json:
     """The configuration for `envoy --config-path`, as JSON.
 
     `rules` is the directory k8s/istio. Envoy listens on `port` of each of `addresses`; add ::1 where the machine
-    has it, as localhost may mean either. Its administration listens on the Unix socket `admin_socket` only.
+    has it, as localhost may mean either. Its administration listens on the Unix socket `admin_socket` only; on
+    `stats_port` of 127.0.0.1 its statistics can be read.
     Raises IngressRuleError when the rules hold anything that this translation would not follow, and ValueError
     when `admin_socket` is too long for a socket.
     """
@@ -80,6 +83,7 @@ def envoy_bootstrap(
     listener, *more = ({"socket_address": {"address": address, "port_value": port}} for address in addresses)
     return {
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
+        "stats_config": envoy_stats.CONFIG,
         "layered_runtime": {"layers": [{"name": "istio", "static_layer": _RUNTIME}]},
         "static_resources": {
             "listeners": [
@@ -90,9 +94,13 @@ def envoy_bootstrap(
                     # With it a second workbench would share the port, and get every second request, in silence.
                     "enable_reuse_port": False,
                     "filter_chains": [{"filters": [_connection_manager(read, access_log)]}],
-                }
+                },
+                *([envoy_stats.listener(stats_port)] if stats_port else []),
             ],
-            "clusters": [envoy_cluster(CLUSTER, read.destination_rule.spec, replicas)],
+            "clusters": [
+                envoy_cluster(CLUSTER, read.destination_rule.spec, replicas),
+                envoy_stats.cluster(admin_socket),
+            ],
         },
     }
 

@@ -1,5 +1,6 @@
 """What can be chosen: the variables of `make dev`, and a git-ignored .env file with SERVICE_* settings."""
 
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ MOST_REPLICAS = 9
 class StackOptions:
     """Port 0 is any free one. `settings` are SERVICE_* and OTEL_* variables, `postgres` are settings of PostgreSQL.
 
-    `sources` is the project whose service runs: tests of what follows from edits give a copy.
+    `sources` is the project whose service runs: tests of what follows from edits give a copy. `prometheus` is the
+    program, if one is to run; it scrapes every `scrape_interval` seconds.
     """
 
     data: Path
@@ -28,6 +30,9 @@ class StackOptions:
     service: Sequence[str] = (sys.executable, "-m", "service")
     sources: Path = ROOT
     rules: Path = INGRESS_RULES
+    prometheus: str | None = None
+    prometheus_port: int = 0
+    scrape_interval: float = 5
 
 
 def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env") -> StackOptions:
@@ -43,6 +48,8 @@ def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env
         replicas=_number(variables, "REPLICAS", 1, MOST_REPLICAS),
         settings=read_env_file(env_file) | chosen,
         service=(sys.executable, "-m", "workbench.reload"),
+        prometheus=_prometheus(variables.get("PROMETHEUS") or ""),
+        prometheus_port=_number(variables, "PROMETHEUS_PORT", 9095, 65535),
     )
 
 
@@ -63,6 +70,16 @@ def read_env_file(path: Path) -> dict[str, str]:
             raise UsageError(f"{path.name}, line {number}: expected SERVICE_NAME=value, found {line!r}")
         settings[name] = value.strip()
     return settings
+
+
+def _prometheus(wanted: str) -> str | None:
+    """The program: the one that is wanted, or the one on the PATH; None if there is none, or `no` is wanted."""
+    if wanted == "no":
+        return None
+    found = shutil.which(wanted or "prometheus")
+    if wanted and found is None:
+        raise UsageError(f"PROMETHEUS={wanted} is not a program: name Prometheus's, or `no` to do without")
+    return found
 
 
 def _number(variables: Mapping[str, str], name: str, default: int, most: int) -> int:

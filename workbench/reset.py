@@ -13,7 +13,7 @@ from workbench.lock import only_one
 from workbench.options import data_folder
 from workbench.pgdata import stop_left_over
 
-MADE_BY_THE_WORKBENCH = {"lock", "postgres", "postgres.new", "run"}
+MADE_BY_THE_WORKBENCH = {"lock", "postgres", "postgres.new", "prometheus", "run"}
 
 
 def reset(data: Path, console: Console) -> None:

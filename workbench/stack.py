@@ -14,6 +14,7 @@ from workbench.options import StackOptions
 from workbench.pgdata import open_postgres
 from workbench.postgres import Postgres
 from workbench.processes import Part, describe
+from workbench.prometheus import Prometheus
 from workbench.replica import Replica, environment, migrate
 
 
@@ -26,12 +27,13 @@ class Stack:
     postgres: Postgres
     replicas: list[Replica]
     envoy: Envoy
+    prometheus: Prometheus | None = None
 
     def __init__(self, options: StackOptions, console: Console) -> None:
         self.options = options
         self._console = console
         self._undo = AsyncExitStack()
-        self._parts_of: list[Postgres | Replica | Envoy] = []
+        self._parts_of: list[Postgres | Replica | Envoy | Prometheus] = []
 
     @property
     def ingress_url(self) -> str:
@@ -82,7 +84,12 @@ class Stack:
         options, console = self.options, self._console
         make_data_folder(options.data)
         undo.enter_context(only_one(options.data))
-        wanted = {"INGRESS_PORT": options.ingress_port, "API_PORT": options.api_port, "OPS_PORT": options.ops_port}
+        wanted = {
+            "INGRESS_PORT": options.ingress_port,
+            "API_PORT": options.api_port,
+            "OPS_PORT": options.ops_port,
+            "PROMETHEUS_PORT": options.prometheus_port if options.prometheus else 0,
+        }
         ports.check(wanted)
         run = undo.enter_context(run_folder(options.data))
 
@@ -92,17 +99,21 @@ class Stack:
         with console.step("postgres", "PostgreSQL 18"):
             await self.postgres.start()
 
-        env = environment(self.postgres, options.settings)
+        free = iter(ports.free(2 * options.replicas + 3, besides=wanted.values()))
+        prometheus_port = options.prometheus_port or next(free)
+        links = {"SERVICE_LINK_PROMETHEUS": f"http://localhost:{prometheus_port}/"} if options.prometheus else {}
+        env = environment(self.postgres, links | dict(options.settings))
         with console.step("migrate", "schema up to date"):
             await migrate(env, console, options.sources)
 
-        free = iter(ports.free(2 * options.replicas + 1, besides=wanted.values()))
         chosen = [(options.api_port, options.ops_port)] + [(0, 0)] * (options.replicas - 1)
         self.replicas = [
             Replica(f"service-{n}", api or next(free), ops or next(free), options, env, console)
             for n, (api, ops) in enumerate(chosen, 1)
         ]
-        self.envoy = Envoy(options.ingress_port or next(free), self.replicas, options.rules, run, console)
+        self.envoy = Envoy(
+            options.ingress_port or next(free), self.replicas, options.rules, run, console, stats_port=next(free)
+        )
         self._parts_of += [*self.replicas, self.envoy]
         undo.push_async_callback(self._stop_serving)
         with console.step("service", f"{options.replicas} replica{'s' * (options.replicas > 1)} ready"):
@@ -111,7 +122,19 @@ class Stack:
             await asyncio.gather(*(replica.ready() for replica in self.replicas))
         with console.step("envoy", "ingress answers"):
             await self.envoy.start()
+        if options.prometheus:
+            self.prometheus = Prometheus(
+                options.prometheus,
+                prometheus_port,
+                (self.replicas, self.envoy),
+                (options.data, run),
+                console,
+                options.scrape_interval,
+            )
+            self._parts_of.append(self.prometheus)
+            with console.step("prometheus", f"metrics and alerts, by {options.prometheus}"):
+                await self.prometheus.start()
 
     async def _stop_serving(self) -> None:
         """All at once: who stops a workbench wants it gone, not drained."""
-        await asyncio.gather(self.envoy.stop(), *(replica.stop() for replica in self.replicas))
+        await asyncio.gather(*(owner.stop() for owner in self._parts_of if owner is not self.postgres))

@@ -17,12 +17,13 @@ import httpx
 import pytest
 
 from tests.workbench.processtree import descendants, gone
-from workbench import envoy, postgres, replica
+from workbench import envoy, postgres, prometheus, replica
 from workbench.folders import ROOT
 from workbench.lock import only_one
 
 NewData = Callable[[], Path]
-ANY_PORTS = {"INGRESS_PORT": "0", "API_PORT": "0", "OPS_PORT": "0"}
+ANY_PORTS = {"INGRESS_PORT": "0", "API_PORT": "0", "OPS_PORT": "0", "PROMETHEUS_PORT": "0"}
+NO_PROMETHEUS = {"PROMETHEUS": "no"}
 STARTED = "try: curl "
 
 
@@ -68,7 +69,7 @@ async def make_dev(data: Path, **variables: str) -> AsyncIterator[Terminal]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "workbench"),
         cwd=ROOT,
-        env={**os.environ, **ANY_PORTS, "DATA": str(data), **variables},
+        env={**os.environ, **ANY_PORTS, **NO_PROMETHEUS, "DATA": str(data), **variables},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         process_group=0,
@@ -92,12 +93,16 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 async def test_from_the_first_start_to_ctrl_c(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    async with make_dev(data) as terminal:
+    async with make_dev(data, PROMETHEUS="") as terminal:
         await terminal.until(STARTED)
-        for step in ("new data folder", "PostgreSQL 18", "schema up to date", "1 replica ready", "ingress answers"):
+        steps = ["new data folder", "PostgreSQL 18", "schema up to date", "1 replica ready", "ingress answers"]
+        for step in [*steps, "metrics and alerts"]:
             assert re.search(rf"{step}.* +\d+\.\d\d s\n", terminal.text)
         async with httpx.AsyncClient(base_url=terminal.url) as client:
             assert (await client.get("/")).json()["environment"] == "workbench"
+            metrics = re.search(r"metrics and alerts +(http:\S+)", terminal.text)
+            assert metrics, "the tests need prometheus: `apt install --no-install-recommends prometheus`"
+            assert (await client.get(f"{metrics[1]}/-/ready")).status_code == 200
         await terminal.until("service-1 │ ")
 
         refused = make("reset", f"DATA={data}")
@@ -111,7 +116,7 @@ async def test_from_the_first_start_to_ctrl_c(tmp_path: Path) -> None:
         assert await terminal.end() == 0
         assert time.monotonic() - begin < 5
         await gone(processes, within=0.5)
-    assert os.listdir(data) == ["postgres"]
+    assert sorted(os.listdir(data)) == ["postgres", "prometheus"]
 
     assert make("reset", f"DATA={data}").returncode == 0
     assert os.listdir(tmp_path) == []
@@ -159,7 +164,7 @@ async def test_a_second_ctrl_c_does_not_wait(new_data: NewData) -> None:
 
 
 def test_ctrl_c_takes_less_than_5_s_even_when_every_part_has_to_be_killed() -> None:
-    serving_ends = max(replica.STOP_WITHIN, envoy.STOP_WITHIN)
+    serving_ends = max(replica.STOP_WITHIN, envoy.STOP_WITHIN, prometheus.STOP_WITHIN)
     assert serving_ends + postgres.FAST_STOP_WITHIN + postgres.QUIT_WITHIN < 5
 
 

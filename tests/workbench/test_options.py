@@ -41,6 +41,27 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert options.settings == {"SERVICE_POOL_SIZE": "5", "SERVICE_LOG_LEVEL": "error"}
 
 
+def test_prometheus_runs_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def chosen(**variables: str) -> str | None:
+        return from_environment(variables, tmp_path / ".env").prometheus
+
+    assert chosen() is None
+    program = tmp_path / "prometheus"
+    program.touch(mode=0o755)
+    assert chosen() == chosen(PROMETHEUS=str(program)) == str(program)
+    assert chosen(PROMETHEUS="no") is None
+    with pytest.raises(UsageError, match=r"^PROMETHEUS=/nowhere is not a program"):
+        chosen(PROMETHEUS="/nowhere")
+
+
+def test_traces_are_one_variable_of_opentelemetry(tmp_path: Path) -> None:
+    options = from_environment({"TRACES": "console", "OTEL_TRACES_SAMPLER": "always_off"}, tmp_path / ".env")
+
+    assert options.settings == {"OTEL_TRACES_EXPORTER": "console", "OTEL_TRACES_SAMPLER": "always_off"}
+
+
 @pytest.mark.parametrize("line", ["SERVICE_POOL_SIZE", "POOL_SIZE=5", "export SERVICE_POOL_SIZE=5", "SERVICE_A-B=1"])
 def test_a_line_of_the_file_that_makes_no_sense(line: str, tmp_path: Path) -> None:
     file = tmp_path / ".env"
