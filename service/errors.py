@@ -1,6 +1,7 @@
 """What can go wrong, as a tree of exceptions; each is one RFC 9457 problem.
 
 ServiceError
+├── Malformed             400  where the request ends can be read in two ways; the connection is closed
 ├── Invalid               422  a field, a parameter or a line of the request is wrong
 ├── NotFound              404
 ├── PreconditionFailed    412  `If-Match` names another version
@@ -44,6 +45,14 @@ class ServiceError(Exception):
     @property
     def errors(self) -> Sequence[FieldError]:
         return ()
+
+
+class Malformed(ServiceError):
+    status = HTTPStatus.BAD_REQUEST
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"connection": "close"}
 
 
 class Invalid(ServiceError):

@@ -14,7 +14,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCall
 
 from service import error_page, logs
 from service.admission import Admission, Kind, Ticket
-from service.errors import PROBLEM, Unavailable, problem
+from service.errors import PROBLEM, Malformed, Unavailable, problem
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.settings import Settings
@@ -69,10 +69,11 @@ class Middleware:
         exchange = _Exchange(scope, receive, send, request_id, self._headers, self._lifecycle)
         ticket: Ticket | None = None
         try:
+            _check_framing(scope)
             ticket = self._admission.enter()
             scope["state"][TICKET] = ticket
             await self._app(scope, exchange.receive, exchange.send)
-        except Unavailable as error:
+        except (Malformed, Unavailable) as error:
             await exchange.refuse(error)
         except asyncio.CancelledError:
             # Only the server cancels here, when the grace is over. It would answer an empty 500.
@@ -170,7 +171,7 @@ class _Exchange:
                         if not self._received:
                             await self._receive_next()
 
-    async def refuse(self, error: Unavailable) -> None:
+    async def refuse(self, error: Malformed | Unavailable) -> None:
         """Answer without the application; what it has begun to answer is cut, so that the client notices."""
         if self.status != _CLIENT_CLOSED:
             logger.warning("response cut: %s", error.detail)
@@ -195,6 +196,17 @@ class _Exchange:
         if self._lifecycle.leaving and self.scope["http_version"] != "2":
             headers.append((b"connection", b"close"))  # the proxy's next request goes to another replica
         return headers
+
+
+def _check_framing(scope: HTTPScope) -> None:
+    """Raises Malformed for a request with two lengths: a proxy that went by the other one sees two requests here.
+
+    A server may go by Transfer-Encoding, but has to close the connection afterwards (RFC 9112, section 6.1), and not
+    every one does.
+    """
+    names = [name for name, _ in scope["headers"]]
+    if b"transfer-encoding" in names and b"content-length" in names:
+        raise Malformed("The request has both a Content-Length and a Transfer-Encoding. Send one of them.")
 
 
 def _request_id(scope: HTTPScope) -> str:

@@ -1,0 +1,142 @@
+"""Whoever gets hold of the service's database role can read and write rows of the application, and nothing else."""
+
+import os
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from tests.faults.place import Place
+
+Connection = asyncpg.Connection
+
+
+@pytest.fixture
+async def role(workbench: Place) -> "AsyncIterator[Connection[asyncpg.Record]]":
+    connection = await asyncpg.connect(workbench.stack.postgres.url("app_rw"))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+FORBIDDEN = [
+    # The schema.
+    "CREATE TABLE mine (id int)",
+    "CREATE TABLE public.mine (id int)",
+    "CREATE TEMPORARY TABLE mine (id int)",
+    "CREATE SCHEMA mine",
+    "CREATE DATABASE mine",
+    "CREATE FUNCTION app.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "ALTER FUNCTION app.record_note_events() RENAME TO mine",
+    "CREATE INDEX ON notes (title)",
+    "ALTER TABLE notes ADD COLUMN mine int",
+    "ALTER TABLE notes DISABLE TRIGGER ALL",
+    "ALTER TABLE notes OWNER TO app_rw",
+    "DROP TABLE notes",
+    "DROP SCHEMA app CASCADE",
+    "TRUNCATE notes",
+    "COMMENT ON TABLE notes IS 'mine'",
+    "REINDEX TABLE notes",
+    # The history of migrations, which it may read.
+    "INSERT INTO schema_migrations SELECT * FROM schema_migrations",
+    "UPDATE schema_migrations SET version = 99",
+    "DELETE FROM schema_migrations",
+    # Other roles, and more for itself.
+    "SELECT * FROM pg_authid",
+    "SELECT passwd FROM pg_shadow",
+    "CREATE ROLE mine",
+    "ALTER ROLE app_rw SUPERUSER",
+    "ALTER ROLE app_rw CONNECTION LIMIT -1",
+    "ALTER ROLE app_owner PASSWORD 'mine'",
+    "GRANT app_owner TO app_rw",
+    "GRANT pg_read_server_files TO app_rw",
+    "SET ROLE app_owner",
+    "SET SESSION AUTHORIZATION postgres",
+    "REASSIGN OWNED BY app_owner TO app_rw",
+    # The server, its files and its machine.
+    "COPY notes TO PROGRAM 'true'",
+    "COPY notes FROM PROGRAM 'echo'",
+    "COPY notes TO '/tmp/notes'",
+    "COPY notes FROM '/etc/passwd'",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_ls_dir('/')",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT pg_reload_conf()",
+    "SELECT pg_rotate_logfile()",
+    "SELECT pg_switch_wal()",
+    "SELECT pg_create_physical_replication_slot('mine')",
+    "ALTER SYSTEM SET log_statement = 'all'",
+    "LOAD 'auto_explain'",
+    "SET log_statement = 'all'",
+    "SET session_replication_role = replica",
+    "CREATE FOREIGN DATA WRAPPER mine",
+    "CREATE SUBSCRIPTION mine CONNECTION '' PUBLICATION mine",
+    "CREATE TABLESPACE mine LOCATION '/tmp'",
+    "CHECKPOINT",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'checkpointer'",
+]
+
+
+@pytest.mark.parametrize("sql", FORBIDDEN)
+async def test_it_may_not(role: "Connection[asyncpg.Record]", sql: str) -> None:
+    with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.InvalidObjectDefinitionError)):
+        await role.execute(sql)
+
+
+async def test_its_four_verbs_are_all_it_has(role: "Connection[asyncpg.Record]") -> None:
+    granted = await role.fetch(
+        """
+        SELECT table_name, array_agg(privilege_type::text ORDER BY privilege_type) AS verbs
+          FROM information_schema.role_table_grants
+         WHERE grantee IN ('app_rw', 'PUBLIC') AND table_schema NOT IN ('pg_catalog', 'information_schema')
+         GROUP BY table_name
+        """
+    )
+
+    verbs = {row["table_name"]: row["verbs"] for row in granted}
+    assert verbs.pop("schema_migrations") == ["SELECT"]
+    assert {"notes", "idempotency_keys", "note_events", "note_events_pruned"} <= verbs.keys()
+    assert all(each == ["DELETE", "INSERT", "SELECT", "UPDATE"] for each in verbs.values())
+    owned = await role.fetchval("SELECT count(*) FROM pg_class WHERE relowner = 'app_rw'::regrole")
+    assert owned == 0
+
+
+async def test_it_is_no_other_role_and_may_become_none(role: "Connection[asyncpg.Record]") -> None:
+    row = await role.fetchrow(
+        "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles "
+        "WHERE rolname = 'app_rw'"
+    )
+    assert row is not None
+    assert not any(row.values())
+    assert await role.fetchval("SELECT count(*) FROM pg_auth_members WHERE member = 'app_rw'::regrole") == 0
+
+
+@pytest.mark.parametrize("database", ["postgres", "template1"])
+async def test_no_other_database_lets_it_in(workbench: Place, database: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asyncpg.connect(workbench.stack.postgres.url("app_rw", database))
+
+
+async def test_its_sessions_have_limits(role: "Connection[asyncpg.Record]") -> None:
+    for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        assert await role.fetchval("SELECT current_setting($1)", limit) not in {"0", ""}, limit
+    assert await role.fetchval("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'app_rw'") > 0
+
+
+async def test_what_the_role_metrics_reads_are_statistics_only(workbench: Place) -> None:
+    connection = await asyncpg.connect(workbench.stack.postgres.url("metrics"))
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM pg_stat_activity") > 0
+        for sql in ("SELECT * FROM app.notes", "SELECT * FROM app.idempotency_keys", "SELECT * FROM pg_authid"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(sql)
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            await connection.execute("CREATE TABLE public.mine (id int)")
+    finally:
+        await connection.close()
+
+
+def test_the_sockets_folder_is_private(workbench: Place) -> None:
+    """The workbench asks for no password: its user alone may reach the socket."""
+    assert os.stat(workbench.stack.postgres.sockets).st_mode & 0o077 == 0
