@@ -15,6 +15,7 @@ ENV PATH=/app/.venv/bin:$PATH \
 WORKDIR /app
 
 # The packages change with requirements/ and with nothing else. Every one is a wheel with a known hash: no compiler.
+# A quarter of them would be Swagger's editor and source maps, which nothing here asks for.
 FROM base AS packages
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
@@ -24,7 +25,8 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     python -m venv --without-pip .venv \
     && pip --python .venv install --require-hashes --only-binary :all: --disable-pip-version-check \
-        --compile --requirement requirements/service.txt
+        --compile --requirement requirements/service.txt \
+    && find .venv -path '*/swagger_ui/static/*' \( -name 'swagger-editor*' -o -name '*.map' \) -delete
 
 FROM packages AS packages-dev
 COPY requirements/reload.txt requirements/

@@ -5,8 +5,8 @@ SHELL := /bin/sh
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint format lock reset clean python screenshots down destroy status backup restore load \
-	bench bench-reload environment-workbench environment-dev environment-bench
+.PHONY: help dev test lint format lock reset clean python screenshots down destroy status intrude image backup \
+	restore load bench bench-reload environment-workbench environment-dev environment-bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,16 @@ screenshots: environment-dev ## take the pictures of the README anew: docs/page-
 reset: python ## remove the data of the workbench: DATA, by default .workbench
 	@$(PYTHON) -m workbench.reset
 
+# What is empty in the environment keeps the Dockerfile's default.
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+comma := ,
+IMAGE_ARGS := $(foreach name,PYTHON_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,\
+	$(if $($(name)),--build-arg $(name))) $(if $(PIP_CERT),--secret id=ca$(comma)src=$(PIP_CERT))
+
+image: ## build the image that ships, slipway:VERSION; PYTHON_IMAGE, PIP_INDEX_URL, PIP_CERT for a mirror or a proxy
+	@docker build --tag slipway:$(VERSION) --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_ARGS) .
+
 down: ## stop everything in the cluster, as `tilt down` does; the notes stay
 	@tilt down
 
@@ -60,6 +70,9 @@ destroy: ## remove the cluster, its registry and all its data
 
 status: python ## what runs in the cluster, and whether each part is well
 	@$(PYTHON) -m cluster.status
+
+intrude: python ## try to reach the service and its database in the cluster from pods that may not
+	@$(PYTHON) -m cluster.intruder
 
 backup: python ## dump the cluster's database now; it is done each night by itself
 	@$(PYTHON) -m cluster.backups backup

@@ -7,5 +7,6 @@ Each runs with the system's Python, needs nothing but the standard library, and 
     status.py    make status
     backups.py   make backup, make restore
     actions.py   the buttons of Tilt's UI
+    intruder.py  make intrude: whether what is closed is closed
     leftovers.py what `tilt down` removes beside its own objects
 """

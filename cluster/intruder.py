@@ -1,0 +1,123 @@
+"""`make intrude`: tries to reach what is closed, from a pod outside of the mesh and from one with another account.
+
+In a namespace of its own, which is removed at the end. Exit status: 0 everything was refused; 1 something answered,
+or what should answer does not, so that nothing was shown.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from cluster.kubectl import NAMESPACE, ClusterError, command, get, kubectl, main
+
+HOME = "slipway-intruder"
+MESH = {"outside of the mesh": "false", "in the mesh, with another account": "true"}
+READY_WITHIN = "60s"
+
+# Sends to HOST PORT what its protocol begins with, and prints the beginning of the answer.
+KNOCK = r"""
+import socket, struct, sys
+host, port = sys.argv[1], int(sys.argv[2])
+request = f"GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+hello = struct.pack("!ii", 8, 80877103) if port == 5432 else request.encode()
+try:
+    with socket.create_connection((host, port), timeout=3) as connection:
+        connection.sendall(hello)
+        answer = connection.recv(64)
+except OSError as error:
+    print(f"nothing: {type(error).__name__}")
+else:
+    print(answer.split(b"\r\n")[0].decode(errors="replace") or "nothing: closed")
+"""
+REFUSED = ("nothing", "HTTP/1.1 403")
+
+
+def run() -> int:
+    [pod, *_] = [*_ready_replicas()]
+    targets = list(_targets(pod["status"]["podIP"]))
+    mistakes = 0
+    # The same knock from where it is allowed: what says nothing here could not be refused elsewhere.
+    for what, host, port in [("the service's port 8000", "127.0.0.1", 8000), *targets[-1:]]:
+        answer = _knock(NAMESPACE, pod["metadata"]["name"], host, port)
+        mistakes += _say("a replica", what, answer, well=not answer.startswith(REFUSED))
+    try:
+        _start(pod["spec"]["containers"][0]["image"])
+        for number, where in enumerate(MESH):
+            for what, host, port in targets:
+                answer = _knock(HOME, f"intruder-{number}", host, port)
+                mistakes += _say(where, what, answer, well=answer.startswith(REFUSED))
+    finally:
+        kubectl("delete", "namespace", HOME, "--ignore-not-found")
+    return 1 if mistakes else 0
+
+
+def _ready_replicas() -> Iterator[dict[str, Any]]:
+    pods = get("pods", "--selector=app.kubernetes.io/name=slipway", "--field-selector=status.phase=Running")
+    yield from (pod for pod in pods if "deletionTimestamp" not in pod["metadata"])
+    if not pods:
+        raise ClusterError("no replica of the service runs: start it with `tilt up`")
+
+
+def _targets(replica: str) -> Iterator[tuple[str, str, int]]:
+    yield "the service's port 8000", replica, 8000
+    yield "the service's port 9000", replica, 9000
+    yield "the Service slipway", f"slipway.{NAMESPACE}.svc.cluster.local", 80
+    yield "PostgreSQL", f"postgres.{NAMESPACE}.svc.cluster.local", 5432
+
+
+def _start(image: str) -> None:
+    """Two pods that wait: with the image of the service, which is on the node and has Python."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}}
+    items = [namespace, *(_pod(f"intruder-{number}", inject, image) for number, inject in enumerate(MESH.values()))]
+    manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    line = command("apply", "--filename=-", namespace=HOME)
+    done = subprocess.run(line, input=manifests, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"kubectl apply: {done.stderr.strip()}")
+    kubectl("wait", "pod", "--all", "--for=condition=Ready", f"--timeout={READY_WITHIN}", namespace=HOME)
+
+
+def _pod(name: str, inject: str, image: str) -> dict[str, Any]:
+    container = {
+        "name": "intruder",
+        "image": image,
+        "command": ["python", "-c", "import time; time.sleep(600)"],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": HOME, "labels": {"sidecar.istio.io/inject": inject}},
+        "spec": {
+            "containers": [container],
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 1,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 10001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+        },
+    }
+
+
+def _knock(namespace: str, pod: str, host: str, port: int) -> str:
+    python = ("python", "-c", KNOCK, host, str(port))
+    return kubectl("exec", pod, "--", *python, namespace=namespace).stdout.strip()
+
+
+def _say(where: str, what: str, answer: str, *, well: bool) -> int:
+    sys.stdout.write(f"{'ok' if well else 'WRONG':6} {where:35} {what:25} {answer!r}\n")
+    sys.stdout.flush()
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    main(run, "intruder")
