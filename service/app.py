@@ -18,6 +18,7 @@ from service.metrics import Metrics
 from service.middleware import Middleware
 from service.migrate import expected_version
 from service.notes import routes as note_routes
+from service.notes.cleanup import Cleanup
 from service.notes.feed import Feed
 from service.openapi import Description
 from service.ops import Ops
@@ -44,6 +45,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF) -> Application:
     database = Database(settings, metrics, tracing.connection)
     readiness = Readiness(settings, database, lifecycle, expected_version())
     feed = Feed(settings, database, lifecycle, metrics)
+    cleanup = Cleanup(settings, database, metrics)
 
     app = Quart(__name__, static_folder=None)
     app.asgi_http_class = HTTPConnection
@@ -84,7 +86,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF) -> Application:
     @app.while_serving
     async def lifespan() -> AsyncGenerator[None]:
         await database.open()
-        async with tasks.running(readiness.run(), feed.run()):
+        async with tasks.running(readiness.run(), feed.run(), cleanup.run()):
             if settings.listen != "immediately":
                 await lifecycle.started.wait()
             yield

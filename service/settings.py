@@ -14,6 +14,7 @@ PREFIX = "SERVICE_"
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=3600)]
+Lifetime = Annotated[float, Field(gt=0, le=366 * 86_400)]
 Descriptor = Annotated[str, Field(pattern=r"^fd://\d+$")]
 Link = Annotated[str, Field(pattern=r"^(https?://[^\s\x00-\x1f]+)?$")]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -65,6 +66,9 @@ class Settings(BaseModel):
     max_streams: int = Field(2000, ge=1, description="Most open `/notes/events` streams; the next gets 503 at once")
     max_body: int = Field(262_144, ge=1024, description="Largest request body in bytes; an import has no limit")
     heartbeat: PositiveSeconds = Field(15, description="Time between the heartbeats of `/notes/events`")
+    key_lifetime: Lifetime = Field(86_400, description="How long the answer to an `Idempotency-Key` is kept")
+    event_lifetime: Lifetime = Field(86_400, description="How long `/notes/events` can be resumed after an event")
+    cleanup_interval: PositiveSeconds = Field(60, description="Time between two removals of what is older")
 
     link_tilt: Link = Field("", description="Where the page links to Tilt; no link if empty")
     link_grafana: Link = Field("", description="The same for Grafana")

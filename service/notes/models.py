@@ -122,7 +122,7 @@ class CreateHeaders(BaseModel):
     idempotency_key: str | None = Field(
         None,
         pattern=r"^[\x21-\x7e]{1,200}$",
-        description="Any unique text. A repeat with the same key and content gets the first answer again",
+        description="Any unique text. For a day, a repeat with the same key and content gets the first answer again",
     )
 
 

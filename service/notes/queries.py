@@ -119,3 +119,33 @@ EVENTS_NOW = Statement(
       FROM note_events_pruned AS pruned
     """,
 )
+
+# What is kept for a time only goes in small batches, the oldest first. Rows that another replica removes, or that
+# anybody holds, are left for later: neither of them waits. By ctid, so that no plan reads the table for the rest.
+KEYS_EXPIRE = Statement(
+    "idempotency_keys_expire",
+    """
+    DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM idempotency_keys WHERE created_at < now() - $1::interval
+         ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    )) RETURNING key
+    """,
+)
+# Who resumes from before the newest of them is told that something is missing.
+EVENTS_EXPIRE = Statement(
+    "note_events_expire",
+    """
+    WITH expired AS (
+        DELETE FROM note_events WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM note_events WHERE at < now() - $1::interval
+             ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
+        )) RETURNING tx, id
+    ), newest AS (
+        SELECT tx, id FROM expired ORDER BY tx DESC, id DESC LIMIT 1
+    ), pruned AS (
+        UPDATE note_events_pruned AS pruned SET tx = newest.tx, id = newest.id
+          FROM newest WHERE (pruned.tx, pruned.id) < (newest.tx, newest.id)
+    )
+    SELECT id FROM expired
+    """,
+)

@@ -74,7 +74,7 @@ FORBIDDEN = [
     "CREATE SUBSCRIPTION mine CONNECTION '' PUBLICATION mine",
     "CREATE TABLESPACE mine LOCATION '/tmp'",
     "CHECKPOINT",
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'checkpointer'",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IS DISTINCT FROM current_user",
 ]
 
 

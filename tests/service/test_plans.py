@@ -7,7 +7,8 @@ from tests.service.databases import Connection, Database
 FILL = """
     INSERT INTO app.notes (title, body) SELECT 'note ' || n, '' FROM generate_series(1, 20000) AS n;
     INSERT INTO app.note_events (tx, kind) SELECT n, 'reset' FROM generate_series(1, 20000) AS n;
-    ANALYZE app.notes, app.note_events;
+    INSERT INTO app.idempotency_keys SELECT n, '', '{}' FROM generate_series(1, 20000) AS n;
+    ANALYZE app.notes, app.note_events, app.idempotency_keys;
     SET plan_cache_mode = force_generic_plan
 """
 READS_ALL = {queries.EXPORT}
@@ -34,7 +35,7 @@ async def test_every_statement_finds_what_it_needs_by_an_index(database: Databas
     reading_all = {
         statement
         for statement, text in plans.items()
-        for table in ("notes", "note_events")
+        for table in ("notes", "note_events", "idempotency_keys")
         if f"Seq Scan on {table}\n" in f"{text}\n"
     }
     assert reading_all <= READS_ALL, "\n\n".join(plans[statement] for statement in reading_all)

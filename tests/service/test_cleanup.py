@@ -1,0 +1,128 @@
+"""Idempotency-Keys and events are kept for a time, then removed in small batches, in nobody's way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from service.notes import cleanup
+from tests.service.conftest import StartService
+from tests.service.databases import Database
+from tests.service.serving import Service
+from tests.service.waiting import eventually
+
+OLD_KEYS = """
+    INSERT INTO app.idempotency_keys (key, fingerprint, answer, created_at)
+    SELECT 'old-' || n, '', '{}', now() - interval '25 hours' FROM generate_series(1, 1200) AS n
+"""
+OLD_EVENTS = """
+    INSERT INTO app.note_events (kind, at) SELECT 'reset', now() - interval '25 hours' FROM generate_series(1, 1200)
+"""
+
+
+@pytest.fixture
+async def tidy(start_service: StartService) -> Service:
+    return await start_service(cleanup_interval=0.05)
+
+
+async def until_rows(database: Database, count: int, table: str, condition: str = "true") -> None:
+    async def found() -> bool:
+        sql = f"SELECT count(*) FROM app.{table} WHERE {condition}"  # noqa: S608 - the tests' own words
+        return await database.fetchval(sql) == count
+
+    await eventually(found, f"{count} rows of {table} with {condition}")
+
+
+@asynccontextmanager
+async def held(database: Database, key: str) -> AsyncIterator[None]:
+    async with database.transaction("SELECT FROM app.idempotency_keys WHERE key = $1 FOR UPDATE", key):
+        yield
+
+
+async def create(service: Service, key: str) -> str:
+    answer = await service.api.post("/notes", json={"title": "Launch"}, headers={"idempotency-key": key})
+    assert answer.status_code == 201, answer.text
+    note_id: str = answer.json()["id"]
+    return note_id
+
+
+async def test_a_key_is_forgotten_after_its_time_and_not_before(tidy: Service, database: Database) -> None:
+    old, new = await create(tidy, "old"), await create(tidy, "new")
+    await database.execute("UPDATE app.idempotency_keys SET created_at = now() - interval '23 h' WHERE key = 'new'")
+    await database.execute("UPDATE app.idempotency_keys SET created_at = now() - interval '25 h' WHERE key = 'old'")
+
+    await until_rows(database, 1, "idempotency_keys")
+
+    assert await create(tidy, "new") == new
+    assert await create(tidy, "old") != old, "the key is free again"
+    assert (await tidy.api.get(f"/notes/{old}")).status_code == 200, "only the key is gone"
+
+
+async def test_all_that_is_old_goes_and_is_counted(tidy: Service, database: Database) -> None:
+    await database.execute(OLD_KEYS)
+    await database.execute(OLD_EVENTS)
+
+    await until_rows(database, 0, "idempotency_keys")
+    await until_rows(database, 0, "note_events")
+    await tidy.until_metric(1200, "db_rows_expired_total", statement="idempotency_keys_expire")
+    await tidy.until_metric(1200, "db_rows_expired_total", statement="note_events_expire")
+
+
+async def test_nobody_waits_for_the_removal_nor_it_for_anybody(tidy: Service, database: Database) -> None:
+    await database.execute(OLD_KEYS)
+    async with held(database, "old-700"):
+        await until_rows(database, 1, "idempotency_keys")  # all but the one that is held
+        await create(tidy, "while-one-is-held")
+    await until_rows(database, 0, "idempotency_keys", "key LIKE 'old-%'")
+
+
+async def test_many_replicas_remove_at_once(start_service: StartService, database: Database) -> None:
+    await database.execute(OLD_KEYS)
+    await database.execute(OLD_EVENTS)
+
+    services = await asyncio.gather(*(start_service(cleanup_interval=0.05) for _ in range(3)))
+
+    await until_rows(database, 0, "idempotency_keys")
+    await until_rows(database, 0, "note_events")
+    for service in services:
+        assert await service.metric("db_errors_total") == 0
+
+
+async def test_who_resumes_from_before_a_removed_event_is_told(tidy: Service, database: Database) -> None:
+    await database.execute(OLD_EVENTS)
+    newest = await database.fetchval("SELECT max(tx) FROM app.note_events")
+    await until_rows(database, 0, "note_events")
+
+    async with tidy.subscribe(f"{newest}-1") as subscriber:
+        assert (await subscriber.event()).event == "reset"
+
+
+async def test_the_table_stays_small_however_many_keys_come(
+    start_service: StartService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many keys as ten lifetimes bring: what one brings is kept, and the space of the others is used again."""
+    monkeypatch.setattr(cleanup, "_PAUSE", 0)
+    await start_service(cleanup_interval=0.02, key_lifetime=0.1)
+    sizes = []
+    for wave in range(10):
+        await database.execute(
+            "INSERT INTO app.idempotency_keys (key, fingerprint, answer) "
+            "SELECT $1 || n, sha256('x'), '{\"title\": \"Launch\"}' FROM generate_series(1, 400) AS n",
+            f"{wave}-",
+        )
+        await until_rows(database, 0, "idempotency_keys")
+        await database.execute("VACUUM app.idempotency_keys")  # as autovacuum does
+        sizes.append(int(str(await database.fetchval("SELECT pg_relation_size('app.idempotency_keys')"))))
+
+    assert max(sizes) <= 2 * sizes[0], sizes
+
+
+async def test_a_lost_connection_delays_it_only(tidy: Service, database: Database) -> None:
+    await database.execute(OLD_KEYS)
+    await database.fetchval(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'app_rw' AND datname = $1",
+        database.name,
+    )
+
+    await until_rows(database, 0, "idempotency_keys")
