@@ -18,6 +18,7 @@ from cluster.kubectl import ClusterError, main
 
 FOLDER = Path(__file__).resolve().parent.parent / ".secrets"
 PASSWORDS = ("postgres-password", "app-owner-password", "app-rw-password", "metrics-password")
+GRAFANA_PASSWORD = "admin-password"  # noqa: S105 - its key
 HOSTS = ("DNS:localhost", "DNS:slipway.localhost", "IP:127.0.0.1")  # those of k8s/istio/gateway.yaml
 
 _PASSWORD_BYTES = 24
@@ -29,6 +30,7 @@ def manifests(folder: Path = FOLDER) -> dict[str, Any]:
     """What is in the folder, as Kubernetes takes it. What is missing there is made. Raises ClusterError."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        grafana = {GRAFANA_PASSWORD: _password(folder / f"grafana-{GRAFANA_PASSWORD}")}
         database = {name: _password(folder / name) for name in PASSWORDS}
         certificate, key = _certificate(folder)
     except OSError as error:
@@ -38,6 +40,7 @@ def manifests(folder: Path = FOLDER) -> dict[str, Any]:
         "kind": "List",
         "items": [
             _secret("slipway", "database", "Opaque", database),
+            _secret("observability", "grafana", "Opaque", grafana),
             # Istio reads a Gateway's certificate where the gateway's pods are.
             _secret("istio-system", "slipway-tls", "kubernetes.io/tls", {"tls.crt": certificate, "tls.key": key}),
         ],

@@ -11,7 +11,7 @@ from typing import Any
 from cluster.kubectl import CONTEXT, NAMESPACE, get, main
 
 GATEWAY_NAMESPACE = "istio-system"
-NAMESPACES = (NAMESPACE, GATEWAY_NAMESPACE)
+NAMESPACES = (NAMESPACE, GATEWAY_NAMESPACE, "observability")
 
 Object = dict[str, Any]
 

@@ -10,7 +10,7 @@ Check = Callable[[list[Object]], list[str]]
 
 CLOSES_WITHIN = 5.0  # s; what the service does after its grace, see service/__main__.py
 
-_IMAGE = re.compile(r"^[^:@]+(:[0-9]+(\.[0-9]+)+[\w.-]*|@sha256:[0-9a-f]{64})$")
+_IMAGE = re.compile(r"^[^:@]+(:v?[0-9]+(\.[0-9]+)+[\w.-]*|@sha256:[0-9a-f]{64})$")
 _BUILT_HERE = "slipway"  # the image that Tilt builds and names
 _UNITS = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
@@ -177,6 +177,8 @@ def shutdown_adds_up(objects: list[Object]) -> list[str]:
         spec = pod_spec(found) or {}
         for container in spec["containers"]:
             env = {entry["name"]: entry.get("value") for entry in container.get("env", [])}
+            if "SERVICE_DRAIN_DELAY" not in env:
+                continue
             sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
             drain, grace = float(env["SERVICE_DRAIN_DELAY"] or 0), float(env["SERVICE_SHUTDOWN_GRACE"] or 0)
             needed, given = sleep + drain + grace + CLOSES_WITHIN, spec["terminationGracePeriodSeconds"]

@@ -57,6 +57,8 @@ def build_in_python(folder: Path) -> list[Object]:
     options = kustomization.pop("generatorOptions", {})
     for generator in kustomization.pop("configMapGenerator", []):
         objects.append(_config_map(folder, generator, options))
+        if options.get("disableNameSuffixHash"):
+            del objects[-1]["generated"]
     for labels in kustomization.pop("labels", []):
         for found in objects:
             _label(found, labels["pairs"], templates=labels.get("includeTemplates", False))

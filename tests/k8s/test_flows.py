@@ -20,12 +20,11 @@ OTHERS: dict[str, Pod] = {
     "gateway": ("istio-system", {"app": "istio-ingressgateway", "istio": "ingressgateway"}),
     "istiod": ("istio-system", {"app": "istiod", "istio": "pilot"}),
     "dns": ("kube-system", {"k8s-app": "kube-dns"}),
-    "prometheus": ("observability", {"app.kubernetes.io/name": "prometheus"}),
     "anywhere": ("elsewhere", {}),
 }
 # Whose traffic no policy limits: they are others' business, or have to reach what no selector can name.
 OPEN_EGRESS = {"istiod", "dns", "prometheus", "anywhere"}
-OPEN_INGRESS = {"dns", "prometheus", "anywhere"}
+OPEN_INGRESS = {"dns", "anywhere"}
 
 
 def table() -> set[Flow]:
@@ -115,6 +114,9 @@ def test_every_pod_is_in_the_table(overlay: list[Object]) -> None:
         ("postgres-backup", "egress", ("postgres-backup", "postgres", 5432)),
         ("istio-ingressgateway", "egress", ("gateway", "slipway", 8000)),
         ("istiod", "ingress", ("gateway", "istiod", 15012)),
+        ("jaeger", "ingress", ("slipway", "jaeger", 4318)),
+        ("grafana", "egress", ("grafana", "prometheus", 9090)),
+        ("postgres-exporter", "egress", ("postgres-exporter", "postgres", 5432)),
     ],
 )
 def test_a_forgotten_flow_is_found(dev: list[Object], policy: str, direction: str, flow: Flow) -> None:

@@ -33,7 +33,7 @@ def find(objects: list[Object], kind: str, name: str) -> Any:
 
 
 def test_every_kustomization_builds(folders: list[Path]) -> None:
-    assert len(folders) == 6
+    assert len(folders) == 11
     for folder in folders:
         assert build(folder), folder
 
@@ -163,17 +163,20 @@ def test_only_the_reloading_container_can_write_to_its_root(dev: list[Object], p
 
 
 def test_dev_relaxes_only_what_live_update_needs(dev: list[Object]) -> None:
-    base = [found for part in ("namespaces", "istio", "postgres", "service") for found in build(K8S / part)]
+    parts = ("namespaces", "istio", "observability", "postgres", "service")
+    base = [found for part in parts for found in build(K8S / part)]
     changed = [found for found in without_hashes(dev) if found not in without_hashes(base)]
 
-    assert [checks.name(found) for found in changed] == ["Deployment slipway/slipway"]
+    [service, grafana] = sorted(changed, key=checks.name, reverse=True)
+    assert checks.name(service) == "Deployment slipway/slipway"
+    assert checks.name(grafana) == "Deployment observability/grafana"
     [original] = [found for found in base if checks.name(found) == "Deployment slipway/slipway"]
-    [container] = changed[0]["spec"]["template"]["spec"]["containers"]
+    [container] = service["spec"]["template"]["spec"]["containers"]
     expected = deepcopy(original)
     [expected_container] = expected["spec"]["template"]["spec"]["containers"]
     for field in ("env", "resources", "securityContext"):
         expected_container[field] = container[field]
-    assert changed[0] == expected
+    assert service == expected
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -190,7 +193,8 @@ def test_every_key_of_a_secret_is_made(overlay: list[Object]) -> None:
         if (reference := entry.get("valueFrom", {}).get("secretKeyRef"))
     }
 
-    assert wanted == {("database", password) for password in secrets.PASSWORDS}
+    made = {("database", password) for password in secrets.PASSWORDS} | {("grafana", secrets.GRAFANA_PASSWORD)}
+    assert wanted == made
     gateway = find(overlay, "Gateway", "slipway")
     assert {
         server["tls"]["credentialName"] for server in gateway["spec"]["servers"] if server["port"]["number"] == 443

@@ -83,7 +83,7 @@ def test_core_objects_are_valid(overlay: list[Object]) -> None:
 
 
 def test_a_wrong_core_object_is_found(dev: list[Object]) -> None:
-    [deployment] = [deepcopy(found) for found in dev if found["kind"] == "Deployment"]
+    deployment = next(deepcopy(found) for found in dev if found["kind"] == "Deployment")
     deployment["spec"]["template"]["spec"]["containers"][0]["livenessProbes"] = {}
 
     with pytest.raises(kubernetes_validate.ValidationError, match="livenessProbes"):

@@ -70,6 +70,10 @@ RESOURCES: dict[str, tuple[str, set[str]]] = {
     "postgres": ("data", {"secrets", "istiod", "mesh-rules"}),
     "postgres-backup": ("data", {"postgres"}),
     "slipway": ("app", {"postgres", "mesh-rules", "istio-ingressgateway"}),
+    "prometheus": ("observability", {"namespaces"}),
+    "jaeger": ("observability", {"namespaces"}),
+    "grafana": ("observability", {"secrets", "prometheus", "jaeger"}),
+    "postgres-exporter": ("observability", {"postgres"}),
     "ingress-tests": ("checks", {"slipway"}),
     "lint": ("checks", set()),
     "load": ("checks", set()),
@@ -191,13 +195,13 @@ def all_objects(declared: Declared) -> list[Object]:
 
 
 def owner(declared: Declared, kind: str, name: str) -> str:
-    """The resource in which an object is."""
-    [found] = [
+    """The resource in which an object is, and all others of that name."""
+    [found] = {
         resource.name
         for resource in declared.resources.values()
         for item in resource.objects
         if identity(item)[1::2] == (kind, name)
-    ]
+    }
     return found
 
 
@@ -258,6 +262,12 @@ def test_every_object_is_in_exactly_one_resource(declared: Declared, folder: Pat
         ("ServiceAccount", "postgres-backup", "postgres-backup"),
         ("NetworkPolicy", "postgres-backup", "postgres-backup"),
         ("Namespace", "slipway", "namespaces"),
+        ("Namespace", "observability", "namespaces"),
+        ("ConfigMap", "prometheus-rules", "prometheus"),
+        ("ClusterRole", "slipway-prometheus", "prometheus"),
+        ("ConfigMap", "grafana-dashboard-service", "grafana"),
+        ("Service", "jaeger", "jaeger"),
+        ("ServiceAccount", "postgres-exporter", "postgres-exporter"),
         ("Namespace", "istio-system", "namespaces"),
         ("NetworkPolicy", "default-deny", "namespaces"),
         ("Secret", "database", "secrets"),
@@ -327,7 +337,8 @@ def references(value: Any) -> Iterator[tuple[str, str]]:
             yield "ServiceAccount", value["serviceAccountName"]
         for key, inner in value.items():
             if key in kinds and isinstance(inner, dict) and kinds[key][1] in inner:
-                yield kinds[key][0], inner[kinds[key][1]]
+                if inner[kinds[key][1]] != "kube-root-ca.crt":  # which is in every namespace by itself
+                    yield kinds[key][0], inner[kinds[key][1]]
             else:
                 yield from references(inner)
     elif isinstance(value, list):
@@ -367,6 +378,26 @@ def test_the_most_replicas(machine: Machine) -> None:
     asked = run(ROOT, machine, arguments=["--replicas", "9"])
     [deployment] = [item for item in asked.resources["slipway"].objects if item["kind"] == "Deployment"]
     assert deployment["spec"]["replicas"] == 9
+
+
+def test_observability_can_be_left_out(declared: Declared, machine: Machine) -> None:
+    without_it = run(ROOT, machine, arguments=["--observability=false"])
+
+    left_out = {name for name, (label, _) in RESOURCES.items() if label == "observability"}
+    assert declared.resources.keys() - without_it.resources.keys() == left_out
+    [usual, changed] = (
+        item["spec"]["template"]["spec"]["containers"][0]["env"]
+        for found in (declared, without_it)
+        for item in found.resources["slipway"].objects
+        if item["kind"] == "Deployment"
+    )
+    assert {entry["name"] for entry in usual} - {entry["name"] for entry in changed} == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "SERVICE_LINK_GRAFANA",
+        "SERVICE_LINK_JAEGER",
+        "SERVICE_LINK_PROMETHEUS",
+    }
+    assert [entry for entry in usual if entry in changed] == changed
 
 
 def test_a_flag_that_is_not_known(machine: Machine) -> None:
@@ -764,7 +795,8 @@ def test_links_lead_to_the_ports_of_the_cluster(declared: Declared) -> None:
     ports = {int(entry["port"].split(":")[-2]) for entry in cluster["k3d"]["v1alpha5Simple"]["ports"]}
     assert ports == {8080, 8443, 30080}
     urls = [urlsplit(link.url) for link in links(declared)]
-    assert {url.port for url in urls} == ports
+    forwards = [forward for resource in declared.resources.values() for forward in resource.port_forwards]
+    assert {url.port for url in urls} == ports | {int(forward.split(":")[0]) for forward in forwards}
     for url in urls:
         assert url.scheme == ("https" if url.port == 8443 else "http")
         assert url.hostname == "localhost"

@@ -147,6 +147,7 @@ class Resource:
     trigger_mode: TriggerMode = TriggerMode.AUTO
     allow_parallel: bool = False
     pod_readiness: str = ""
+    port_forwards: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -221,6 +222,7 @@ class _Tiltfile:
         self._objects: list[Object] = []
         self._calls: list[_ResourceCall] = []
         self._flags: dict[str, bool] = {}  # the name, and whether it may be given several times
+        self._switches: set[str] = set()  # those of them that are true or false
         self._positional = ""
         self._failure: str | None = None
         self._modules: dict[Path, starlark.FrozenModule] = {}
@@ -264,6 +266,7 @@ class _Tiltfile:
             "ci_settings": self._ci_settings,
             "update_settings": self._update_settings,
             "os.getenv": self._getenv,
+            "config.define_bool": self._define_bool,
             "config.define_string": self._define_string,
             "config.define_string_list": self._define_string_list,
             "config.parse": self._parse,
@@ -400,6 +403,7 @@ class _Tiltfile:
             resource.trigger_mode = trigger_mode or resource.trigger_mode
             resource.auto_init = resource.auto_init if auto_init is None else auto_init
             resource.pod_readiness = pod_readiness or resource.pod_readiness
+            resource.port_forwards += _strings(port_forwards) if port_forwards else []
 
         self._calls.append(_ResourceCall(workload, new_name, _list(objects), change))
 
@@ -592,6 +596,10 @@ class _Tiltfile:
     def _define_string(self, name: str, args: bool = False, usage: str = "") -> None:
         self._define(name, args, several=False)
 
+    def _define_bool(self, name: str, args: bool = False, usage: str = "") -> None:
+        self._define(name, args, several=False)
+        self._switches.add(name)
+
     def _define_string_list(self, name: str, args: bool = False, usage: str = "") -> None:
         self._define(name, args, several=True)
 
@@ -614,6 +622,11 @@ class _Tiltfile:
                 name, equals, value = argument[2:].partition("=")
                 if name not in self._flags or name == self._positional:
                     raise TiltfileError(f"unknown flag: --{name}")
+                if name in self._switches:
+                    given[name] = [value if equals else "true"]
+                    if given[name] not in (["true"], ["false"]):
+                        raise TiltfileError(f"invalid boolean value {value!r} for --{name}")
+                    continue
                 if not equals and not rest:
                     raise TiltfileError(f"flag needs an argument: --{name}")
                 given.setdefault(name, []).append(value if equals else rest.pop(0))
@@ -621,7 +634,10 @@ class _Tiltfile:
                 given.setdefault(self._positional, []).append(argument)
             else:
                 raise TiltfileError(f"positional CLI args ({argument}) were specified, but none were expected")
-        return {name: values if self._flags[name] else values[-1] for name, values in given.items()}
+        return {
+            name: values == ["true"] if name in self._switches else values if self._flags[name] else values[-1]
+            for name, values in given.items()
+        }
 
     def _set_enabled_resources(self, resources: list[str]) -> None:
         self._declared.enabled = _list(resources)
