@@ -40,10 +40,11 @@ lock: python ## renew requirements/*.txt: the newest versions that pyproject.tom
 	@$(PYTHON) -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
 	$(COMPILE) -o requirements/service.txt
+	$(COMPILE) --extra uvicorn -c requirements/service.txt -o requirements/uvicorn.txt
 	$(COMPILE) --group reload -c requirements/service.txt -o requirements/reload.txt
 	$(COMPILE) --group workbench -c requirements/service.txt -o requirements/workbench.txt
-	$(COMPILE) --group workbench --group test --group lint -c requirements/workbench.txt -o requirements/dev.txt
-	$(COMPILE) --group workbench --group test --group lint --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(COMPILE) --extra uvicorn --group workbench --group test --group lint -c requirements/workbench.txt -o requirements/dev.txt
+	$(COMPILE) --extra uvicorn --group workbench --group test --group lint --group bench -c requirements/dev.txt -o requirements/bench.txt
 
 screenshots: environment-dev ## take the pictures of the README anew: docs/page-*.png; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots

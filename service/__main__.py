@@ -19,10 +19,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
-
-from service import logs, tasks, tracing
+from service import logs, server, tasks, tracing
 from service.app import Application, create_app
 from service.connections import Connections
 from service.lifecycle import Lifecycle
@@ -31,14 +28,6 @@ from service.notify import Notifier
 from service.settings import Settings, SettingsError, load
 
 logger = logging.getLogger("service.server")
-
-# Above the ingress's idle timeout (60 s, k8s/istio/destinationrule.yaml): the proxy closes idle connections, never
-# the service, so no request meets a connection that is being closed.
-_KEEP_ALIVE = 75
-
-
-class CannotListen(Exception):
-    """An address is taken, or not one of this host; the message says what to do."""
 
 
 def main() -> int:
@@ -92,16 +81,30 @@ async def serve_until_closed(application: Application, settings: Settings) -> in
     """Serve on both ports until the lifecycle is closed and its requests are finished; returns the exit status."""
     lifecycle = application.lifecycle
     try:
-        api_config = _config(settings, "SERVICE_API_BIND", settings.api_bind)
-        ops_config = _config(settings, "SERVICE_OPS_BIND", settings.ops_bind)
-    except CannotListen as error:
+        serve = server.choose(settings)
+        api_listener = server.listen("SERVICE_API_BIND", settings.api_bind)
+        ops_listener = server.listen("SERVICE_OPS_BIND", settings.ops_bind)
+    except server.CannotServe as error:
         logger.error("%s", error)
         return 1
     logger.info("API on %s, ops on %s", settings.api_bind, settings.ops_bind)
+    limits = server.Limits(settings.shutdown_grace)
     api_closed = asyncio.Event()
+
+    async def serve_ops() -> None:
+        if settings.listen != "immediately":
+            await lifecycle.started.wait()
+        await serve(_observed(application.ops), ops_listener, api_closed.wait, limits)
+
+    async def drained() -> None:
+        await lifecycle.draining.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(lifecycle.closing.wait(), settings.drain_delay)
+        lifecycle.close()
+
     # The ops port outlives the API: probes and the last scrape are answered to the end.
-    ops = asyncio.create_task(_serve_ops(application, settings, ops_config, api_closed))
-    api = asyncio.create_task(_serve_api(application, settings, api_config))
+    ops = asyncio.create_task(serve_ops())
+    api = asyncio.create_task(serve(_observed(application.api), api_listener, drained, limits))
     status = 0
     try:
         done, _ = await asyncio.wait({api, ops}, return_when=asyncio.FIRST_COMPLETED)
@@ -119,50 +122,9 @@ async def serve_until_closed(application: Application, settings: Settings) -> in
     return status
 
 
-async def _serve_ops(application: Application, settings: Settings, config: Config, api_closed: asyncio.Event) -> None:
-    if settings.listen != "immediately":
-        await application.lifecycle.started.wait()
-    await serve(_observed(application.ops), config, shutdown_trigger=api_closed.wait)
-
-
-async def _serve_api(application: Application, settings: Settings, config: Config) -> None:
-    lifecycle = application.lifecycle
-
-    async def drained() -> None:
-        await lifecycle.draining.wait()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(lifecycle.closing.wait(), settings.drain_delay)
-        lifecycle.close()
-
-    await serve(_observed(application.api), config, shutdown_trigger=drained)
-
-
 def _observed(app: Any) -> Any:
     loop = asyncio.get_running_loop()
     return loop.connections.around(app) if isinstance(loop, ServingLoop) and loop.connections else app
-
-
-def _config(settings: Settings, variable: str, bind: str) -> Config:
-    """For one port, which is taken here, before anything starts; it accepts later. Raises CannotListen."""
-    config = Config()
-    config.bind = [bind]
-    try:
-        [listener] = config.create_sockets().insecure_sockets
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CannotListen(
-            f"cannot listen on {bind}: {reason}; stop what does, or choose another {variable}"
-        ) from error
-    config.bind = [f"fd://{listener.detach()}"]
-    config.backlog = 2048
-    config.graceful_timeout = settings.shutdown_grace
-    config.keep_alive_timeout = _KEEP_ALIVE
-    config.keep_alive_max_requests = 10**9  # closing every 1000th request would meet the proxy's next one
-    config.include_server_header = False
-    config.accesslog = None
-    config.startup_timeout = float("inf")  # SERVICE_LISTEN=ready waits for the database
-    config.errorlog = logging.getLogger("hypercorn.error")
-    return config
 
 
 def _handle_signals(application: Application, notifier: Notifier) -> None:

@@ -95,5 +95,6 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
-    # Hypercorn says "Running on ..." for each socket; `__main__` says it once, with what it means.
-    logging.getLogger("hypercorn.error").setLevel(logging.WARNING)
+    # Servers say how they start and stop; `__main__` says it once, with what it means.
+    for name in ("hypercorn.error", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)

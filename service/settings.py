@@ -75,6 +75,9 @@ class Settings(BaseModel):
     link_prometheus: Link = Field("", description="The same for Prometheus")
     link_jaeger: Link = Field("", description="The same for Jaeger")
 
+    server: Literal["hypercorn", "uvicorn"] = Field(
+        "hypercorn", description="What speaks HTTP; `uvicorn` needs `requirements/uvicorn.txt` and has no HTTP/2"
+    )
     listen: Literal["immediately", "ready", "told"] = Field(
         "immediately",
         description="`ready`: accept nothing before the replica is ready; `told`: and not before SIGUSR1",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import SERVER
 from workbench.console import Console
 from workbench.folders import run_folder
 from workbench.options import StackOptions
@@ -42,7 +43,9 @@ async def stack(new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
     """Two replicas behind Envoy, with a database that survives crashes. A test that stops a part starts it again."""
     data = new_data()
     with (data.parent / f"{data.name}.log").open("w") as log:
-        async with Stack(StackOptions(data=data, replicas=2), Console(log)) as stack:
+        async with Stack(
+            StackOptions(data=data, replicas=2, settings={"SERVICE_SERVER": SERVER}), Console(log)
+        ) as stack:
             yield stack
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from tests.servers import SERVER
 from tests.service.clients import Clients, client_of, listeners
 from tests.service.commands import ROOT, environment
 from tests.service.databases import Database
@@ -46,6 +47,7 @@ async def service_process(database: Database, *, share: bool = False, **variable
         "SERVICE_OPS_BIND": f"fd://{descriptors[1]}",
         "SERVICE_DATABASE_URL": database.url("app_rw"),
         "SERVICE_CHECK_INTERVAL": "0.05",
+        "SERVICE_SERVER": SERVER,
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "service"),

@@ -14,6 +14,7 @@ from quart import Quart
 from service.__main__ import serve_until_closed
 from service.app import Application, create_app
 from service.settings import Settings
+from tests.servers import SERVER
 from tests.service.clients import Clients, client_of, listeners
 from tests.service.databases import Database
 from tests.service.waiting import WITHIN
@@ -32,6 +33,7 @@ def settings_for(database: Database, **changes: object) -> Settings:
         "check_interval": 0.2,
         "drain_delay": 0,
         "shutdown_grace": 5,
+        "server": SERVER,
     }
     return Settings.model_validate(defaults | changes)
 

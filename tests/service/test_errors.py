@@ -34,7 +34,7 @@ async def test_a_path_is_taken_as_it_is(shared_service: Service, path: str) -> N
         ("POST", "/notes/01890000-0000-7000-8000-000000000000", {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}),
         ("GET", "/notes/import", {"POST", "OPTIONS"}),
         ("DELETE", "/", {"GET", "HEAD", "OPTIONS"}),
-        ("BREW", "/notes/events", {"GET", "HEAD", "OPTIONS"}),
+        ("PROPFIND", "/notes/events", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
 async def test_another_method_gets_those_that_there_are(

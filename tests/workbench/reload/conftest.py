@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.sandbox import Sandbox
+from tests.servers import SERVER
 from tests.workbench.reload.live import Live, Output
 from workbench.console import Console
 from workbench.options import StackOptions
@@ -36,7 +37,12 @@ async def live_stack(
         data=new_data(),
         sources=sources.root,
         service=(sys.executable, "-m", "workbench.reload"),
-        settings={"SERVICE_LOG_LEVEL": "warning", "RELOAD_READY_WITHIN": str(READY_WITHIN), **PATIENT},
+        settings={
+            "SERVICE_SERVER": SERVER,
+            "SERVICE_LOG_LEVEL": "warning",
+            "RELOAD_READY_WITHIN": str(READY_WITHIN),
+            **PATIENT,
+        },
     )
     async with Stack(options, Console(output)) as stack:
         [replica] = stack.replicas

@@ -26,7 +26,7 @@ WITHIN = 20.0
 MODULE = "service/pages/models.py"
 """A file that tests edit."""
 
-_ROOT = '    pages = cast(Pages, current_app.extensions["pages"])\n'
+_ROOT = '    settings, check = pages.settings, pages.lifecycle.checks.get("database")\n'
 CRASH = (
     "service/pages/routes.py",
     _ROOT,
