@@ -5,7 +5,7 @@ SHELL := /bin/sh
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint format lock reset clean python screenshots down destroy status intrude image backup \
+.PHONY: help dev test lint format lock reset clean python screenshots screenshot-tilt down destroy status intrude image backup \
 	restore load bench bench-reload environment-workbench environment-dev environment-bench
 
 help: ## this list
@@ -48,6 +48,9 @@ lock: python ## renew requirements/*.txt: the newest versions that pyproject.tom
 
 screenshots: environment-dev ## take the pictures of the README anew: docs/page-*.png; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots
+
+screenshot-tilt: environment-dev ## take docs/tilt.png anew, from the `tilt up` that runs; needs Chromium
+	@$(VENV_PYTHON) -m tests.page.tilt
 
 reset: python ## remove the data of the workbench: DATA, by default .workbench
 	@$(PYTHON) -m workbench.reset

@@ -662,7 +662,7 @@ class _Tiltfile:
         self._declared.buttons[name] = Button(
             name,
             text,
-            icon_name,
+            icon_svg,
             _of(Location, location),
             requires_confirmation,
             tuple(_of(Input, item) for item in inputs),

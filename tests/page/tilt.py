@@ -1,0 +1,75 @@
+"""The picture of Tilt's UI in the README: python -m tests.page.tilt (make screenshot-tilt) writes docs/tilt.png.
+
+`tilt up` has to be running. The checks, which run only when they are asked to, are started first; the picture is
+taken when every resource is well.
+"""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+from playwright.async_api import Browser
+
+from tests.page.browser import NoBrowser, chromium
+from workbench.folders import ROOT
+
+UI = "http://localhost:10350/overview"
+PICTURE = ROOT / "docs" / "tilt.png"
+WIDTH = 1440
+WELL_WITHIN = 600.0  # s: the tests of the ingress, the checks of style, a minute of load
+
+
+async def main() -> None:
+    for name, status in resources().items():
+        if status["updateStatus"] == "none":
+            tilt("trigger", name)
+    async with asyncio.timeout(WELL_WITHIN):
+        while unwell := {name: status for name, status in resources().items() if not is_well(status)}:
+            for name, status in unwell.items():
+                if "error" in (status["updateStatus"], status["runtimeStatus"]):
+                    sys.exit(f"make screenshot-tilt: {name} has failed: see `tilt logs {name}`")
+            sys.stdout.write(f"waiting for {', '.join(unwell)}\n")
+            await asyncio.sleep(5)
+    async with chromium() as browser:
+        await take(browser)
+
+
+def resources() -> dict[str, dict[str, Any]]:
+    items: list[dict[str, Any]] = json.loads(tilt("get", "uiresources", "--output=json"))["items"]
+    return {item["metadata"]["name"]: item["status"] for item in items}
+
+
+def is_well(status: dict[str, Any]) -> bool:
+    return status["updateStatus"] in {"ok", "not_applicable"} and status["runtimeStatus"] in {"ok", "not_applicable"}
+
+
+def tilt(*arguments: str) -> str:
+    if shutil.which("tilt") is None:
+        sys.exit("make screenshot-tilt: tilt is not installed: `mise install` brings it")
+    done = subprocess.run(["tilt", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"make screenshot-tilt: tilt {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+async def take(browser: Browser) -> None:
+    """The whole table: it scrolls in the window, so the window is made as high as the table."""
+    page = await browser.new_page(viewport={"width": WIDTH, "height": 900})
+    await page.goto(UI)
+    table = page.get_by_label("Resources overview")
+    await table.wait_for()
+    bottom = await table.evaluate("table => table.getBoundingClientRect().top + table.scrollHeight")
+    await page.set_viewport_size({"width": WIDTH, "height": int(bottom) + 16})
+    await page.mouse.move(0, 0)
+    await page.screenshot(path=PICTURE)
+    sys.stdout.write(f"{PICTURE.relative_to(ROOT)}  {PICTURE.stat().st_size / 1000:.0f} kB\n")
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except NoBrowser as error:
+        sys.exit(f"make screenshot-tilt: {error}")
