@@ -16,9 +16,16 @@ from workbench.ingress_cluster import Replica, envoy_cluster
 from workbench.ingress_routes import envoy_routes
 from workbench.ingress_rules import SERVICE_HOST, SERVICE_PORT, IngressRuleError, IngressRules, read_rules
 
-__all__ = ["CLUSTER", "IngressRuleError", "Replica", "envoy_bootstrap"]
+__all__ = ["CLUSTER", "IngressRuleError", "Replica", "cluster_name", "envoy_bootstrap"]
 
-CLUSTER = f"outbound|{SERVICE_PORT}||{SERVICE_HOST}"  # Istio's name for it, in access logs and statistics
+
+def cluster_name(subset: str) -> str:
+    """Istio's name for it, in access logs and statistics."""
+    return f"outbound|{SERVICE_PORT}|{subset}|{SERVICE_HOST}"
+
+
+CLUSTER = cluster_name("")
+"""Of all that is no stream."""
 _UNIX_PATH_MAX = 107  # bytes; sockaddr_un of Linux
 
 # What Istio's proxies are started with: a fragment in a path is cut off, Envoy's own default refuses the request.
@@ -98,7 +105,10 @@ def envoy_bootstrap(
                 *([envoy_stats.listener(stats_port)] if stats_port else []),
             ],
             "clusters": [
-                envoy_cluster(CLUSTER, read.destination_rule.spec, replicas),
+                *(
+                    envoy_cluster(cluster_name(subset), policy, replicas)
+                    for subset, policy in read.destination_rule.spec.policies().items()
+                ),
                 envoy_stats.cluster(admin_socket),
             ],
         },
@@ -132,7 +142,7 @@ def _connection_manager(rules: IngressRules, access_log: bool) -> Json:
                         "name": f"*:{http_port}",
                         "domains": _domains(rules.server.hosts),
                         "include_request_attempt_count": True,
-                        "routes": envoy_routes(rules.virtual_service.spec.http, CLUSTER),
+                        "routes": envoy_routes(rules.virtual_service.spec.http, cluster_name),
                     }
                 ],
             },

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.envoy_json import Json, duration, typed
-from workbench.istio import DestinationRuleSpec, OutlierDetection
+from workbench.istio import OutlierDetection, TrafficPolicy
 
 _UNLIMITED = 2**32 - 1  # Istio's default for every limit; Envoy's own are 1024, and 3 retries
 
@@ -28,8 +28,7 @@ class Replica:
     ops_port: int
 
 
-def envoy_cluster(name: str, rule: DestinationRuleSpec, replicas: Sequence[Replica]) -> Json:
-    policy = rule.traffic_policy
+def envoy_cluster(name: str, policy: TrafficPolicy, replicas: Sequence[Replica]) -> Json:
     tcp, http = policy.connection_pool.tcp, policy.connection_pool.http
     common_http: Json = {}
     if http.idle_timeout:

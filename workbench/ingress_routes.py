@@ -1,6 +1,6 @@
 """The routes of a VirtualService as Envoy's: what istiod's pilot/pkg/networking/core/route makes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from workbench.envoy_json import Json, duration, typed
@@ -16,12 +16,15 @@ from workbench.istio import (
 )
 
 
-def envoy_routes(routes: Sequence[HttpRoute], cluster: str) -> list[Json]:
-    """In the same order, as the first match wins in both; each alternative of a match is a route of its own."""
+def envoy_routes(routes: Sequence[HttpRoute], cluster: Callable[[str], str]) -> list[Json]:
+    """In the same order, as the first match wins in both; each alternative of a match is a route of its own.
+
+    `cluster` gives the name of a subset's cluster.
+    """
     return [_route(route, match, cluster) for route in routes for match in route.match or [RequestMatch()]]
 
 
-def _route(route: HttpRoute, match: RequestMatch, cluster: str) -> Json:
+def _route(route: HttpRoute, match: RequestMatch, cluster: Callable[[str], str]) -> Json:
     request, response = route.headers.request, route.headers.response
     translated: Json = {
         "name": f"{route.name}.{match.name}" if match.name else route.name,
@@ -40,7 +43,8 @@ def _route(route: HttpRoute, match: RequestMatch, cluster: str) -> Json:
     elif route.redirect:
         translated["redirect"] = _redirect(route.redirect)
     else:
-        action: Json = {"cluster": cluster, "timeout": duration(route.timeout or timedelta())}
+        [to] = route.route
+        action: Json = {"cluster": cluster(to.destination.subset), "timeout": duration(route.timeout or timedelta())}
         # Istio's own defaults apply without `retries`; `attempts: 0` switches them off.
         retries = route.retries or Retries(attempts=2)
         if retries.attempts:

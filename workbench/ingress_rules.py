@@ -1,6 +1,6 @@
 """Reads the ingress rules of k8s/istio and checks that they belong together."""
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,7 +60,7 @@ def read_rules(directory: Path) -> IngressRules:
     rate_limit = _read(files[HttpEnvoyFilter], HttpEnvoyFilter)
 
     _check_gateway(files[Gateway], gateway)
-    _check_virtual_service(files[VirtualService], virtual_service, gateway)
+    _check_virtual_service(files[VirtualService], virtual_service, gateway, destination_rule.spec.policies().keys())
     if destination_rule.spec.host != SERVICE_HOST:
         reason = f"{destination_rule.spec.host!r} is not the service; use {SERVICE_HOST}"
         raise IngressRuleError(files[DestinationRule], "spec.host", reason)
@@ -82,7 +82,9 @@ def _check_gateway(file: Path, gateway: Gateway) -> None:
                 raise IngressRuleError(file, f"spec.servers[{index}].hosts[{position}]", reason)
 
 
-def _check_virtual_service(file: Path, virtual_service: VirtualService, gateway: Gateway) -> None:
+def _check_virtual_service(
+    file: Path, virtual_service: VirtualService, gateway: Gateway, subsets: Collection[str]
+) -> None:
     spec = virtual_service.spec
     name = f"{gateway.metadata.namespace}/{gateway.metadata.name}"
     if spec.gateways != [name]:
@@ -100,6 +102,9 @@ def _check_virtual_service(file: Path, virtual_service: VirtualService, gateway:
             if destination.port.number != SERVICE_PORT:
                 reason = f"the service has no port {destination.port.number}; use {SERVICE_PORT}"
                 raise IngressRuleError(file, f"{field}.port.number", reason)
+            if destination.subset not in subsets:
+                reason = f"destinationrule.yaml has no subset {destination.subset!r}"
+                raise IngressRuleError(file, f"{field}.subset", reason)
     for index, http_route in enumerate(spec.http[:-1]):
         if not http_route.match:
             reason = "a route without match takes every request, so none below it can; move it to the end"

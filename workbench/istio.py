@@ -172,6 +172,7 @@ class DestinationPort(Strict):
 class Destination(Strict):
     host: str
     port: DestinationPort
+    subset: str = ""
 
 
 class RouteDestination(Strict):
@@ -257,9 +258,30 @@ class TrafficPolicy(Strict):
     outlier_detection: OutlierDetection | None = None
 
 
+class Subset(Strict):
+    """All replicas, under another policy. (Istio's labels would choose some of them.)"""
+
+    name: Annotated[str, Field(min_length=1)]
+    traffic_policy: TrafficPolicy = TrafficPolicy()
+
+
 class DestinationRuleSpec(Strict):
     host: str
     traffic_policy: TrafficPolicy = TrafficPolicy()
+    subsets: list[Subset] = []
+
+    def policies(self) -> dict[str, TrafficPolicy]:
+        """The policy of each subset by its name; that of all others has the empty one.
+
+        A subset replaces whole parts of the policy, and has the other ones too.
+        """
+        own = {subset.name: subset.traffic_policy for subset in self.subsets}
+        return {"": self.traffic_policy} | {
+            name: self.traffic_policy.model_copy(
+                update={part: getattr(policy, part) for part in policy.model_fields_set}
+            )
+            for name, policy in own.items()
+        }
 
 
 class DestinationRule(Strict):

@@ -1,6 +1,7 @@
 """The workbench that faults happen to."""
 
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
@@ -45,6 +46,13 @@ class Place:
             while (await client.get("/")).headers.get("x-service-instance") != replica.name:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
+    def busy(self) -> dict[str, float]:
+        """Seconds of CPU that each part has used so far."""
+        parts = {"PostgreSQL": self.database_processes()}
+        parts["Envoy"] = [self.stack.envoy.part.pid] if self.stack.envoy.part else []
+        parts["replicas"] = [replica.part.pid for replica in self.stack.replicas if replica.part]
+        return {name: sum(map(_cpu_seconds, pids)) for name, pids in parts.items()}
+
     def database_processes(self) -> list[int]:
         """The server and all its children: each is the leader of a session of its own."""
         part = self.stack.postgres.part
@@ -75,3 +83,12 @@ async def place(*, network: bool = False, folder: Path | None = None, **options:
             )
         chosen = StackOptions(**{"data": data, "replicas": 2, **options})
         yield Place(await undo.enter_async_context(Stack(chosen, Console(log))), between)
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0.0  # it has ended
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

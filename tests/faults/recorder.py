@@ -9,9 +9,10 @@ import itertools
 import json
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -73,8 +74,7 @@ class Recorder:
 
     async def run(self) -> None:
         """Until stop(), and then until the last answer."""
-        create, keyed, read = self._create, self._create_with_key, self._read
-        turns = itertools.cycle((create, keyed, read, self._change, keyed, create, read, self._delete, keyed, read))
+        turns = self._turns()
         begin = time.monotonic()
         async with asyncio.TaskGroup() as requests:
             for number in itertools.count():
@@ -87,6 +87,30 @@ class Recorder:
                     requests.create_task(next(turns)(due))
                 else:
                     self.outcomes.append(Outcome(due, due + ANSWERED_WITHIN, "not sent, too many are waiting"))
+
+    async def run_for(self, seconds: float, rate: float) -> None:
+        """At another rate, for a time, and then until the last answer."""
+        self.rate = rate
+        self._stopping.clear()
+        asyncio.get_running_loop().call_later(seconds, self.stop)
+        await self.run()
+
+    async def saturate(self, clients: int, seconds: float) -> float:
+        """Answers a second to that many clients, each of which asks again as soon as it is answered."""
+        turns, begin = self._turns(), time.monotonic()
+        before = len(self.outcomes)
+
+        async def client() -> None:
+            while (now := time.monotonic()) < begin + seconds:
+                await next(turns)(now)
+
+        await asyncio.gather(*(client() for _ in range(clients)))
+        answered = [outcome for outcome in self.outcomes[before:] if not outcome.failed]
+        return len(answered) / (time.monotonic() - begin)
+
+    def _turns(self) -> Iterator[Callable[[float], Coroutine[Any, Any, None]]]:
+        create, keyed, read = self._create, self._create_with_key, self._read
+        return itertools.cycle((create, keyed, read, self._change, keyed, create, read, self._delete, keyed, read))
 
     def stop(self) -> None:
         self._stopping.set()

@@ -161,21 +161,28 @@ class Gateway:
 
     async def host(self, peer: Peer) -> dict[str, Any]:
         """What Envoy knows about a peer: health_status, stats and so on."""
+        return (await self.hosts(peer))[CLUSTER]
+
+    async def hosts(self, peer: Peer) -> dict[str, dict[str, Any]]:
+        """The same in each cluster that it is in."""
         clusters = (await self.admin.get("/clusters?format=json")).json()["cluster_statuses"]
-        [cluster] = (cluster for cluster in clusters if cluster["name"] == CLUSTER)
-        [host] = (
-            host
+        return {
+            cluster["name"]: host
+            for cluster in clusters
+            if cluster["name"].startswith("outbound|")
             for host in cluster["host_statuses"]
             if host["address"]["socket_address"]["port_value"] == peer.replica.api_port
-        )
-        return dict(host)
+        }
 
     async def is_usable(self, peer: Peer) -> bool:
-        health = (await self.host(peer))["health_status"]
-        return set(health) == {"eds_health_status"}
+        return all(self._healthy(host) for host in (await self.hosts(peer)).values())
 
     async def is_unusable(self, peer: Peer) -> bool:
-        return not await self.is_usable(peer)
+        return not any(self._healthy(host) for host in (await self.hosts(peer)).values())
+
+    @staticmethod
+    def _healthy(host: dict[str, Any]) -> bool:
+        return set(host["health_status"]) == {"eds_health_status"}
 
     async def statistic(self, name: str) -> int:
         """A counter or gauge of the service's cluster, such as upstream_rq_retry."""

@@ -175,16 +175,19 @@ async def test_a_slow_answer_becomes_504(start_gateway: StartGateway, edited_rul
         assert "retry-after" not in response.headers
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "within"), [("GET", {}, "6s"), ("POST", IDEMPOTENT, "7s")], ids=["GET", "POST with a key"]
+)
 async def test_a_replica_that_hangs_is_given_up_for_another(
-    start_gateway: StartGateway, edited_rules: EditRules
+    start_gateway: StartGateway, edited_rules: EditRules, method: str, headers: dict[str, str], within: str
 ) -> None:
     hanging, healthy = Peer(never), Peer()
-    rules = edited_rules(("virtualservice.yaml", "perTryTimeout: 6s", "perTryTimeout: 100ms"))
+    rules = edited_rules(("virtualservice.yaml", f"perTryTimeout: {within}", "perTryTimeout: 100ms"))
     gateway = await start_gateway(hanging, healthy, rules=rules)
 
     async with asyncio.timeout(10):
         while not hanging.received:
-            assert (await gateway.client.get("/notes")).status_code == 200
+            assert (await gateway.client.request(method, "/notes", headers=headers)).status_code == 200
 
 
 async def test_streams_outlive_the_timeout_of_other_routes(
@@ -348,6 +351,24 @@ async def test_requests_over_the_limits_are_refused_at_once(
     assert refused.headers["retry-after"] == "1"
     assert (await served).status_code == (await waiting).status_code == 200
     assert len(peer.received) == 2
+
+
+async def test_requests_over_their_limit_are_refused_and_streams_are_not(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    held = Held(4)
+    rules = edited_rules(("destinationrule.yaml", "http2MaxRequests: 128", "http2MaxRequests: 1"))
+    gateway = await start_gateway(Peer(held), rules=rules)
+
+    targets = (("GET", "/"), ("GET", "/notes/events"), ("GET", "/notes/export"), ("POST", "/notes/import"))
+    served = [asyncio.create_task(gateway.client.request(method, path)) for method, path in targets]
+    await held.arrived.wait()
+    refused = await gateway.client.get("/")
+    held.released.set()
+
+    assert_problem(refused, 503)
+    assert refused.headers["retry-after"] == "1"
+    assert {response.status_code for response in await asyncio.gather(*served)} == {200}
 
 
 # --- what the service sees

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.workbench.conftest import RULES
-from workbench.ingress import CLUSTER, IngressRuleError, Replica, envoy_bootstrap
+from workbench.ingress import CLUSTER, IngressRuleError, Replica, cluster_name, envoy_bootstrap
 
 VIRTUAL_SERVICE = "virtualservice.yaml"
 GATEWAY = "gateway.yaml"
@@ -28,9 +28,10 @@ def routes(rules: Path) -> dict[str, dict[str, Any]]:
     return {route["name"]: route for route in virtual_host["routes"]}
 
 
-def cluster(rules: Path) -> dict[str, Any]:
-    [only] = translate(rules)["static_resources"]["clusters"]
-    return dict(only)
+def cluster(rules: Path, subset: str = "") -> dict[str, Any]:
+    clusters = translate(rules)["static_resources"]["clusters"]
+    [found] = (found for found in clusters if found["name"] == cluster_name(subset))
+    return dict(found)
 
 
 def assert_refused(rules: Path, file: str, field: str, *words: str) -> None:
@@ -90,9 +91,9 @@ UNFOLLOWABLE = [
      "spec.http[0].directResponse.status", "599"),
     (VIRTUAL_SERVICE, "status: 429\n", "status: '429'\n",
      "spec.http[0].directResponse.status", "'429'"),
-    (VIRTUAL_SERVICE, "attempts: 2\n        perTry", "attempts: many\n        perTry",
+    (VIRTUAL_SERVICE, "attempts: 2\n        perTryTimeout: 6s", "attempts: many",
      "spec.http[6].retries.attempts", "'many'"),
-    (VIRTUAL_SERVICE, "attempts: 2\n        perTry", "perTry",
+    (VIRTUAL_SERVICE, "attempts: 2\n        perTryTimeout: 6s", "perTryTimeout: 6s",
      "spec.http[6].retries.attempts", "missing"),
     (VIRTUAL_SERVICE, "regex: POST|PUT", "regex: (POST|PUT",
      "spec.http[5].match[0].method", "regular expression"),
@@ -106,6 +107,10 @@ UNFOLLOWABLE = [
      "spec.http[0].headers.response.set.retry-after", "string"),
     (VIRTUAL_SERVICE, "retry-after:", "host:",
      "spec.http[0].headers.response.set", "rewrite"),
+    (VIRTUAL_SERVICE, "subset: streams", "subset: stream",
+     "spec.http[1].route[0].destination.subset", "'stream'"),
+    (DESTINATION_RULE, "- name: streams", "- name: streams\n      labels: { version: v1 }",
+     "spec.subsets[0].labels", "remove"),
     (DESTINATION_RULE, "maxConnections: 4096", "maxConnections: -1",
      "spec.trafficPolicy.connectionPool.tcp.maxConnections", "-1"),
     (DESTINATION_RULE, "maxEjectionPercent: 50", "maxEjectionPercent: 101",
@@ -269,8 +274,21 @@ def test_limits_that_are_not_set_are_istios_not_envoys(edited_rules: EditRules) 
 
 
 def test_the_limits_leave_room_for_the_event_streams() -> None:
-    [limits] = cluster(RULES)["circuit_breakers"]["thresholds"]
+    [limits] = cluster(RULES, "streams")["circuit_breakers"]["thresholds"]
     assert min(limits["max_connections"], limits["max_requests"]) > 2500
+
+
+def test_streams_do_not_count_among_the_requests() -> None:
+    to = {name: route["route"]["cluster"] for name, route in routes(RULES).items() if "route" in route}
+    streams = {name for name, found in to.items() if found == cluster_name("streams")}
+
+    assert streams == {"events", "export", "import"}
+    assert set(to.values()) == {CLUSTER, cluster_name("streams")}
+
+
+def test_what_a_subset_does_not_say_is_as_for_all() -> None:
+    assert cluster(RULES, "streams")["outlier_detection"] == cluster(RULES)["outlier_detection"]
+    assert cluster(RULES, "streams")["circuit_breakers"] != cluster(RULES)["circuit_breakers"]
 
 
 def test_the_cluster_has_istios_name() -> None:

@@ -1,0 +1,93 @@
+"""Twice as many requests as can be answered, from a process of its own: python -m tests.faults.flood URL
+
+First it finds out how many can be. Prints its figures as one line of JSON.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from uuid import uuid4
+
+import uvloop
+
+from tests.faults.ledger import Ledger
+from tests.faults.recorder import Outcome, Recorder, kinds
+
+_CLIENTS = 32
+_MEASURED_FOR = 5.0
+_AFTERWARDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """What came of it. Times are in seconds."""
+
+    sustainable: float
+    """Requests a second."""
+    goodput: float
+    """Requests a second that were answered 2xx during the flood."""
+    answers: dict[str, int]
+    answered_p50: float
+    answered_p99: float
+    refused_p50: float
+    """Of those that got 503."""
+    refused_p99: float
+    longest: float
+    recovery: float
+    """From the last request of the flood that was due to the last failure."""
+    acknowledged: int
+    lost: list[str]
+    duplicated: list[str]
+
+
+async def main(url: str, seconds: float, factor: float, rate: float) -> None:
+    recorder = Recorder(url, 0, Ledger(f"f{uuid4().hex[:8]}"))
+    await recorder.saturate(_CLIENTS, 1)  # connections are opened, statements prepared
+    sustainable = rate or await recorder.saturate(_CLIENTS, _MEASURED_FOR)
+    begin = time.monotonic()
+    flooding = asyncio.create_task(recorder.run_for(seconds, sustainable * factor))
+    await asyncio.sleep(seconds)
+    end = time.monotonic()
+    # Those who come afterwards do not wait for the last answers of the flood.
+    after = Recorder(url, 0, recorder.ledger)
+    await asyncio.gather(flooding, after.run_for(_AFTERWARDS, sustainable / 4))
+    flood = [outcome for outcome in recorder.outcomes if outcome.due >= begin]
+    answered = [outcome for outcome in flood if not outcome.failed]
+    refused = [outcome for outcome in flood if outcome.answer == "503"]
+    failures = [outcome.ended - end for outcome in (*flood, *after.outcomes) if outcome.failed]
+    await recorder.settle()
+    verdict = await recorder.verdict()
+    result = Flood(
+        sustainable,
+        sum(1 for outcome in answered if outcome.ended < end) / (end - begin),
+        dict(kinds(flood)),
+        quantile(answered, 0.5),
+        quantile(answered, 0.99),
+        quantile(refused, 0.5),
+        quantile(refused, 0.99),
+        max(outcome.took for outcome in flood),
+        max([0.0, *failures]),
+        verdict.acknowledged,
+        verdict.lost,
+        verdict.duplicated,
+    )
+    sys.stdout.write(json.dumps(asdict(result)) + "\n")
+
+
+def quantile(outcomes: Sequence[Outcome], part: float) -> float:
+    times = sorted(outcome.took for outcome in outcomes)
+    return times[min(int(len(times) * part), len(times) - 1)] if times else 0.0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.flood")
+    parser.add_argument("url")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--factor", type=float, default=2)
+    parser.add_argument("--rate", type=float, default=0, help="the sustainable rate, if it is known")
+    chosen = parser.parse_args()
+    uvloop.run(main(chosen.url, chosen.seconds, chosen.factor, chosen.rate))
