@@ -399,6 +399,14 @@ def test_observability_can_be_left_out(declared: Declared, machine: Machine) -> 
         "SERVICE_LINK_PROMETHEUS",
     }
     assert [entry for entry in usual if entry in changed] == changed
+    [usual, changed] = (
+        item["spec"]
+        for found in (declared, without_it)
+        for item in found.resources["mesh-rules"].objects
+        if item["kind"] == "Telemetry"
+    )
+    assert usual["tracing"]
+    assert changed == {key: value for key, value in usual.items() if key != "tracing"}
 
 
 def test_a_flag_that_is_not_known(machine: Machine) -> None:
@@ -833,7 +841,7 @@ def test_down_removes_what_istiod_made(declared: Declared) -> None:
         ("labels='app',", "labels='the app',", "Invalid label 'the app'"),
         ("new_name='secrets'", "new_name='postgres'", "two resources postgres"),
         ("['make', 'lint']", "['make', 3]", "not a list of strings"),
-        ("mesh_rules, ingress_rules, database])", "'k8s/nowhere.yaml'])", "nowhere"),
+        ("mesh_rules, ingress_rules, database, service])", "'k8s/nowhere.yaml'])", "nowhere"),
         ("watch_file(", "local('date'); watch_file(", "the Tiltfile runs"),
         ("load('./tilt/buttons.tiltfile', 'button',", "load('./tilt/buttons.tiltfile', button='knob',", "`knob`"),
         ("sync('service', '/app/service')", "'service'", "live_update takes steps"),
@@ -858,7 +866,7 @@ def test_an_object_without_a_resource_is_seen(project: Path, machine: Machine) -
     not all(map(shutil.which, ("tilt", "istioctl", "kubectl"))),
     reason="needs tilt, istioctl and kubectl: `mise install` brings them",
 )
-@pytest.mark.parametrize("arguments", [[], ["--replicas=3"]])
+@pytest.mark.parametrize("arguments", [[], ["--replicas=3", "--observability=false"]])
 def test_tilt_sees_the_same(arguments: list[str], tmp_path: Path, project: Path) -> None:
     shutil.copytree(ROOT / "cluster", project / "cluster")  # it makes its secrets beside itself
     for name in ("requirements", "service", "workbench"):
