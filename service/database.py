@@ -45,6 +45,8 @@ _UNAVAILABLE = (
 )
 
 
+_NO_ROOM = 0.05  # s
+
 # asyncpg takes None for "the connection's default".
 _NO_TIMEOUT = 7 * 86_400.0
 
@@ -194,7 +196,8 @@ class Database:
         started = perf_counter()
         self.waiting += 1
         try:
-            return await pool.acquire(timeout=self._settings.acquire_timeout)
+            async with asyncio.timeout(self._settings.acquire_timeout):
+                return await _take(pool)
         except TimeoutError:
             self._metrics.acquire_timeouts.inc()
             raise
@@ -215,6 +218,17 @@ class Database:
                 "timezone": "UTC",
             },
         }
+
+
+async def _take(pool: "asyncpg.Pool[asyncpg.Record]") -> "PoolConnectionProxy[asyncpg.Record]":
+    """One that is free. When the server has no room for another one, wait for those that the pool has."""
+    while True:
+        try:
+            return await pool.acquire()
+        except asyncpg.TooManyConnectionsError:
+            if pool.get_size() == 0:
+                raise
+            await asyncio.sleep(_NO_ROOM)  # the pool does not tell when one is free
 
 
 async def _keep_session(_connection: object) -> None:

@@ -65,6 +65,10 @@ class Database:
         async with self.connection(SUPERUSER) as connection:
             return await connection.fetchval(sql, *args)
 
+    async def as_superuser(self, sql: str) -> None:
+        async with self.connection(SUPERUSER) as connection:
+            await connection.execute(sql)
+
     async def execute(self, sql: str, *args: object) -> None:
         async with self.connection() as connection:
             await connection.execute(sql, *args)

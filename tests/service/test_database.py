@@ -53,6 +53,28 @@ async def test_who_waits_for_a_connection_gets_the_next_one(start_service: Start
     assert (await reading).status_code == 200
 
 
+async def test_a_server_without_room_for_more_connections_leaves_the_pool_those_it_has(
+    service: Service, database: Database
+) -> None:
+    """Somebody else's connections are no reason for a 503 while there is one to wait for."""
+    path = await service.create()
+    assert await service.metric("db_pool_size") == 1
+    sessions = await database.fetchval("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app_rw'")
+    await database.as_superuser(f"ALTER ROLE app_rw CONNECTION LIMIT {sessions}")
+    try:
+        async with database.locked(path.rpartition("/")[2]):
+            change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
+            await database.until_waiting(1)
+            reading = [asyncio.create_task(service.api.get(path)) for _ in range(5)]
+            await service.until_metric(5, "db_pool_waiting")
+        answers = await asyncio.gather(change, *reading)
+    finally:
+        await database.as_superuser("ALTER ROLE app_rw CONNECTION LIMIT 75")
+
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert await service.metric("db_pool_size") == 1
+
+
 async def test_a_statement_that_runs_too_long_is_ended_by_the_server(
     start_service: StartService, database: Database
 ) -> None:
