@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
 from enum import StrEnum
+from functools import cached_property
 
 from service.errors import Unavailable
 from service.metrics import Metrics
@@ -28,8 +29,11 @@ class Ticket:
         self.route: str | None = None
         """The template of the matched route, such as `/notes/<uuid:note_id>`."""
         self.deadline: asyncio.Timeout | None = None
-        self.resources = AsyncExitStack()
+
+    @cached_property
+    def resources(self) -> AsyncExitStack:
         """Closed when the request is over, however it ends: what a streamed response needs while it is sent."""
+        return AsyncExitStack()
 
     def become(self, kind: Kind) -> None:
         """Take a stream's place instead of a request's and lift the deadline. Raises Unavailable if none is free."""

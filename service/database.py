@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from logging import getLogger
 from time import perf_counter
+from types import TracebackType
 from typing import Any, Literal, Protocol
 
 import asyncpg
@@ -117,7 +118,7 @@ class Connection:
             yield rows
 
     def _observe(self, statement: Statement, started: float) -> None:
-        self._metrics.query_duration.labels(statement.name).observe(perf_counter() - started)
+        self._metrics.of_statement(statement.name).observe(perf_counter() - started)
 
 
 class Lend(Protocol):
@@ -172,31 +173,21 @@ class Database:
         """A connection of its own outside the pool, for what must not wait for requests. The caller closes it."""
         return await asyncpg.connect(self._settings.database_url, **self._connect_options())
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[Connection]:
-        """Lend a connection of the pool.
+    def connection(self) -> "Loan":
+        """Lend a connection of the pool: `async with database.connection() as connection`.
 
         Raises Unavailable if none is free within `acquire_timeout`, and if the database fails while it is used.
         """
         if self._pool is None:
             raise Unavailable("The service is starting. Try again in a moment.")
-        acquired = None
-        try:
-            acquired = await self._acquire(self._pool)
-            yield self._lend(acquired, self._metrics)
-        except _UNAVAILABLE as error:
-            self._metrics.database_errors.labels(type(error).__name__).inc()
-            logger.debug("database: %s: %s", type(error).__name__, error)
-            raise Unavailable("The database cannot answer right now. Try again in a moment.") from error
-        finally:
-            if acquired is not None:
-                await _release(self._pool, acquired)
+        return Loan(self, self._pool)
 
-    async def _acquire(self, pool: "asyncpg.Pool[asyncpg.Record]") -> "PoolConnectionProxy[asyncpg.Record]":
+    async def acquire(self, pool: "asyncpg.Pool[asyncpg.Record]") -> "PoolConnectionProxy[asyncpg.Record]":
+        """For Loan."""
         started = perf_counter()
         self.waiting += 1
         try:
-            async with asyncio.timeout(self._settings.acquire_timeout):
+            async with asyncio.timeout(self._settings.acquire_timeout):  # acquire()'s own would make a task
                 return await _take(pool)
         except TimeoutError:
             self._metrics.acquire_timeouts.inc()
@@ -204,6 +195,25 @@ class Database:
         finally:
             self.waiting -= 1
             self._metrics.acquire_duration.observe(perf_counter() - started)
+
+    async def release(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", connection: "PoolConnectionProxy[asyncpg.Record]"
+    ) -> None:
+        """For Loan. A connection that does not let go within a second is cut by asyncpg."""
+        try:
+            await pool.release(connection, timeout=1)
+        except _UNAVAILABLE as error:
+            logger.debug("release: %s: %s", type(error).__name__, error)
+
+    def lend(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> Connection:
+        """For Loan."""
+        return self._lend(connection, self._metrics)
+
+    def unavailable(self, error: BaseException) -> Unavailable:
+        """What a failure of the database is for a request."""
+        self._metrics.database_errors.labels(type(error).__name__).inc()
+        logger.debug("database: %s: %s", type(error).__name__, error)
+        return Unavailable("The database cannot answer right now. Try again in a moment.")
 
     def _connect_options(self) -> dict[str, Any]:
         settings = self._settings
@@ -235,9 +245,25 @@ async def _keep_session(_connection: object) -> None:
     """Leave the session as it is."""
 
 
-async def _release(pool: "asyncpg.Pool[asyncpg.Record]", connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
-    """Give the connection back; one that does not let go within a second is cut by asyncpg."""
-    try:
-        await pool.release(connection, timeout=1)
-    except _UNAVAILABLE as error:
-        logger.debug("release: %s: %s", type(error).__name__, error)
+class Loan:
+    """One connection, from the pool and back; not a generator, which would cost twice as much."""
+
+    __slots__ = ("_connection", "_database", "_pool")
+
+    def __init__(self, database: Database, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._database = database
+        self._pool = pool
+
+    async def __aenter__(self) -> Connection:
+        try:
+            self._connection = await self._database.acquire(self._pool)
+        except _UNAVAILABLE as error:
+            raise self._database.unavailable(error) from error
+        return self._database.lend(self._connection)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._database.release(self._pool, self._connection)
+        if isinstance(error, _UNAVAILABLE):
+            raise self._database.unavailable(error) from error

@@ -64,12 +64,11 @@ class Middleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
-        logs.request_id.set(request_id)
-        exchange = _Exchange(scope, receive, send, request_id, self._headers, self._lifecycle)
+        exchange = _Exchange(scope, receive, send, self._headers, self._lifecycle)
+        logs.request_id.set(exchange.request_id)
         ticket: Ticket | None = None
         try:
-            _check_framing(scope)
+            exchange.check_framing()
             ticket = self._admission.enter()
             scope["state"][TICKET] = ticket
             await self._app(scope, exchange.receive, exchange.send)
@@ -88,9 +87,11 @@ class Middleware:
         scope, duration = exchange.scope, perf_counter() - exchange.started
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = (ticket.route if ticket else None) or _UNMATCHED
-        self._metrics.requests.labels(method, route, exchange.status).inc()
+        self._metrics.of_answer(method, route, exchange.status).inc()
         if ticket is None or ticket.kind is not Kind.EVENTS:  # how long somebody listens is no latency
-            self._metrics.duration.labels(method, route).observe(duration, self._metrics.exemplar())
+            self._metrics.of_route(method, route).observe(duration, self._metrics.exemplar())
+        if not access.isEnabledFor(INFO):
+            return
         headers = dict(scope["headers"])
         # The page at / asks who answers all the time: lines that would bury the others.
         level = DEBUG if route == "/" and exchange.status == 200 and POLL in headers else INFO
@@ -123,19 +124,29 @@ class _Exchange:
         scope: HTTPScope,
         receive: ASGIReceiveCallable,
         send: ASGISendCallable,
-        request_id: str,
         headers: _Headers,
         lifecycle: Lifecycle,
     ) -> None:
         self.scope = scope
+        self.request_id = ""
+        """The id that the ingress gave, or a new one."""
+        self._has_length = self._has_encoding = False
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and not self.request_id and _REQUEST_ID.fullmatch(value):
+                self.request_id = value.decode("ascii")
+            elif name == b"content-length":
+                self._has_length = True
+            elif name == b"transfer-encoding":
+                self._has_encoding = True
+        self.request_id = self.request_id or str(uuid.uuid4())
         self.started = perf_counter()
         self.status = _CLIENT_CLOSED
         self.sent = 0
         self._receive = receive
         self._receiving = asyncio.Lock()
-        self._received = False
+        # In HTTP/1.1 who sends a body says so in the head.
+        self._received = scope["http_version"] == "1.1" and not self._has_length and not self._has_encoding
         self._send = send
-        self._request_id = request_id
         self._common_headers = headers
         self._lifecycle = lifecycle
 
@@ -145,13 +156,23 @@ class _Exchange:
 
     async def send(self, event: ASGISendEvent) -> None:
         if event["type"] == "http.response.start":
-            if event["status"] != HTTPStatus.REQUEST_TIMEOUT and not self._lifecycle.draining.is_set():
+            early = not self._received and event["status"] != HTTPStatus.REQUEST_TIMEOUT
+            if early and not self._lifecycle.draining.is_set():
                 await self._discard_rest()
             self.status = event["status"]
             event["headers"] = [*event["headers"], *self._headers(event["headers"])]
         elif event["type"] == "http.response.body":
             self.sent += len(event["body"])
         await self._send(event)
+
+    def check_framing(self) -> None:
+        """Raises Malformed for a request with two lengths: a proxy that went by the other one sees two requests here.
+
+        A server may go by Transfer-Encoding, but has to close the connection afterwards (RFC 9112, section 6.1), and
+        not every one does.
+        """
+        if self._has_encoding and self._has_length:
+            raise Malformed("The request has both a Content-Length and a Transfer-Encoding. Send one of them.")
 
     async def _receive_next(self) -> ASGIReceiveEvent:
         event = await self._receive()
@@ -178,10 +199,10 @@ class _Exchange:
             return
         accept = b",".join(value for name, value in self.scope["headers"] if name == b"accept").decode("latin-1")
         if error_page.preferred(accept):
-            body, given = error_page.render(error.status, error.detail, self._request_id), error_page.HEADERS
+            body, given = error_page.render(error.status, error.detail, self.request_id), error_page.HEADERS
         else:
             body, given = (
-                problem(error.status, error.detail, self._request_id, trace_id=logs.trace_id.get()),
+                problem(error.status, error.detail, self.request_id, trace_id=logs.trace_id.get()),
                 {"content-type": PROBLEM},
             )
         given = {**given, **error.headers, "content-length": str(len(body)), "vary": "accept"}
@@ -190,28 +211,9 @@ class _Exchange:
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
     def _headers(self, given: Iterable[tuple[bytes, bytes]]) -> _Headers:
-        headers = [(b"x-request-id", self._request_id.encode()), *self._common_headers]
+        headers = [(b"x-request-id", self.request_id.encode()), *self._common_headers]
         if not any(name == b"content-security-policy" for name, _ in given):
             headers.append(_API_POLICY)
         if self._lifecycle.leaving and self.scope["http_version"] != "2":
             headers.append((b"connection", b"close"))  # the proxy's next request goes to another replica
         return headers
-
-
-def _check_framing(scope: HTTPScope) -> None:
-    """Raises Malformed for a request with two lengths: a proxy that went by the other one sees two requests here.
-
-    A server may go by Transfer-Encoding, but has to close the connection afterwards (RFC 9112, section 6.1), and not
-    every one does.
-    """
-    names = [name for name, _ in scope["headers"]]
-    if b"transfer-encoding" in names and b"content-length" in names:
-        raise Malformed("The request has both a Content-Length and a Transfer-Encoding. Send one of them.")
-
-
-def _request_id(scope: HTTPScope) -> str:
-    """The id that the ingress gave, or a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return value.decode("ascii")
-    return str(uuid.uuid4())
