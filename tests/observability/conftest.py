@@ -1,5 +1,7 @@
-"""A workbench with everything that can be seen of it switched on, for all tests of this folder."""
+"""A workbench with all that can be seen of it switched on: traces, live reload, and a Prometheus that scrapes it."""
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +9,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.sandbox import Sandbox
 from tests.observability.collector import Collector
+from tests.observability.prometheus import Prometheus
+from tests.observability.promtool import program
+from tests.observability.traffic import ask_everything, refuse_by_lock
 from workbench.console import Console
 from workbench.options import StackOptions
+from workbench.postgres import SUPERUSER
 from workbench.stack import Stack
+
+WITHIN = 60
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,9 @@ class Observed:
     """Of the ingress."""
     ops: httpx.AsyncClient
     """Of the first replica."""
+    prometheus: Prometheus
+    sources: Sandbox
+    """Which it follows."""
     log: Path
 
     def lines(self) -> list[str]:
@@ -35,18 +47,44 @@ async def collector() -> AsyncIterator[Collector]:
 
 
 @pytest.fixture(scope="session")
-async def observed(new_data: Callable[[], Path], collector: Collector) -> AsyncIterator[Observed]:
-    data = new_data()
+async def observed(
+    new_data: Callable[[], Path], collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Observed]:
+    data, sources = new_data(), Sandbox(tmp_path_factory.mktemp("observed") / "sources")
     log = data.parent / f"{data.name}.log"
     settings = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "50",  # ms
         "SERVICE_LOG_FORMAT": "json",
     }
+    options = StackOptions(
+        data=data,
+        settings=settings,
+        service=(sys.executable, "-m", "workbench.reload"),
+        sources=sources.root,
+        prometheus=program("prometheus"),
+        scrape_interval=0.5,
+    )
     with log.open("w") as stream:
         async with (
-            Stack(StackOptions(data=data, settings=settings), Console(stream)) as stack,
+            Stack(options, Console(stream)) as stack,
             httpx.AsyncClient(base_url=stack.ingress_url, headers={"user-agent": "slipway-tests"}) as client,
             httpx.AsyncClient(base_url=f"http://localhost:{stack.replicas[0].ops_port}") as ops,
+            httpx.AsyncClient(base_url=f"{stack.prometheus.url}/api/v1" if stack.prometheus else "") as prometheus,
         ):
-            yield Observed(stack, collector, client, ops, log)
+            yield Observed(stack, collector, client, ops, Prometheus(prometheus), sources, log)
+
+
+@pytest.fixture(scope="session")
+async def measured(observed: Observed) -> Observed:
+    """After a reload and traffic of every kind, errors of service and database included, are known to Prometheus."""
+    prometheus = observed.prometheus
+    async with asyncio.timeout(WITHIN):
+        await refuse_by_lock(observed.client, observed.stack.postgres.url(SUPERUSER))
+        # The last thing to be known of requests: a rule about what other rules say of what was scraped twice.
+        while len(await prometheus.numbers("slo:budget_left:ratio30d")) < 2:
+            await ask_everything(observed.client)
+        observed.sources.append("service/app.py", "\n# saved\n")
+        while not await prometheus.numbers('increase(reloads_total{result="ok"}[30s]) > 0'):
+            await ask_everything(observed.client)
+    return observed

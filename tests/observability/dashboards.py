@@ -1,0 +1,63 @@
+"""The dashboards as they are in git, and all expressions that are shown or evaluated anywhere."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from tests.observability.promtool import ROOT, RULES
+
+FOLDER = ROOT / "k8s" / "observability" / "grafana" / "dashboards"
+FILES = sorted(FOLDER.glob("*.json"))
+LEGEND = re.compile(r"{{\s*(\w+)\s*}}")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Expression:
+    where: str
+    text: str
+    shown: frozenset[str] = frozenset()
+    """The labels that its legend or its alert's text shows."""
+
+
+def load(name: str) -> Json:
+    dashboard: Json = json.loads((FOLDER / f"{name}.json").read_text())
+    return dashboard
+
+
+def panels(dashboard: Json) -> list[Json]:
+    """Those that show something: all but rows."""
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def queries(dashboard: Json) -> Iterator[Expression]:
+    """Of panels and annotations."""
+    for panel in panels(dashboard):
+        for target in panel["targets"]:
+            shown = frozenset(LEGEND.findall(target["legendFormat"]))
+            yield Expression(f"{dashboard['title']}, {panel['title']!r}", target["expr"], shown)
+    for annotation in dashboard["annotations"]["list"]:
+        shown = frozenset(LEGEND.findall(annotation["textFormat"]))
+        yield Expression(f"{dashboard['title']}, annotation {annotation['name']!r}", annotation["expr"], shown)
+
+
+def variables(dashboard: Json) -> Iterator[tuple[str, str, str]]:
+    """The name of each variable, its selector and its label."""
+    for variable in dashboard["templating"]["list"]:
+        found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
+        assert found, f"{dashboard['title']}: {variable['name']} is no list of a label's values"
+        yield variable["name"], found[1], found[2]
+
+
+def rules() -> Iterator[Expression]:
+    for file in RULES:
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            for rule in group["rules"]:
+                texts = " ".join(rule.get("annotations", {}).values())
+                shown = frozenset(re.findall(r"\$labels\.(\w+)", texts))
+                yield Expression(f"{file.name}, {rule.get('alert') or rule['record']}", rule["expr"], shown)

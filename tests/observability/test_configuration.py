@@ -1,0 +1,66 @@
+"""What the cluster's Prometheus is started with: valid, and it reads what is mounted."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.observability.promtool import PROMETHEUS, RULES, promtool
+
+CONFIGURATION = PROMETHEUS / "prometheus.yml"
+MOUNTED = "/etc/prometheus"
+
+
+@pytest.fixture
+def configuration() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(CONFIGURATION.read_text())
+    return found
+
+
+def test_it_is_valid(configuration: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
+    """But for the discovery by Kubernetes, which Debian leaves out of promtool; see below."""
+    folder = tmp_path_factory.mktemp("configuration")
+    for job in configuration["scrape_configs"]:
+        if job.pop("kubernetes_sd_configs", None):
+            job["static_configs"] = [{"targets": ["discovered:1"]}]
+        if "authorization" in job:
+            token = folder / "token"
+            token.touch()
+            job["authorization"]["credentials_file"] = str(token)
+    configuration["rule_files"] = [str(file) for file in RULES]
+    file = folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump(configuration))
+
+    assert f"{len(RULES)} rule files found" in promtool("check", "config", file)
+
+
+def test_it_looks_for_pods_where_it_may(configuration: dict[str, Any]) -> None:
+    """Its Roles are those of two namespaces; to look elsewhere would be an error that is only seen in its log."""
+    discovery = {job["job_name"]: job.get("kubernetes_sd_configs") for job in configuration["scrape_configs"]}
+    roles = [yaml.safe_load(file.read_text()) for file in PROMETHEUS.glob("role-*.yaml")]
+
+    [pods] = discovery["pods"]
+    assert pods == {"role": "pod", "namespaces": {"names": ["slipway", "istio-system"]}}
+    assert {role["metadata"]["namespace"] for role in roles} == {*pods["namespaces"]["names"]}
+    assert [role["rules"] for role in roles] == 2 * [
+        [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
+    ]
+    assert discovery["kubelet"] == [{"role": "node"}]
+    assert discovery["prometheus"] is None
+
+
+def test_what_is_mounted_is_what_it_reads(configuration: dict[str, Any]) -> None:
+    [container] = yaml.safe_load((PROMETHEUS / "statefulset.yaml").read_text())["spec"]["template"]["spec"][
+        "containers"
+    ]
+    kustomization = yaml.safe_load((PROMETHEUS / "kustomization.yaml").read_text())
+    generated = {generator["name"]: generator["files"] for generator in kustomization["configMapGenerator"]}
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+
+    assert generated["prometheus-config"] == [CONFIGURATION.name]
+    assert f"--config.file={MOUNTED}/{CONFIGURATION.name}" in container["args"]
+    assert "--config.auto-reload" in container["args"]
+    assert mounts["config"] == MOUNTED
+    assert generated["prometheus-rules"] == [f"rules/{file.name}" for file in RULES]
+    assert configuration["rule_files"] == [f"{mounts['rules']}/*.yaml"]
+    assert f"--storage.tsdb.path={mounts['data']}" in container["args"]

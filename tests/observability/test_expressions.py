@@ -1,0 +1,158 @@
+"""Every expression of dashboards and rules is valid, names what exists, and finds data where a workbench has any.
+
+What a workbench has is asked of the workbench; the rest is in metrics.yaml, with its sources.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.observability.conftest import Observed
+from tests.observability.dashboards import FILES, Expression, load, panels, queries, rules, variables
+from tests.observability.promql import Named, filled_in, named
+from tests.observability.promtool import promtool
+
+ELSEWHERE = Path(__file__).with_name("metrics.yaml")
+TARGET = {"job", "namespace", "instance"}  # Prometheus puts them on every series that it scrapes
+
+SHOWN = [query for file in FILES for query in queries(load(file.stem))]
+SELECTORS = [
+    Expression(f"{file.stem}, variable {name}", selector, frozenset({label}))
+    for file in FILES
+    for name, selector, label in variables(load(file.stem))
+]
+ALL = [*SHOWN, *SELECTORS, *rules()]
+
+
+def elsewhere() -> Mapping[str, set[str]]:
+    """What only a cluster has: the metrics and their labels."""
+    lists = yaml.safe_load(ELSEWHERE.read_text())
+    known = {}
+    for name, labels in (
+        item for part in ("postgres_exporter", "istio", "istiod", "kubelet") for item in lists[part].items()
+    ):
+        own = labels if isinstance(labels, list) else [*labels["common"], *labels["own"]]
+        known[name] = {*own, *TARGET}
+    return known
+
+
+@pytest.fixture(scope="session")
+async def known(measured: Observed) -> Mapping[str, set[str]]:
+    """All metrics that there are, with their labels."""
+    return {**elsewhere(), **await measured.prometheus.labels(), "ALERTS": {"alertname", "alertstate", "severity"}}
+
+
+def ids(expressions: list[Expression]) -> list[str]:
+    return [expression.where for expression in expressions]
+
+
+def test_what_is_shown_is_valid(tmp_path: Path) -> None:
+    recorded = [
+        {"record": f"query:{n}", "expr": filled_in(query.text)} for n, query in enumerate([*SHOWN, *SELECTORS])
+    ]
+    file = tmp_path / "shown.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "shown", "rules": recorded}]}))
+
+    promtool("check", "rules", file)
+
+
+@pytest.mark.parametrize("expression", ALL, ids=ids(ALL))
+def test_it_names_what_there_is(expression: Expression, known: Mapping[str, set[str]]) -> None:
+    assert problems(expression, known) == []
+
+
+def problems(expression: Expression, known: Mapping[str, set[str]]) -> list[str]:
+    asked = named(filled_in(expression.text))
+    unknown = [f"there is no metric {name}" for name in asked.metrics if name not in known]
+    if unknown:
+        return unknown
+    there = set().union(*(known[name] for name in asked.metrics)) | TARGET
+    return [
+        f"{name} has no label {label}"
+        for name, labels in asked.metrics.items()
+        for label in sorted(labels - known[name])
+    ] + [f"nothing has the label {label}" for label in sorted((asked.labels | expression.shown) - there)]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("rate(http_request_total[5m])", "there is no metric http_request_total"),
+        ('http_requests_total{code="200"}', "http_requests_total has no label code"),
+        ("sum by (path) (http_requests_total)", "nothing has the label path"),
+        (
+            'sum(rate(istio_requests_total{reporter="source", status="429"}[1m]))',
+            "istio_requests_total has no label status",
+        ),
+    ],
+)
+def test_a_wrong_name_is_found(text: str, problem: str, known: Mapping[str, set[str]]) -> None:
+    assert problems(Expression("", text), known) == [problem]
+
+
+def test_what_is_read_of_an_expression() -> None:
+    text = """histogram_quantile(0.95, sum by (le) (rate(a_bucket{x="}{", y!~"b|c"}[5m] offset 1h)))
+        / on (n) group_left (v) avg_over_time(d:e:f[30m]) > bool 1e3 or (g unless on (i) absent(h))
+        or sum(j) by (k)"""
+
+    assert named(text) == Named(
+        {"a_bucket": {"x", "y"}, "d:e:f": set(), "g": set(), "h": set(), "j": set()}, {"le", "n", "v", "i", "k"}
+    )
+    with pytest.raises(ValueError, match="without the name of a metric"):
+        named('{job="a"}')
+    with pytest.raises(ValueError, match="a variable is left"):
+        filled_in("rate(a[$interval])")
+
+
+IN_A_WORKBENCH = [query for query in SHOWN if not named(filled_in(query.text)).metrics.keys() & elsewhere().keys()]
+
+
+def test_a_workbench_has_what_service_and_edit_loop_show() -> None:
+    there = {query.where for query in IN_A_WORKBENCH}
+
+    for name in ("service", "edit-loop"):
+        assert {query.where for query in queries(load(name))} <= there
+    assert len([query for query in queries(load("database")) if query.where in there]) >= 10
+    assert len([query for query in queries(load("mesh")) if query.where in there]) >= 10
+
+
+@pytest.mark.parametrize("query", IN_A_WORKBENCH, ids=ids(IN_A_WORKBENCH))
+async def test_it_finds_data_in_a_workbench(query: Expression, measured: Observed) -> None:
+    assert await measured.prometheus.numbers(filled_in(query.text))
+
+
+@pytest.mark.parametrize("name", [file.stem for file in FILES])
+async def test_each_variable_has_values_in_a_workbench(name: str, measured: Observed) -> None:
+    for variable, selector, label in variables(load(name)):
+        values = await measured.prometheus.ask(f"/label/{label}/values", **{"match[]": filled_in(selector)})
+        assert values, variable
+
+
+async def test_every_target_is_up_and_every_rule_is_evaluated(measured: Observed) -> None:
+    targets = (await measured.prometheus.ask("/targets"))["activeTargets"]
+    assert {target["labels"]["job"]: target["health"] for target in targets} == {
+        "slipway": "up",
+        "istio-ingressgateway": "up",
+        "prometheus": "up",
+    }
+    groups = (await measured.prometheus.ask("/rules"))["groups"]
+    health = {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
+    assert set(health.values()) == {"ok"}
+    assert len(groups) == 4
+
+
+async def test_prometheus_keeps_the_exemplars(measured: Observed) -> None:
+    """Which Grafana asks for, to lead from a panel to a trace."""
+    [query] = [
+        target["expr"]
+        for panel in panels(load("service"))
+        if panel["title"] == "Duration"
+        for target in panel["targets"][:1]
+    ]
+
+    found = await measured.prometheus.ask("/query_exemplars", query=filled_in(query), start="0", end="9999999999")
+
+    traces = {exemplar["labels"]["trace_id"] for series in found for exemplar in series["exemplars"]}
+    assert traces & {span.trace_id for span in measured.collector.spans}
