@@ -6,7 +6,7 @@ VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help dev test lint format lock reset clean python screenshots screenshot-tilt down destroy status intrude image backup \
-	restore load bench bench-reload environment-workbench environment-dev environment-bench
+	restore load bench bench-check bench-growth bench-reload environment-workbench environment-dev environment-bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,12 @@ clean: ## remove the environment and all caches, not the data
 
 bench: environment-bench ## measure CPU, throughput and latency beside other stacks; ARGS=--help; needs wrk
 	@$(VENV_PYTHON) -m bench.speed $(ARGS)
+
+bench-growth: environment-bench ## measure how the cost grows with rows, connections, replicas, size and subscribers
+	@$(VENV_PYTHON) -m bench.speed.growth $(ARGS)
+
+bench-check: environment-bench ## fail if a request costs more CPU than bench/baseline.json allows, beside FastAPI
+	@$(VENV_PYTHON) -m bench.speed.check $(ARGS)
 
 bench-reload: environment-bench ## measure live reload beside three others; ARGS="--edits 20"
 	@$(VENV_PYTHON) -m bench.reload $(ARGS)

@@ -10,7 +10,7 @@ from typing import Any
 from bench.speed import report, wrk
 from bench.speed.arena import opened
 from bench.speed.compare import Plan, compare
-from bench.speed.contenders import CONTENDERS
+from bench.speed.contenders import CONTENDERS, chosen
 from workbench.errors import WorkbenchError
 from workbench.folders import ROOT
 
@@ -31,8 +31,7 @@ def main() -> int:
 
 async def run(arguments: argparse.Namespace) -> dict[str, Any]:
     wrk.check()
-    wanted = arguments.only.split(",") if arguments.only else [contender.name for contender in CONTENDERS]
-    contenders = [contender for contender in CONTENDERS if contender.name in wanted]
+    contenders = chosen(arguments.only.split(",")) if arguments.only else CONTENDERS
     plan = Plan(
         arguments.endpoints.split(","),
         arguments.via.split(","),

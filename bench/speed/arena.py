@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import cast
 
 import asyncpg
 
+from bench.speed import usage
 from bench.speed.contenders import POOL_SIZE, SERVER_CORE, Contender
 from bench.speed.wrk import Load
 from bench.subjects import always_ready
@@ -19,6 +20,7 @@ from workbench import ingress, ports
 from workbench.console import Console
 from workbench.envoy import Envoy
 from workbench.folders import INGRESS_RULES, make_data_folder, run_folder
+from workbench.lock import only_one
 from workbench.pgdata import open_postgres
 from workbench.postgres import SUPERUSER, Postgres
 from workbench.probe import until_ok
@@ -41,12 +43,20 @@ _INSERT = """
 
 @dataclass(frozen=True)
 class Runner:
-    """A contender that runs: its process group, its own port, and that of its Envoy."""
+    """A contender that runs: the process group of each replica, the port of the first, and that of their Envoy."""
 
     contender: Contender
-    group: int
+    groups: Sequence[int]
     port: int
     envoy_port: int
+
+    @property
+    def cpu_seconds(self) -> float:
+        return sum(map(usage.cpu_seconds, self.groups))
+
+    @property
+    def memory_mib(self) -> float:
+        return sum(map(usage.pss_mib, self.groups))
 
 
 class Arena:
@@ -85,39 +95,54 @@ class Arena:
         return Load("POST" if endpoint == "create" else "GET", self._folder / f"{endpoint}.txt")
 
     @asynccontextmanager
-    async def running(self, contender: Contender, **settings: str) -> AsyncIterator[Runner]:
-        """Runs a contender on its core, and an Envoy with the ingress's rules in front of it."""
-        port, ops_port, envoy_port = ports.free(3)
+    async def running(
+        self,
+        contender: Contender,
+        settings: Mapping[str, str] | None = None,
+        *,
+        replicas: int = 1,
+        pinned: bool = True,
+    ) -> AsyncIterator[Runner]:
+        """Runs a contender, on its core if it is pinned, and an Envoy with the ingress's rules in front of it."""
         async with AsyncExitStack() as undo:
             health = await asyncio.start_server(always_ready, "127.0.0.1", 0)
             undo.callback(health.close)
-            own = {
-                "SERVICE_API_BIND": f"127.0.0.1:{port}",
-                "SERVICE_OPS_BIND": f"127.0.0.1:{ops_port}",
-                "SERVICE_POOL_SIZE": str(POOL_SIZE),
-                "SERVICE_LOG_LEVEL": "warning",  # as the others: no line for each request
-                "SERVICE_LOG_FORMAT": "json",
-            }
-            env = {
-                **environment(self.postgres, {**own, **contender.settings, **settings}),
-                "DATABASE_URL": self.postgres.url("app_rw"),
-                "POOL_SIZE": str(POOL_SIZE),
-            }
-            command = (argument.format(port=port) for argument in contender.command)
-            pinned = ("/usr/bin/env", "taskset", "-c", SERVER_CORE, sys.executable)
-            part = await Part.start(contender.name, *pinned, *command, console=self._console, env=env)
-            undo.push_async_callback(part.kill)
-            await part.becomes_ready(until_ok(port, "/" if not contender.notes_only else self.a_note, _READY_WITHIN))
-            own_health = ops_port if contender.is_service else health.sockets[0].getsockname()[1]
-            replica = cast(Replica, ingress.Replica(port, own_health))
-            folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-            envoy = Envoy(envoy_port, [replica], INGRESS_RULES, folder, self._console)
-            undo.push_async_callback(envoy.stop)
-            if contender.notes_only:
-                envoy_port = 0
-            else:
+            addresses, groups = [], []
+            for _ in range(replicas):
+                port, ops_port = ports.free(2)
+                part = await self._start(contender, port, ops_port, pinned, settings or {})
+                undo.push_async_callback(part.kill)
+                path = self.a_note if contender.notes_only else "/"
+                await part.becomes_ready(until_ok(port, path, _READY_WITHIN))
+                own_health = ops_port if contender.is_service else health.sockets[0].getsockname()[1]
+                addresses.append(cast(Replica, ingress.Replica(port, own_health)))
+                groups.append(os.getpgid(part.pid))
+            [envoy_port] = ports.free(1)
+            if not contender.notes_only:
+                folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+                envoy = Envoy(envoy_port, addresses, INGRESS_RULES, folder, self._console)
+                undo.push_async_callback(envoy.stop)
                 await envoy.start()
-            yield Runner(contender, os.getpgid(part.pid), port, envoy_port)
+            yield Runner(contender, groups, addresses[0].api_port, envoy_port)
+
+    async def _start(
+        self, contender: Contender, port: int, ops_port: int, pinned: bool, settings: Mapping[str, str]
+    ) -> Part:
+        own = {
+            "SERVICE_API_BIND": f"127.0.0.1:{port}",
+            "SERVICE_OPS_BIND": f"127.0.0.1:{ops_port}",
+            "SERVICE_POOL_SIZE": str(POOL_SIZE),
+            "SERVICE_LOG_LEVEL": "warning",  # as the others: no line for each request
+            "SERVICE_LOG_FORMAT": "json",
+        }
+        env = {
+            **environment(self.postgres, {**own, **contender.settings, **settings}),
+            "DATABASE_URL": self.postgres.url("app_rw"),
+            "POOL_SIZE": str(POOL_SIZE),
+        }
+        command = (argument.format(port=port) for argument in contender.command)
+        where = ("/usr/bin/env", "taskset", "-c", SERVER_CORE) if pinned else ("/usr/bin/env",)
+        return await Part.start(contender.name, *where, sys.executable, *command, console=self._console, env=env)
 
     @property
     def a_note(self) -> str:
@@ -131,7 +156,7 @@ async def opened(data: Path) -> AsyncIterator[Arena]:
     """PostgreSQL as the workbench has it, migrated, on a data folder of its own."""
     console = Console(sys.stderr)
     make_data_folder(data)
-    with run_folder(data) as sockets:
+    with only_one(data), run_folder(data) as sockets:
         postgres = await open_postgres(data, sockets, console, _POSTGRES)
         async with postgres:
             connection = await asyncpg.connect(postgres.url(SUPERUSER))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from bench.speed import usage, wrk
+from bench.speed import wrk
 from bench.speed.arena import Arena, Runner
 from bench.speed.contenders import Contender
 from bench.speed.results import Sample, Series
@@ -43,13 +43,13 @@ async def compare(arena: Arena, contenders: Sequence[Contender], plan: Plan) -> 
                         key = runner.contender.name, endpoint, via
                         sample = await measure(arena, runner, endpoint, via, plan)
                         series.setdefault(key, Series(*key)).samples.append(sample)
-        memory = {runner.contender.name: usage.pss_mib(runner.group) for runner in runners}
+        memory = {runner.contender.name: runner.memory_mib for runner in runners}
     return list(series.values()), memory
 
 
 async def measure(arena: Arena, runner: Runner, endpoint: str, via: str, plan: Plan) -> Sample:
     port = runner.port if via == "direct" else runner.envoy_port
-    before = usage.cpu_seconds(runner.group)
+    before = runner.cpu_seconds
     run = await wrk.run(port, arena.load(endpoint), plan.connections, plan.seconds)
-    cpu = usage.cpu_seconds(runner.group) - before
+    cpu = runner.cpu_seconds - before
     return Sample(cpu / run.requests * 1e6, run.requests / run.seconds, run.p50_ms, run.p99_ms)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from workbench.errors import UsageError
+
 POOL_SIZE = 10
 LOAD_CORE = "1"
 SERVER_CORE = "0"
@@ -13,6 +15,7 @@ class Contender:
     """`{port}` in the command is where it is to listen. `notes_only`: it has no other endpoint than GET of a note."""
 
     name: str
+    """A word, for the command line."""
     command: Sequence[str]
     what: str
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -31,6 +34,7 @@ _GRANIAN = (
 )
 
 SERVICE = Contender("slipway", _SERVICE, "the service on Hypercorn, as it is by default")
+ON_UVICORN = Contender("slipway-uvicorn", _SERVICE, "the service on uvicorn", {"SERVICE_SERVER": "uvicorn"})
 REFERENCE = Contender(
     "fastapi",
     (*_UVICORN, "bench.peers.fastapi_notes:app"),
@@ -47,6 +51,7 @@ ORIGINAL = Contender(
 
 CONTENDERS = (
     SERVICE,
+    ON_UVICORN,
     REFERENCE,
     Contender(
         "litestar",
@@ -72,3 +77,11 @@ CONTENDERS = (
         notes_only=True,
     ),
 )
+
+
+def chosen(names: Sequence[str]) -> Sequence[Contender]:
+    """Those with these names. Raises UsageError for one that there is not."""
+    known = {contender.name: contender for contender in CONTENDERS}
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"there is no {', '.join(unknown)}, but {', '.join(known)}")
+    return [known[name] for name in names]

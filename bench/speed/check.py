@@ -1,0 +1,71 @@
+"""make bench-check: has the service become more expensive? In CPU, against FastAPI in the same run; never in seconds.
+
+Exit status 1 if a ratio is more than a seventh above the one in bench/baseline.json, which ARGS=--update renews.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+
+from bench.speed import wrk
+from bench.speed.__main__ import DATA
+from bench.speed.arena import opened
+from bench.speed.compare import Plan, compare
+from bench.speed.contenders import ON_UVICORN, REFERENCE, SERVICE
+from bench.speed.results import find, ratio
+from workbench.errors import WorkbenchError
+from workbench.folders import ROOT
+
+BASELINE = ROOT / "bench" / "baseline.json"
+_TOLERATED = 1.15
+_PLAN = Plan(endpoints=("note", "list", "create", "root"), vias=("direct",), rounds=7, seconds=2)
+
+Ratios = Mapping[str, Mapping[str, float]]
+
+
+async def measured() -> dict[str, dict[str, float]]:
+    """By server and endpoint: the service's CPU per request, as a share of the reference's."""
+    wrk.check()
+    async with opened(DATA) as arena:
+        series, _ = await compare(arena, (SERVICE, ON_UVICORN, REFERENCE), _PLAN)
+    found: dict[str, dict[str, float]] = {}
+    for contender in (SERVICE, ON_UVICORN):
+        for endpoint in _PLAN.endpoints:
+            mine, other = (find(series, name, endpoint, "direct") for name in (contender.name, REFERENCE.name))
+            if mine and other:
+                found.setdefault(contender.name, {})[endpoint] = round(ratio(mine, other, "cpu_us").median, 3)
+    return found
+
+
+def losses(now: Ratios, baseline: Ratios) -> list[str]:
+    """What has become more expensive than is tolerated, in words."""
+    return [
+        f"{contender}, {endpoint}: {value:.2f} of {REFERENCE.name}'s CPU per request, {before:.2f} in the baseline"
+        for contender, endpoints in now.items()
+        for endpoint, value in endpoints.items()
+        if value > (before := baseline[contender][endpoint]) * _TOLERATED
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench-check ARGS=...", description=__doc__)
+    parser.add_argument("--update", action="store_true", help="write what is measured into bench/baseline.json")
+    arguments = parser.parse_args()
+    try:
+        now = asyncio.run(measured())
+    except (wrk.LoadFailed, WorkbenchError) as error:
+        sys.stderr.write(f"make bench-check: {error}\n")
+        return 1
+    sys.stdout.write(json.dumps(now, indent=2) + "\n")
+    if arguments.update:
+        BASELINE.write_text(json.dumps(now, indent=2) + "\n")
+        return 0
+    lost = losses(now, json.loads(BASELINE.read_text()))
+    sys.stderr.writelines(f"make bench-check: {loss}\n" for loss in lost)
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
