@@ -14,11 +14,7 @@ _PORTS = 2  # API and ops
 
 
 class ServingLoop(uvloop.Loop):
-    """uvloop with a hand on its servers: Hypercorn keeps them to itself, but asks the loop to make them.
-
-    uvloop, because Hypercorn's grace for requests in flight has no effect on asyncio's own loop from 3.12.1 on
-    (pgjones/hypercorn#308).
-    """
+    """uvloop with a hand on its servers: whoever serves keeps them to itself, but asks the loop to make them."""
 
     def __init__(self, connections: Connections | None = None, *, accepts: bool = True) -> None:
         super().__init__()
