@@ -1,0 +1,145 @@
+"""What a cluster's Prometheus and Jaeger know, while requests go through its ingress. Only where a cluster is:
+
+    make test ARGS=tests/observability/test_cluster.py INGRESS_URL=http://localhost:8080 \
+        PROMETHEUS_URL=http://localhost:9090 JAEGER_URL=http://localhost:16686
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.observability.dashboards import FILES, Expression, load, queries, variables
+from tests.observability.prometheus import Prometheus
+from tests.observability.promql import filled_in, named
+from tests.observability.promtool import RULES
+from tests.observability.traffic import ask_everything
+
+WITHIN = 180  # s; Prometheus scrapes each 15 s, and a rate needs two scrapes
+JOBS = {"istio-ingressgateway", "istiod", "kubelet", "postgres", "postgres-exporter", "prometheus", "slipway"}
+# These depend on an error that has to happen first.
+RARE = {"db_errors_total"}
+
+SHOWN = [query for file in FILES for query in queries(load(file.stem)) if "annotation" not in query.where]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    ingress: httpx.AsyncClient
+    prometheus: Prometheus
+    jaeger: httpx.AsyncClient
+
+
+@pytest.fixture(scope="session")
+async def cluster(ingress_url: str) -> AsyncIterator[Cluster]:
+    """After some minutes of requests."""
+    async with (
+        httpx.AsyncClient(base_url=ingress_url, headers={"user-agent": "slipway-tests"}, timeout=30) as ingress,
+        httpx.AsyncClient(base_url=f"{os.environ['PROMETHEUS_URL']}/api/v1") as client,
+        httpx.AsyncClient(base_url=os.environ["JAEGER_URL"]) as jaeger,
+    ):
+        prometheus = Prometheus(client)
+        async with asyncio.timeout(WITHIN):
+            while not await prometheus.numbers(
+                'rate(db_query_duration_seconds_count{statement="note_import"}[1m]) > 0'
+            ):
+                await ask_everything(ingress)
+        yield Cluster(ingress, prometheus, jaeger)
+
+
+async def test_every_target_is_up(cluster: Cluster) -> None:
+    targets = (await cluster.prometheus.ask("/targets"))["activeTargets"]
+
+    assert {target["labels"]["job"] for target in targets} == JOBS
+    assert [target["labels"] for target in targets if target["health"] != "up"] == []
+
+
+async def test_every_rule_is_loaded_and_evaluated(cluster: Cluster) -> None:
+    wanted = {
+        rule.get("alert") or rule["record"]
+        for file in RULES
+        for group in yaml.safe_load(file.read_text())["groups"]
+        for rule in group["rules"]
+    }
+    groups = (await cluster.prometheus.ask("/rules"))["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+
+    assert {rule["name"] for rule in rules} == wanted
+    assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
+
+
+@pytest.mark.parametrize("query", SHOWN, ids=[query.where for query in SHOWN])
+async def test_it_finds_data(query: Expression, cluster: Cluster) -> None:
+    metrics = named(filled_in(query.text)).metrics
+    if any(name.startswith("istio_") for name in metrics) and not await cluster.prometheus.numbers(
+        "istio_requests_total"
+    ):
+        pytest.skip("the proxies here are not Istio's own")
+    if any(name.startswith("kubelet_") for name in metrics) and not await cluster.prometheus.numbers(
+        "kubelet_volume_stats_capacity_bytes"
+    ):
+        pytest.skip("the volumes here have no statistics")
+    if metrics.keys() & RARE:
+        return
+
+    assert await cluster.prometheus.numbers(filled_in(query.text))
+
+
+@pytest.mark.parametrize("name", [file.stem for file in FILES])
+async def test_each_variable_has_values(name: str, cluster: Cluster) -> None:
+    for variable, selector, label in variables(load(name)):
+        assert await cluster.prometheus.ask(f"/label/{label}/values", **{"match[]": filled_in(selector)}), variable
+
+
+async def test_a_trace_leads_from_the_gateway_through_the_service_to_a_statement(cluster: Cluster) -> None:
+    trace_id = secrets.token_hex(16)
+    headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
+    answer = await cluster.ingress.get("/notes", params={"limit": 1}, headers=headers)
+    assert answer.status_code == 200
+
+    async with asyncio.timeout(60):
+        while len(spans := await spans_of(cluster, trace_id)) < 5:  # noqa: ASYNC110 - Jaeger tells nobody
+            await asyncio.sleep(1)
+
+    chain = [next(span for span in spans if span["name"] == "note_list")]
+    while parents := [span for span in spans if span["id"] == chain[-1]["parent"]]:
+        chain += parents
+    gateway, sidecar, service = "istio-ingressgateway.istio-system", "slipway.slipway", "slipway"
+    assert [span["service"] for span in reversed(chain)] == [gateway, gateway, sidecar, service, service]
+    assert chain[1]["name"] == "GET /notes"
+    servers = [span["tags"]["guid:x-request-id"] for span in spans if span["tags"]["span.kind"] == "server"]
+    assert servers == 3 * [answer.headers["x-request-id"]], (
+        "one search finds the gateway's, the sidecar's, the service's"
+    )
+
+
+async def test_the_exemplars_pass_the_sidecar(cluster: Cluster) -> None:
+    """Which merges the service's metrics with its own."""
+    metric = "http_request_duration_seconds_bucket"
+
+    found = await cluster.prometheus.ask("/query_exemplars", query=metric, start="0", end="9999999999")
+
+    assert [exemplar["labels"]["trace_id"] for series in found for exemplar in series["exemplars"]]
+
+
+async def spans_of(cluster: Cluster, trace_id: str) -> list[dict[str, Any]]:
+    answer = await cluster.jaeger.get(f"/api/traces/{trace_id}")
+    if answer.status_code == 404:
+        return []
+    [trace] = answer.json()["data"]
+    return [
+        {
+            "id": span["spanID"],
+            "parent": next((ref["spanID"] for ref in span["references"] if ref["refType"] == "CHILD_OF"), None),
+            "name": span["operationName"],
+            "service": trace["processes"][span["processID"]]["serviceName"],
+            "tags": {tag["key"]: tag["value"] for tag in span["tags"]},
+        }
+        for span in trace["spans"]
+    ]
