@@ -6,6 +6,7 @@ from typing import cast
 from urllib.parse import urlencode
 from uuid import UUID
 
+from pydantic_core import to_json
 from quart import Blueprint, Response, current_app, request
 from quart_schema import tag_blueprint, validate_headers, validate_querystring, validate_response
 from werkzeug.http import parse_etags
@@ -84,10 +85,12 @@ async def page(notes: Notes, query: ListQuery) -> Answer:
     `next` leads to the next page. Notes that are made meanwhile do not shift the pages.
     """
     async with notes.database.connection() as connection:
-        items, cursor = await store.page(connection, query)
+        rows, cursor = await store.page(connection, query)
     path = cursor and f"/notes?{urlencode(query.model_dump(exclude_none=True) | {'after': cursor})}"
-    text = NotePage.model_construct(items=items, next=path).model_dump_json()
-    return json(text, {"link": f'<{path}>; rel="next"'} if path else {})
+    return json(
+        to_json({"items": [dict(row) for row in rows], "next": path}),
+        {"link": f'<{path}>; rel="next"'} if path else {},
+    )
 
 
 @blueprint.get("/<uuid:note_id>")
