@@ -1,6 +1,7 @@
 """`make faults`: breaks a workbench in every way of tests/faults/faults.py, under load, and prints one table.
 
-Takes some five minutes. Exit status 1 if a write was lost or done twice, or if clients got what they should not.
+Then more load than it can answer, and crowds of clients. Takes some eight minutes. Exit status 1 if a write was lost
+or done twice, or if clients got what they should not.
 """
 
 import argparse
@@ -12,11 +13,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
-from tests.faults import disk
+from tests.faults import crowds, disk
 from tests.faults.faults import FAULTS, Fault
+from tests.faults.overload import overloaded
 from tests.faults.place import Place, place
 from tests.faults.table import HEAD, row
 from tests.faults.trial import complaints, trial
+
+OVERLOADED_FOR = 60.0
 
 
 async def main(rate: float, only: str) -> int:
@@ -32,6 +36,13 @@ async def main(rate: float, only: str) -> int:
             continue
         async with _workbench(where) as here:
             wrong += await _run(here, rate, faults)
+    if not only or only == "load":
+        async with place() as here:
+            line, failed = await overloaded(here, OVERLOADED_FOR)
+            wrong += failed
+            say(f"\n- {line}")
+            say(f"- {await crowds.idle_and_slow_connections(here, rate, 10)}")
+            say(f"- {await crowds.subscribers(here)}")
     for line in wrong:
         say(line)
     return 1 if wrong else 0
@@ -64,6 +75,6 @@ def say(line: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--rate", type=float, default=100, help="requests a second; 100")
-    parser.add_argument("--only", default="", help="only faults whose name holds this text")
+    parser.add_argument("--only", default="", help="only faults whose name holds this text, or `load`")
     chosen = parser.parse_args()
     sys.exit(asyncio.run(main(chosen.rate, chosen.only)))

@@ -48,11 +48,11 @@ async def exports_read_slowly(place: Place, seconds: float) -> str:
     """As many clients as may export at a time read 1 kB a second each. The short requests must not notice."""
     await _fill(place)
     places = 2 * len(place.stack.replicas)  # SERVICE_BULK_SIZE of each
-    before = _resident(place)
+    before = resident(place)
     reading = [asyncio.create_task(_read_slowly(place, seconds)) for _ in range(places)]
     highest = before
     while not all(task.done() for task in reading):
-        highest = max(highest, _resident(place))
+        highest = max(highest, resident(place))
         await asyncio.sleep(0.1)
     statuses = [task.result() for task in reading]
     assert b"200" in statuses, f"the exports got {statuses}"
@@ -138,7 +138,7 @@ async def _bulk_transfers(client: httpx.AsyncClient, ops_port: int) -> float:
     return float(found[1])
 
 
-def _resident(place: Place) -> int:
+def resident(place: Place) -> int:
     """Bytes of memory of all replicas."""
     pids: Sequence[int] = [replica.part.pid for replica in place.stack.replicas if replica.part]
     return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * 4096

@@ -8,7 +8,6 @@ import asyncio
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 from uuid import uuid4
@@ -16,6 +15,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.faults.clients import resident
 from tests.faults.place import Place
 from tests.faults.shapes import MARK, SHAPES
 
@@ -208,9 +208,3 @@ async def upload(port: int, head: bytes, mebibytes: int) -> bytes:
         return b""
     finally:
         writer.transport.abort()
-
-
-def resident(place: Place) -> int:
-    """Bytes of memory of all replicas."""
-    pids = [replica.part.pid for replica in place.stack.replicas if replica.part]
-    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * 4096

@@ -1,0 +1,154 @@
+"""Many clients at once that do next to nothing, or all the same: connections, and subscribers of the events."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import httpx
+
+from tests.faults.clients import resident
+from tests.faults.exchange import Exchange, encode
+from tests.faults.ledger import Ledger
+from tests.faults.place import Place
+from tests.faults.recorder import Outcome, Recorder
+
+_IDLE = 2000
+_SLOW = 500
+_SUBSCRIBERS = 1000
+_OPENED_AT_ONCE = 100
+_EVENTS = 20
+_ARRIVES_WITHIN = 20.0
+
+
+async def idle_and_slow_connections(place: Place, rate: float, seconds: float) -> str:
+    """Requests before and while there are 2,000 idle connections and 500 that send a header line now and then."""
+    before = await _requests(place, rate, seconds)
+    async with _idle_connections(place), _slow_connections(place):
+        during = await _requests(place, rate, seconds)
+    worst = [_p99(before) * 1000, _p99(during) * 1000]
+    assert not [outcome for outcome in during if outcome.failed], "requests failed"
+    return (
+        f"{_IDLE:,} idle and {_SLOW} slow-header connections: p99 of {rate:g} requests a second "
+        f"{worst[0]:.1f} ms before, {worst[1]:.1f} ms meanwhile (x{worst[1] / worst[0]:.1f})"
+    )
+
+
+async def subscribers(place: Place) -> str:
+    """Each of 20 changes reaches each of 1,000 subscribers."""
+    before = resident(place)
+    crowd = [Subscriber() for _ in range(_SUBSCRIBERS)]
+    for start in range(0, _SUBSCRIBERS, _OPENED_AT_ONCE):
+        await asyncio.gather(*(one.open(place) for one in crowd[start : start + _OPENED_AT_ONCE]))
+    await _until(lambda: all(one.begun for one in crowd), "every stream has begun")
+    each = (resident(place) - before) / _SUBSCRIBERS / 1024
+    slowest = []
+    async with httpx.AsyncClient(base_url=place.url, timeout=30) as client:
+        for _ in range(_EVENTS):
+            made = time.monotonic()
+            note_id = (await client.post("/notes", json={"title": f"event {uuid4()}"})).json()["id"]
+            await _until(lambda: all(note_id in one.seen for one in crowd), f"all hear of {note_id}")  # noqa: B023
+            slowest.append(max(one.seen[note_id] for one in crowd) - made)
+    for one in crowd:
+        one.close()
+    slowest.sort()
+    return (
+        f"{_SUBSCRIBERS:,} subscribers, {_EVENTS} events: all of them got all; the last one after "
+        f"{slowest[len(slowest) // 2] * 1000:.0f} ms (median), {slowest[-1] * 1000:.0f} ms (longest); "
+        f"{each:.0f} KiB of the replicas' memory for each"
+    )
+
+
+@dataclass(eq=False)
+class Subscriber(asyncio.Protocol):
+    """Notes when it heard of which note."""
+
+    begun: bool = False
+    seen: dict[str, float] = field(default_factory=dict)
+    _rest: bytes = b""
+    _transport: asyncio.BaseTransport | None = None
+
+    async def open(self, place: Place) -> None:
+        self._transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: self, "127.0.0.1", place.stack.envoy.port
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(encode("GET", "/notes/events", "slipway"))
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self.begun = self.begun or line.startswith(b"id: ")
+            if line.startswith(b"data: "):
+                note_id = json.loads(line.removeprefix(b"data: "))["id"]
+                self.seen.setdefault(note_id, time.monotonic())
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+@asynccontextmanager
+async def _idle_connections(place: Place) -> AsyncGenerator[None]:
+    """Each has had one answer, so that it is kept alive."""
+    connections: list[Exchange] = []
+    request = encode("GET", "/", "slipway", accept="application/json")
+    try:
+        for _ in range(0, _IDLE, _OPENED_AT_ONCE):
+            opened = [Exchange.open("127.0.0.1", place.stack.envoy.port) for _ in range(_OPENED_AT_ONCE)]
+            connections += await asyncio.gather(*opened)
+            answers = await asyncio.gather(*(one.ask(request) for one in connections[-_OPENED_AT_ONCE:]))
+            assert {answer.status for answer in answers} == {200}
+        yield
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+@asynccontextmanager
+async def _slow_connections(place: Place) -> AsyncGenerator[None]:
+    """Each sends a line of its header every second, and never its end."""
+    writers = []
+    for _ in range(_SLOW):
+        _, writer = await asyncio.open_connection("127.0.0.1", place.stack.envoy.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: slipway\r\n")
+        writers.append(writer)
+
+    async def dribble() -> None:
+        while True:
+            await asyncio.sleep(1)
+            for writer in writers:
+                writer.write(b"x-slow: 1\r\n")
+
+    dribbling = asyncio.create_task(dribble())
+    try:
+        yield
+    finally:
+        dribbling.cancel()
+        for writer in writers:
+            writer.transport.abort()
+
+
+async def _requests(place: Place, rate: float, seconds: float) -> Sequence[Outcome]:
+    recorder = Recorder(place.url, rate, Ledger(f"f{uuid4().hex[:8]}"))
+    await recorder.run_for(seconds, rate)
+    recorder.close()
+    return recorder.outcomes
+
+
+def _p99(outcomes: Sequence[Outcome]) -> float:
+    times = sorted(outcome.took for outcome in outcomes)
+    return times[int(len(times) * 0.99)]
+
+
+async def _until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _ARRIVES_WITHIN
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {_ARRIVES_WITHIN:g} s: {what}")
+        await asyncio.sleep(0.01)

@@ -1,0 +1,54 @@
+"""Twice the sustainable rate against a workbench, with its memory and CPU."""
+
+import asyncio
+import json
+import sys
+
+from tests.faults.clients import resident
+from tests.faults.flood import Flood
+from tests.faults.place import Place
+
+
+async def overloaded(place: Place, seconds: float) -> tuple[str, list[str]]:
+    """A line about it, and what should not have happened."""
+    before, busy_before = resident(place), place.busy()
+    flooding = asyncio.create_task(flood(place.url, seconds))
+    highest = before
+    while not flooding.done():
+        highest = max(highest, resident(place))
+        await asyncio.sleep(0.2)
+    result = await flooding
+    busy = ", ".join(f"{part} {used - busy_before[part]:.0f}" for part, used in place.busy().items())
+    grown = (highest - before) / 2**20
+    return f"{describe(result, seconds)}; the replicas' memory grew by {grown:.0f} MiB; CPU s: {busy}", wrong(result)
+
+
+async def flood(url: str, seconds: float, rate: float = 0) -> Flood:
+    """From a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.faults.flood", url, "--seconds", f"{seconds:g}", "--rate", f"{rate:g}"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError("the flood failed; its reason is above")
+    return Flood(**json.loads(output))
+
+
+def describe(result: Flood, seconds: float) -> str:
+    answers = ", ".join(f"{count:,}x {kind}" for kind, count in sorted(result.answers.items()))
+    return (
+        f"twice the sustainable {result.sustainable:.0f} requests a second for {seconds:g} s: "
+        f"{result.goodput:.0f} a second answered ({result.goodput / result.sustainable:.0%}), {answers}; "
+        f"2xx p50 {result.answered_p50 * 1000:.0f}, p99 {result.answered_p99 * 1000:.0f} ms; "
+        f"503 p50 {result.refused_p50 * 1000:.0f}, p99 {result.refused_p99 * 1000:.0f} ms; "
+        f"last failure {result.recovery * 1000:.0f} ms after its end; "
+        f"{result.acknowledged:,} acknowledged, {len(result.lost)} lost, {len(result.duplicated)} twice"
+    )
+
+
+def wrong(result: Flood) -> list[str]:
+    found = [f"overload, lost: {entry}" for entry in result.lost]
+    found += [f"overload, done twice: {title}" for title in result.duplicated]
+    unexpected = result.answers.keys() - {"2xx", "503"}
+    return found + [f"overload: {result.answers[kind]} answers should not be {kind}" for kind in sorted(unexpected)]
