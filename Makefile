@@ -45,6 +45,7 @@ lock: python ## renew requirements/*.txt: the newest versions that pyproject.tom
 	$(COMPILE) --group workbench -c requirements/service.txt -o requirements/workbench.txt
 	$(COMPILE) --extra uvicorn --group workbench --group test --group lint -c requirements/workbench.txt -o requirements/dev.txt
 	$(COMPILE) --extra uvicorn --group workbench --group test --group lint --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(subst pyproject.toml,--group audit,$(COMPILE)) -o requirements/audit.txt
 
 screenshots: environment-dev ## take the pictures of the README anew: docs/page-*.png; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots
@@ -78,11 +79,19 @@ status: python ## what runs in the cluster, and whether each part is well
 intrude: python ## try to reach the service and its database in the cluster from pods that may not
 	@$(PYTHON) -m cluster.intruder
 
-backup: python ## dump the cluster's database now; it is done each night by itself
-	@$(PYTHON) -m cluster.backups backup
+# WHERE=workbench: of the `make dev` that runs on DATA. Without it: of the cluster.
+ifeq ($(WHERE),workbench)
+BACKUPS := $(VENV_PYTHON) -m workbench.backups
+backup restore: environment-workbench
+else
+BACKUPS := $(PYTHON) -m cluster.backups
+endif
 
-restore: python ## put the cluster's database back to a dump: FILE=name; without FILE, list them
-	@$(PYTHON) -m cluster.backups restore
+backup: python ## dump the cluster's database now (it is done each night by itself), or WHERE=workbench
+	@$(BACKUPS) backup
+
+restore: python ## put the database back to a dump: FILE=name; without FILE, list them; WHERE as for backup
+	@$(BACKUPS) restore
 
 load: environment-dev ## send requests for a minute, ARGS="--rate 50 --seconds 60", INGRESS_URL=http://localhost:8080
 	@$(VENV_PYTHON) -m bench.traffic --url $(or $(INGRESS_URL),http://localhost:8080) $(ARGS)
@@ -102,6 +111,24 @@ bench-check: environment-bench ## fail if a request costs more CPU than bench/ba
 
 bench-reload: environment-bench ## measure live reload beside three others; ARGS="--edits 20"
 	@$(VENV_PYTHON) -m bench.reload $(ARGS)
+
+# In an environment of its own: what these tools need is none of the project's.
+AUDIT := .venv/audit/bin
+.PHONY: audit sbom environment-audit
+audit: environment-audit ## look for known vulnerabilities in all locked packages; needs the network
+	@for file in requirements/*.txt; do echo "$$file"; \
+		$(AUDIT)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$file || exit 1; done
+
+sbom: environment-audit ## write sbom.json, the packages of the image as a CycloneDX bill of materials
+	@$(AUDIT)/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-format JSON --output-file sbom.json
+	@echo "sbom.json: $$(grep -c '"purl": "pkg:pypi' sbom.json) packages"
+
+environment-audit: python
+	@cmp -s requirements/audit.txt .venv/audit/installed || { \
+		$(PYTHON) -m venv --clear .venv/audit && \
+		$(AUDIT)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt && \
+		cp requirements/audit.txt .venv/audit/installed; }
 
 .PHONY: faults
 faults: environment-dev ## break a workbench in every way, under load, and show what came of it; about six minutes
