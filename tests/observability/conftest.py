@@ -1,11 +1,13 @@
 """A workbench with all that can be seen of it switched on: traces, live reload, and a Prometheus that scrapes it."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -38,9 +40,14 @@ class Observed:
     """Which it follows."""
     log: Path
 
-    def lines(self) -> list[str]:
-        """What all parts have written so far."""
-        return self.log.read_text().splitlines()
+    async def access_line(self, word: str) -> dict[str, Any]:
+        """The line of the request that is known by a word; it is written when the answer is on its way."""
+        async with asyncio.timeout(WITHIN):
+            while True:
+                for text in self.log.read_text().splitlines():
+                    if word in text and '"service.access"' in text:
+                        return dict(json.loads(text.partition("│ ")[2]))
+                await asyncio.sleep(0.02)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,12 @@
 """A request's trace: from its client through Envoy and the service to the statement, in logs and errors too."""
 
-import json
+import asyncio
 import secrets
-from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.observability.collector import Received
-from tests.observability.conftest import Observed
+from tests.observability.conftest import WITHIN, Observed
 
 
 class Traced:
@@ -20,14 +19,6 @@ class Traced:
     async def spans(self, observed: Observed, last: str) -> list[Received]:
         """All of its spans, once the span `last` is among them: the request's own ends last."""
         return await observed.collector.until(self.trace_id, lambda spans: last in {span.name for span in spans})
-
-    def access_line(self, observed: Observed) -> dict[str, Any]:
-        [line] = [
-            line
-            for text in observed.lines()
-            if self.trace_id in text and (line := json.loads(text.partition("│ ")[2]))["logger"] == "service.access"
-        ]
-        return dict(line)
 
 
 async def test_a_request_through_envoy_continues_the_trace_of_its_client(observed: Observed) -> None:
@@ -56,7 +47,7 @@ async def test_a_request_through_envoy_continues_the_trace_of_its_client(observe
     begin, end = request.span.start_time_unix_nano, request.span.end_time_unix_nano
     assert begin <= statement.span.start_time_unix_nano < statement.span.end_time_unix_nano <= end
 
-    line = traced.access_line(observed)
+    line = await observed.access_line(traced.trace_id)
     assert line["request_id"] == answer.headers["x-request-id"]
     assert line["http"]["route"] == "/notes"
 
@@ -74,9 +65,7 @@ async def test_a_span_is_named_by_the_template_of_the_route(observed: Observed) 
 async def test_a_request_without_a_trace_begins_one(observed: Observed) -> None:
     answer = await observed.client.get("/notes", params={"limit": 1})
 
-    [line] = [
-        json.loads(text.partition("│ ")[2]) for text in observed.lines() if answer.headers["x-request-id"] in text
-    ]
+    line = await observed.access_line(answer.headers["x-request-id"])
     request, _ = await observed.collector.until(line["trace_id"], lambda spans: len(spans) == 2)
     assert (request.name, request.parent_id) == ("GET /notes", "")
 
@@ -114,7 +103,7 @@ async def test_a_client_that_is_not_sampled_has_no_spans_and_its_id_in_the_log(o
 
     await sampled.spans(observed, "GET /notes")
     assert not [span for span in observed.collector.spans if span.trace_id == quiet.trace_id]
-    assert quiet.access_line(observed)["http"]["status"] == 200
+    assert (await observed.access_line(quiet.trace_id))["http"]["status"] == 200
 
 
 async def test_the_span_of_a_stream_ends_when_its_answer_begins(observed: Observed) -> None:
@@ -141,9 +130,13 @@ async def test_metrics_lead_to_traces(observed: Observed) -> None:
     traced = Traced()
     await observed.client.get("/notes", headers=traced.headers)
 
-    metrics = await observed.ops.get("/metrics", headers={"accept": "application/openmetrics-text;version=1.0.0"})
+    async with asyncio.timeout(WITHIN):  # the duration is known after the answer
+        while not await has_exemplar(observed, traced.trace_id):  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.02)
 
-    durations = [
-        line for line in metrics.text.splitlines() if line.startswith("http_request_duration_seconds_bucket")
-    ]
-    assert [line for line in durations if f'# {{trace_id="{traced.trace_id}"}}' in line]
+
+async def has_exemplar(observed: Observed, trace_id: str) -> bool:
+    accept = {"accept": "application/openmetrics-text;version=1.0.0"}
+    lines = (await observed.ops.get("/metrics", headers=accept)).text.splitlines()
+    durations = [line for line in lines if line.startswith("http_request_duration_seconds_bucket")]
+    return any(f'# {{trace_id="{trace_id}"}}' in line for line in durations)
