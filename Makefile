@@ -6,7 +6,7 @@ VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help dev test lint format lock reset clean python screenshots screenshot-tilt down destroy status intrude image backup \
-	restore load bench bench-check bench-growth bench-reload environment-workbench environment-dev environment-bench
+	restore load bench bench-check bench-growth bench-tracing bench-reload environment-workbench environment-dev environment-bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ bench-growth: environment-bench ## measure how the cost grows with rows, connect
 
 bench-check: environment-bench ## fail if a request costs more CPU than bench/baseline.json allows, beside FastAPI
 	@$(VENV_PYTHON) -m bench.speed.check $(ARGS)
+
+bench-tracing: environment-bench ## measure what tracing costs, and that without it nothing is lost
+	@$(VENV_PYTHON) -m bench.speed.tracing $(ARGS)
 
 bench-reload: environment-bench ## measure live reload beside three others; ARGS="--edits 20"
 	@$(VENV_PYTHON) -m bench.reload $(ARGS)

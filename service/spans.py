@@ -12,10 +12,10 @@ from typing import Any
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.propagate import extract
+from opentelemetry.propagate import extract, get_global_textmap
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -69,23 +69,36 @@ class _TracedRequests:
     def __init__(self, tracer: Tracer, app: Any) -> None:
         self._tracer = tracer
         self._app = app
+        self._context_headers = frozenset(name.encode() for name in get_global_textmap().fields)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        span = self._tracer.start_span(
-            scope["method"],
-            context=extract(headers),
-            kind=SpanKind.SERVER,
-            attributes={
+        carrier = {
+            name.decode(): value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name in self._context_headers
+        }
+        span = self._tracer.start_span(scope["method"], context=extract(carrier), kind=SpanKind.SERVER)
+        logs.trace_id.set(format_trace_id(span.get_span_context().trace_id))
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            if span.is_recording():
+                await self._record(span, scope, receive, send)
+            else:  # its statements have to see that it is not
+                await self._app(scope, receive, send)
+
+    async def _record(
+        self, span: Span, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        user_agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
+        span.set_attributes(
+            {
                 "http.request.method": scope["method"],
                 "url.path": scope["raw_path"].decode("latin-1"),
-                "user_agent.original": headers.get("user-agent", ""),
-            },
+                "user_agent.original": user_agent.decode("latin-1"),
+            }
         )
-        logs.trace_id.set(format_trace_id(span.get_span_context().trace_id))
 
         async def observe(event: ASGISendEvent) -> None:
             if event["type"] == "http.response.start":
@@ -97,11 +110,10 @@ class _TracedRequests:
                     _end(span, scope, scope["path"])
             await send(event)
 
-        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
-            try:
-                await self._app(scope, receive, observe)
-            finally:
-                _end(span, scope, ticket.route if (ticket := _ticket(scope)) else None)
+        try:
+            await self._app(scope, receive, observe)
+        finally:
+            _end(span, scope, ticket.route if (ticket := _ticket(scope)) else None)
 
 
 def _ticket(scope: Any) -> Ticket | None:
