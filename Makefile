@@ -134,8 +134,8 @@ environment-audit: python
 		cp requirements/audit.txt .venv/audit/installed; }
 
 .PHONY: faults
-faults: environment-dev ## break a workbench in every way, under load, and show what came of it; about six minutes
-	@$(VENV_PYTHON) -m tests.faults $(ARGS)
+faults: environment-dev ## break a workbench (or WHERE=cluster) in every way, under load, and show what came of it; 8 min
+	@$(VENV_PYTHON) -m tests.faults$(if $(filter cluster,$(WHERE)),.cluster) $(ARGS)
 
 environment-workbench: python
 	@$(PYTHON) -m workbench.environment workbench

@@ -146,6 +146,7 @@ def _connection_manager(rules: IngressRules, access_log: bool) -> Json:
                     }
                 ],
             },
+            request_headers_timeout=local_replies.patch.value.typed_config.request_headers_timeout,
             local_reply_config=local_replies.patch.value.typed_config.local_reply_config,
             access_log=[_ACCESS_LOG] if access_log else [],
         ),

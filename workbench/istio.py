@@ -325,6 +325,7 @@ class HttpConnectionManagerPatch(EnvoyConfig):
     type: Literal[
         "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
     ] = Field(alias="@type")
+    request_headers_timeout: Annotated[str, Field(pattern=r"^\d+(\.\d+)?s$")]
     local_reply_config: dict[str, Any]
 
 

@@ -386,6 +386,19 @@ async def test_the_request_id_is_the_gateways(start_gateway: StartGateway) -> No
     assert first != second
 
 
+async def test_who_never_ends_its_headers_loses_the_connection(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    file = "envoyfilter-local-replies.yaml"
+    rules = edited_rules((file, "request_headers_timeout: 10s", "request_headers_timeout: 0.1s"))
+    gateway = await start_gateway(Peer(), rules=rules)
+
+    head, _ = await raw(gateway, b"GET / HTTP/1.1\r\nhost: a\r\nx-slow: 1\r\n")
+
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in head
+
+
 async def test_paths_are_normalised_as_by_istio(start_gateway: StartGateway) -> None:
     peer = Peer()
     gateway = await start_gateway(peer)

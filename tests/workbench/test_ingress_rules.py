@@ -68,6 +68,8 @@ UNFOLLOWABLE = [
      "spec.trafficPolicy.loadBalancer.simple", "missing"),
     (ENVOY_FILTER, "operation: MERGE", "operation: MERGE\n        filterClass: STATS",
      "spec.configPatches[0].patch.filterClass", "remove"),
+    (ENVOY_FILTER, "request_headers_timeout: 10s", "request_headers_timeout: 10",
+     "spec.configPatches[0].patch.value.typed_config.request_headers_timeout", ""),
     (ENVOY_FILTER, "local_reply_config:", "xff_num_trusted_hops: 1\n            local_reply_config:",
      "spec.configPatches[0].patch.value.typed_config.xff_num_trusted_hops", "remove"),
     # Values that Istio would refuse or read differently.

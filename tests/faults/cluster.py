@@ -1,0 +1,140 @@
+"""`make faults WHERE=cluster`: the faults that a cluster knows too, through its gateway, with the same accounting.
+
+INGRESS_URL is the gateway's. Needs a `tilt up` that has come up; leaves new pods and new notes behind.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from cluster.kubectl import CONTEXT, command
+from tests.faults import overload
+from tests.faults.recorder import NO_ANSWER
+from tests.faults.table import HEAD, row
+from tests.faults.trial import complaints, trial
+
+_READY_WITHIN = "180s"
+_UNAVAILABLE = frozenset({"503"})
+_BROKEN = frozenset({"503", "504"})
+
+# In the container: every process but the first one and this one.
+_SIGNAL = "import os, signal; os.kill(-1, signal.{})"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFault:
+    """As faults.Fault, for a cluster."""
+
+    name: str
+    inject: Callable[[float], Awaitable[None]]
+    seconds: float = 0
+    failures: frozenset[str] = frozenset()
+
+
+async def service_killed(_: float) -> None:
+    await _in_a_replica(_SIGNAL.format("SIGKILL"))
+
+
+async def replica_killed(_: float) -> None:
+    """Without a grace: what it was about to answer is lost."""
+    await _kubectl("delete", await _a_replica(), "--grace-period=0", "--force", "--wait=false")
+    await _rolled_out("deployment/slipway")
+
+
+async def replica_hangs(seconds: float) -> None:
+    pod = await _a_replica()
+    await _exec(pod, _SIGNAL.format("SIGSTOP"))
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await _exec(pod, _SIGNAL.format("SIGCONT"))
+
+
+async def replicas_rolled(_: float) -> None:
+    await _kubectl("rollout", "restart", "deployment/slipway")
+    await _rolled_out("deployment/slipway")
+
+
+async def database_killed(_: float) -> None:
+    await _kubectl("delete", "pod/postgres-0", "--grace-period=0", "--force")
+    await _rolled_out("statefulset/postgres")
+
+
+async def gateway_rolled(_: float) -> None:
+    await _kubectl("rollout", "restart", "deployment/istio-ingressgateway", namespace="istio-system")
+    await _rolled_out("deployment/istio-ingressgateway", namespace="istio-system")
+
+
+FAULTS = (
+    ClusterFault("service, kill -9 in its pod", service_killed, failures=_UNAVAILABLE),
+    ClusterFault("replica, pod deleted without grace", replica_killed, failures=_UNAVAILABLE),
+    ClusterFault("replica, SIGSTOP", replica_hangs, 20, _BROKEN),
+    ClusterFault("all replicas, rollout restart", replicas_rolled),
+    ClusterFault("PostgreSQL, pod deleted without grace", database_killed, failures=_BROKEN),
+    ClusterFault("gateway, rollout restart", gateway_rolled, failures=_UNAVAILABLE | {NO_ANSWER}),
+)
+
+
+async def main(url: str, rate: float, only: str, overloaded_for: float) -> int:
+    wrong: list[str] = []
+    say(f"{datetime.now(UTC):%Y-%m-%d}, {CONTEXT}, {url}, {rate:g} requests a second")
+    say(HEAD)
+    for fault in FAULTS:
+        if only in fault.name:
+            ended = await trial(fault.name, url, rate, partial(fault.inject, fault.seconds))
+            say(row(ended, fault.seconds))
+            wrong += complaints(ended, fault.failures)
+    if only in {"", "load"}:
+        result = await overload.flood(url, overloaded_for)
+        say(f"\n- {overload.describe(result, overloaded_for)}")
+        wrong += overload.wrong(result)
+    for line in wrong:
+        say(line)
+    return 1 if wrong else 0
+
+
+async def _a_replica() -> str:
+    pods = await _kubectl("get", "pods", "--selector=app.kubernetes.io/name=slipway", "--output=name")
+    return pods.split()[0]
+
+
+async def _in_a_replica(code: str) -> None:
+    await _exec(await _a_replica(), code)
+
+
+async def _exec(pod: str, code: str) -> None:
+    await _kubectl("exec", pod, "--container=slipway", "--", "python", "-c", code)
+
+
+async def _rolled_out(what: str, **where: str) -> None:
+    await _kubectl("rollout", "status", what, f"--timeout={_READY_WITHIN}", **where)
+
+
+async def _kubectl(*arguments: str, **where: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command(*arguments, **where), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, errors = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"kubectl {' '.join(arguments)}: {errors.decode().strip()}")
+    return output.decode()
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.cluster")
+    parser.add_argument("--rate", type=float, default=50, help="requests a second; 50")
+    parser.add_argument("--only", default="", help="only faults whose name holds this text, or `load`")
+    parser.add_argument("--overloaded-for", type=float, default=60, help="seconds; 60")
+    chosen = parser.parse_args()
+    url = os.environ.get("INGRESS_URL") or "http://localhost:8080"
+    sys.exit(asyncio.run(main(url, chosen.rate, chosen.only, chosen.overloaded_for)))
