@@ -64,15 +64,22 @@ class Request(quart.Request):
         """Raises UnsupportedMediaType unless the body is declared as `expected`, not compressed."""
         require_media_type(cast(HTTPScope, self.scope), expected)
 
-    async def chunks(self, idle_timeout: float) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises RequestTimeout when nothing came for `idle_timeout` seconds."""
+    async def chunks(self, idle_timeout: float, timeout: float) -> AsyncIterator[bytes]:
+        """The body as it arrives.
+
+        Raises RequestTimeout when nothing came for `idle_timeout` seconds, and when it has not ended after `timeout`.
+        """
+        end = asyncio.get_running_loop().time() + timeout
         while True:
             try:
-                async with asyncio.timeout(idle_timeout):
+                async with asyncio.timeout_at(end), asyncio.timeout(idle_timeout):
                     chunk = await anext(self.body)
             except StopAsyncIteration:
                 return
             except TimeoutError:
+                if asyncio.get_running_loop().time() >= end:
+                    late = f"The body took longer than {timeout:g} seconds. Send it in parts."
+                    raise RequestTimeout(late) from None
                 raise RequestTimeout(f"Nothing of the body arrived for {idle_timeout:g} seconds.") from None
             yield chunk
 

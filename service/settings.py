@@ -62,6 +62,9 @@ class Settings(BaseModel):
     stream_idle_timeout: PositiveSeconds = Field(
         30, description="Longest silence of a client that sends an import or reads an export"
     )
+    import_timeout: PositiveSeconds = Field(
+        600, description="Longest import: while one is in progress, `/notes/events` waits for its end"
+    )
     max_requests: int = Field(100, ge=1, description="Most requests at a time; the next gets 503 at once")
     max_streams: int = Field(2000, ge=1, description="Most open `/notes/events` streams; the next gets 503 at once")
     max_body: int = Field(262_144, ge=1024, description="Largest request body in bytes; an import has no limit")

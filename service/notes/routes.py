@@ -141,7 +141,7 @@ async def import_(query_args: NoQuery) -> ImportResult:
     http, notes = _request(), _notes()
     http.require_media_type(transfer.NDJSON)
     http.ticket.become(Kind.BULK)
-    body = http.chunks(notes.settings.stream_idle_timeout)
+    body = http.chunks(notes.settings.stream_idle_timeout, notes.settings.import_timeout)
     async with notes.database.connection() as connection:
         imported = await transfer.import_lines(connection, body, notes.settings.max_body)
     return ImportResult(imported=imported)

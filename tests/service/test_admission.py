@@ -9,7 +9,7 @@ import pytest
 from tests.service.conftest import StartService
 from tests.service.databases import Database
 from tests.service.problems import problem_of
-from tests.service.raw import raw_connection, stalled_import
+from tests.service.raw import COPYING, raw_connection, stalled_import
 from tests.service.serving import Service
 
 
@@ -109,6 +109,29 @@ async def test_an_import_may_take_longer_than_a_request_but_not_fall_silent(star
     )
     assert (await service.api.get("/notes")).json()["items"] == []
     await until_nothing_is_in_flight(service)
+
+
+async def test_an_import_that_goes_on_and_on_is_ended(start_service: StartService, database: Database) -> None:
+    """One client that sends a line now and then would keep the events from all others for ever."""
+    service = await start_service(import_timeout=0.5)
+
+    async with service.subscribe() as subscriber, stalled_import(service, *[b'{"title": "slow"}'] * 2000) as slow:
+
+        async def send() -> None:
+            while True:
+                await slow.send_chunk(b'{"title": "slow"}\n')
+                await asyncio.sleep(0.05)
+
+        await database.until(1, COPYING)
+        sending = asyncio.create_task(send())
+        path = await service.create()
+        response = await slow.response()
+        sending.cancel()
+        event = await subscriber.event()
+
+    assert "0.5 seconds" in problem_of(response, 408)["detail"]
+    assert path.rpartition("/")[2] in (event.data or "")
+    assert [note["title"] for note in (await service.api.get("/notes")).json()["items"]] == ["Launch"]
 
 
 @pytest.mark.parametrize("path", ["/notes", "/notes/events", "/notes/export"])
