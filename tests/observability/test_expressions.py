@@ -3,6 +3,7 @@
 What a workbench has is asked of the workbench; the rest is in metrics.yaml, with its sources.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import yaml
 from tests.observability.conftest import Observed
 from tests.observability.dashboards import FILES, Expression, load, panels, queries, rules, variables
 from tests.observability.promql import Named, filled_in, named
-from tests.observability.promtool import promtool
+from tests.observability.promtool import ROOT, promtool
 
 ELSEWHERE = Path(__file__).with_name("metrics.yaml")
 TARGET = {"job", "namespace", "instance"}  # Prometheus puts them on every series that it scrapes
@@ -156,3 +157,14 @@ async def test_prometheus_keeps_the_exemplars(measured: Observed) -> None:
 
     traces = {exemplar["labels"]["trace_id"] for series in found for exemplar in series["exemplars"]}
     assert traces & {span.trace_id for span in measured.collector.spans}
+
+
+async def test_every_metric_of_the_service_is_described(measured: Observed) -> None:
+    """Those that it does not share with every program in Python."""
+    described = (ROOT / "docs" / "operations.md").read_text()
+    known = await measured.prometheus.ask("/label/__name__/values", **{"match[]": '{job="slipway"}'})
+    own = {re.sub(r"_(bucket|sum|count)$", "", name) for name in known}
+    own = {name for name in own if not re.match(r"process_|python_|scrape_|up$|slo:|ALERTS", name)}
+
+    assert len(own) > 15
+    assert [name for name in sorted(own) if f"`{name}`" not in described] == []
