@@ -36,7 +36,7 @@ async def main(rate: float, only: str) -> int:
             continue
         async with _workbench(where) as here:
             wrong += await _run(here, rate, faults)
-    if not only or only == "load":
+    if only in {"", "load"}:
         async with place() as here:
             line, failed = await overloaded(here, OVERLOADED_FOR)
             wrong += failed
