@@ -1,12 +1,15 @@
 """Traces for a person: each request's spans as one line among the logs."""
 
-from logging import getLogger
+from logging import DEBUG, INFO, getLogger
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, format_trace_id
 
 logger = getLogger("service.trace")
+
+POLLS = "page.polls"
+"""The attribute of a request that the page makes all the time: its line would bury the others."""
 
 
 class SpanLines(SpanProcessor):
@@ -32,7 +35,8 @@ class SpanLines(SpanProcessor):
         if (status := attributes.get("http.response.status_code")) is not None:
             line = f"{span.name} {status} {_milliseconds(span):.1f} ms"
         done = self._statements.pop(context.span_id, [])
-        logger.info("trace %s %s%s", trace, line, f": {', '.join(done)}" if done else "")
+        level = DEBUG if attributes.get(POLLS) else INFO
+        logger.log(level, "trace %s %s%s", trace, line, f": {', '.join(done)}" if done else "")
 
 
 def _milliseconds(span: ReadableSpan) -> float:

@@ -25,9 +25,9 @@ from service import logs
 from service.admission import Kind, Ticket
 from service.database import Connection, Statement
 from service.metrics import Exemplar, Metrics
-from service.middleware import TICKET
+from service.middleware import POLL, TICKET
 from service.settings import Settings
-from service.span_lines import SpanLines
+from service.span_lines import POLLS, SpanLines
 from service.tracing import Tracing
 
 _CLOSE_WITHIN = 2.0
@@ -91,14 +91,16 @@ class _TracedRequests:
     async def _record(
         self, span: Span, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        user_agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
+        headers = dict(scope["headers"])
         span.set_attributes(
             {
                 "http.request.method": scope["method"],
                 "url.path": scope["raw_path"].decode("latin-1"),
-                "user_agent.original": user_agent.decode("latin-1"),
+                "user_agent.original": headers.get(b"user-agent", b"").decode("latin-1"),
             }
         )
+        if POLL in headers:
+            span.set_attribute(POLLS, True)
 
         async def observe(event: ASGISendEvent) -> None:
             if event["type"] == "http.response.start":

@@ -59,6 +59,7 @@ async def test_the_console_has_a_line_for_each_request(database: Database) -> No
         await process.ready()
         path = await process.create()
         await process.api.get(path, headers={"traceparent": f"00-{'5' * 32}-{'6' * 16}-01"})
+        await process.api.get("/", headers={"x-poll": "1"})
         await process.api.get("/nowhere")
         process.send(signal.SIGINT)
         lines = [line for line in await process.lines() if " trace " in line]
