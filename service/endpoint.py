@@ -2,7 +2,7 @@
 
 Quart makes two tasks, a Request, two contexts and a Response for each request, and passes the answer on in three
 parts. None of that is needed to answer JSON. What is declared here is a view function of Quart's router and of
-quart-schema's description; `service/connection.py` finds it there and calls it with what it has asked for:
+quart-schema's description; `service/dispatch.py` finds it there and calls it with what it has asked for:
 
     @blueprint.put("/<uuid:note_id>")
     @endpoint("notes", headers=ChangeHeaders, content=NoteContent, answer=Note)

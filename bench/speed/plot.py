@@ -1,6 +1,7 @@
-"""The pictures of the documentation, from the results: python -m bench.speed.plot RESULTS.json PICTURE.svg"""
+"""The pictures of the documentation, from results in JSON: python -m bench.speed.plot RESULTS.json PICTURE.svg"""
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +14,20 @@ from bench.speed.contenders import CONTENDERS, SERVICE
 _STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #24292f }
   .title { font-weight: 600 } .quiet { fill: #57606a } .bar { fill: #afb8c1 } .own { fill: #0969da }
-  .axis { stroke: #d0d7de } .line { fill: none; stroke: #0969da; stroke-width: 2 }
+  .axis { stroke: #d0d7de } .c0 { stroke: #0969da; fill: #0969da } .c1 { stroke: #bc4c00; fill: #bc4c00 }
+  .c2 { stroke: #1a7f37; fill: #1a7f37 } .c3 { stroke: #8250df; fill: #8250df } .c4 { stroke: #bf3989; fill: #bf3989 }
+  polyline { fill: none !important; stroke-width: 2 } .label { stroke: none }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .quiet { fill: #9198a1 } .bar { fill: #4c5561 } .own { fill: #4493f8 }
-    .axis { stroke: #3d444d } .line { stroke: #4493f8 }
+    .axis { stroke: #3d444d } .c0 { stroke: #4493f8; fill: #4493f8 } .c1 { stroke: #db6d28; fill: #db6d28 }
+    .c2 { stroke: #3fb950; fill: #3fb950 } .c3 { stroke: #ab7df8; fill: #ab7df8 }
+    .c4 { stroke: #db61a2; fill: #db61a2 }
   }
 """
-_WIDTH = 820
-_NAMES = 130
-_ROW = 26
+_WIDTH = 820.0
+_NAMES = 120.0
+_ROW = 26.0
+_PANEL = 210.0
 
 
 @dataclass(frozen=True)
@@ -33,17 +39,17 @@ class Bar:
 
 def drawing(height: float, parts: Sequence[str]) -> str:
     """A complete SVG, with colours for light and dark pages."""
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" role="img">'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:g} {height:g}" role="img">'
     return "\n".join([head, f"<style>{_STYLE}</style>", *parts, "</svg>", ""])
 
 
-def bars(title: str, shown: Sequence[Bar], x: float, y: float, width: float) -> list[str]:
+def bars(title: str, shown: Sequence[Bar], x: float, width: float) -> list[str]:
     """Horizontal bars below a title; names at the left, values at their ends."""
     longest = max(bar.value for bar in shown)
     room = width - _NAMES - 55
-    parts = [f'<text class="title" x="{x + _NAMES:g}" y="{y:g}">{escape(title)}</text>']
+    parts = [f'<text class="title" x="{x + _NAMES:g}" y="20">{escape(title)}</text>']
     for row, bar in enumerate(shown):
-        top, length = y + 14 + row * _ROW, room * bar.value / longest
+        top, length = 34 + row * _ROW, room * bar.value / longest
         kind = "own" if bar.is_own else "bar"
         parts += [
             f'<text x="{x + _NAMES - 8:g}" y="{top + 14:g}" text-anchor="end">{escape(bar.label)}</text>',
@@ -67,14 +73,71 @@ def comparison(results: Mapping[str, Any]) -> str:
 
     half = _WIDTH / 2
     return drawing(
-        len(names) * _ROW + 50,
+        len(names) * _ROW + 45,
         [
-            *bars("CPU for a request, µs (less is better)", shown("cpu_us"), 0, 20, half),
-            *bars("requests a second (more is better)", shown("rate"), half, 20, half),
+            *bars("CPU for a request, µs: less is better", shown("cpu_us"), 0, half),
+            *bars("requests a second: more is better", shown("rate"), half, half),
         ],
     )
 
 
+def growth(results: Mapping[str, Any]) -> str:
+    """A panel for each curve: the median time of an answer, over what grows; both axes logarithmic."""
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for point in results["points"]:
+        if point["p50_ms"]:
+            lines = curves.setdefault(point["curve"], {})
+            lines.setdefault(point["line"], []).append((point["x"], point["p50_ms"]))
+    parts = []
+    for number, (curve, lines) in enumerate(curves.items()):
+        parts += panel(f"{curve}: median, ms", lines, 40 + number % 2 * _WIDTH / 2, 10 + number // 2 * _PANEL)
+    return drawing(math.ceil(len(curves) / 2) * _PANEL + 10, parts)
+
+
+def panel(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], left: float, top: float) -> list[str]:
+    width, height = _WIDTH / 2 - 150, _PANEL - 70
+    xs = sorted({x for line in lines.values() for x, _ in line})
+    least, most = _decades([y for line in lines.values() for _, y in line])
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        along = math.log(x / xs[0]) / math.log(xs[-1] / xs[0])
+        up = (math.log10(y) - least) / (most - least)
+        return left + along * width, top + 30 + height * (1 - up)
+
+    parts = [f'<text class="title" x="{left:g}" y="{top + 14:g}">{escape(title)}</text>']
+    for decade in range(least, most + 1):
+        _, y = place(xs[0], 10.0**decade)
+        parts += [
+            f'<line class="axis" x1="{left:g}" y1="{y:.1f}" x2="{left + width:g}" y2="{y:.1f}"/>',
+            f'<text class="quiet" x="{left - 6:g}" y="{y + 4:.1f}" text-anchor="end">{10.0**decade:g}</text>',
+        ]
+    for x in xs:
+        at, _ = place(x, 10.0**least)
+        label = f"{x:,.0f}" if x < 10_000 else f"10^{math.log10(x):.0f}"
+        parts.append(
+            f'<text class="quiet" x="{at:.1f}" y="{top + height + 48:g}" text-anchor="middle">{label}</text>'
+        )
+    ends: list[float] = []
+    for number, (name, line) in enumerate(lines.items()):
+        spots = [place(x, y) for x, y in sorted(line)]
+        at, y = spots[-1]
+        while any(abs(y - end) < 14 for end in ends):  # labels must not cover each other
+            y += 2
+        ends.append(y)
+        corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+        parts += [
+            f'<polyline class="c{number % 5}" points="{corners}"/>',
+            f'<text class="label c{number % 5}" x="{at + 8:.1f}" y="{y + 4:.1f}">{escape(name)}</text>',
+        ]
+    return parts
+
+
+def _decades(values: Sequence[float]) -> tuple[int, int]:
+    least, most = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return least, max(most, least + 1)
+
+
 if __name__ == "__main__":
     source, target = map(Path, sys.argv[1:])
-    target.write_text(comparison(json.loads(source.read_text())))
+    results = json.loads(source.read_text())
+    target.write_text(growth(results) if "points" in results else comparison(results))

@@ -63,22 +63,30 @@ LIST_AFTER = Statement(
      WHERE id < $2 ORDER BY id DESC LIMIT $1
     """,
 )
-SEARCH_FIRST = Statement(
-    "note_search",
-    """
-    SELECT id, title, body, version, created_at, updated_at FROM notes
-     WHERE search @@ websearch_to_tsquery('english', $2)
+# PostgreSQL cannot tell how rare a rare word is: it would look for it along the whole primary key, or collect all
+# notes with a common one from the index. So a word is looked for in the newest notes first, which has an end. If they
+# do not fill the page, the word is rare, and the index gives all of it.
+_SEARCH = """
+    WITH newest AS MATERIALIZED (
+        SELECT id, title, body, version, created_at, updated_at
+          FROM (SELECT * FROM notes {newest} ORDER BY id DESC LIMIT 5000) AS newest
+         WHERE search @@ websearch_to_tsquery('english', $2)
+         ORDER BY id DESC LIMIT $1
+    ), counted AS MATERIALIZED (
+        SELECT count(*) < $1 AS too_few FROM newest
+    ), indexed AS MATERIALIZED (
+        SELECT id, title, body, version, created_at, updated_at
+          FROM notes
+         WHERE search @@ websearch_to_tsquery('english', $2) {older}
+           AND (SELECT too_few FROM counted)
+    )
+    SELECT * FROM newest WHERE NOT (SELECT too_few FROM counted)
+     UNION ALL
+    SELECT * FROM indexed
      ORDER BY id DESC LIMIT $1
-    """,
-)
-SEARCH_AFTER = Statement(
-    "note_search",
-    """
-    SELECT id, title, body, version, created_at, updated_at FROM notes
-     WHERE search @@ websearch_to_tsquery('english', $2) AND id < $3
-     ORDER BY id DESC LIMIT $1
-    """,
-)
+"""
+SEARCH_FIRST = Statement("note_search", _SEARCH.format(newest="", older=""))
+SEARCH_AFTER = Statement("note_search", _SEARCH.format(newest="WHERE id < $3", older="AND id < $3"))
 
 # PostgreSQL writes the JSON: a million notes are a million lines, and this is the fastest place to make them.
 EXPORT = Statement(

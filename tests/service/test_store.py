@@ -171,6 +171,23 @@ async def test_pages_of_a_search_keep_its_words(service: Service) -> None:
     assert titles == ["boat 4", "boat 2", "boat 1", "boat 0"]
 
 
+@pytest.mark.parametrize(("word", "numbers"), [("even", range(6000, 0, -2)), ("old", range(30, 0, -1))])
+async def test_a_search_finds_what_is_common_and_what_is_rare_or_old(
+    service: Service, database: Database, word: str, numbers: range
+) -> None:
+    await database.execute(
+        "INSERT INTO notes (title, body) "
+        "SELECT n, CASE WHEN n % 2 = 0 THEN 'even ' ELSE '' END || CASE WHEN n <= 30 THEN 'old' ELSE '' END "
+        "FROM generate_series(1, 6000) AS n"
+    )
+
+    first = (await service.api.get(f"/notes?limit=20&q={word}")).json()
+    second = (await service.api.get(first["next"])).json()
+
+    found = [int(note["title"]) for page in (first, second) for note in page["items"]]
+    assert found == list(numbers)[:40]
+
+
 # Versions.
 
 
