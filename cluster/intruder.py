@@ -1,19 +1,33 @@
 """`make intrude`: tries to reach what is closed, from a pod outside of the mesh and from one with another account.
 
-In a namespace of its own, which is removed at the end. Exit status: 0 everything was refused; 1 something answered,
-or what should answer does not, so that nothing was shown.
+Both pods are removed at the end. Exit status: 0 everything was refused; 1 something answered, or what should answer
+does not, so that nothing was shown.
 """
 
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from cluster.kubectl import NAMESPACE, ClusterError, command, get, kubectl, main
+from cluster.kubectl import CONTEXT, NAMESPACE, ClusterError, get, kubectl, main
 
-HOME = "slipway-intruder"
-MESH = {"outside of the mesh": "false", "in the mesh, with another account": "true"}
+
+@dataclass(frozen=True)
+class Intruder:
+    where: str
+    namespace: str
+    sidecar: bool
+
+
+OUTSIDE = "slipway-intruder"  # a namespace of its own
+# The second is a neighbour of the service: from elsewhere, no NetworkPolicy lets a sidecar get its certificate.
+INTRUDERS = (
+    Intruder("outside of the mesh", OUTSIDE, sidecar=False),
+    Intruder("in the mesh, with another account", NAMESPACE, sidecar=True),
+)
+POD = "intruder"
 READY_WITHIN = "60s"
 
 # Sends to HOST PORT what its protocol begins with, and prints the beginning of the answer.
@@ -25,13 +39,14 @@ hello = struct.pack("!ii", 8, 80877103) if port == 5432 else request.encode()
 try:
     with socket.create_connection((host, port), timeout=3) as connection:
         connection.sendall(hello)
-        answer = connection.recv(64)
+        answer = connection.recv(4096)
 except OSError as error:
     print(f"nothing: {type(error).__name__}")
 else:
-    print(answer.split(b"\r\n")[0].decode(errors="replace") or "nothing: closed")
+    found = ", from the service" if b"\r\nx-service-instance:" in answer.lower() else ""
+    print((answer.split(b"\r\n")[0].decode(errors="replace") or "nothing: closed") + found)
 """
-REFUSED = ("nothing", "HTTP/1.1 403")
+BY_A_PROXY = ("HTTP/1.1 403", "HTTP/1.1 503")  # the service's sidecar refused, or the intruder's reached nobody
 
 
 def run() -> int:
@@ -41,15 +56,16 @@ def run() -> int:
     # The same knock from where it is allowed: what says nothing here could not be refused elsewhere.
     for what, host, port in [("the service's port 8000", "127.0.0.1", 8000), *targets[-1:]]:
         answer = _knock(NAMESPACE, pod["metadata"]["name"], host, port)
-        mistakes += _say("a replica", what, answer, well=not answer.startswith(REFUSED))
+        mistakes += _say("a replica", what, answer, well=not is_refused(answer))
     try:
         _start(pod["spec"]["containers"][0]["image"])
-        for number, where in enumerate(MESH):
+        for intruder in INTRUDERS:
             for what, host, port in targets:
-                answer = _knock(HOME, f"intruder-{number}", host, port)
-                mistakes += _say(where, what, answer, well=answer.startswith(REFUSED))
+                answer = _knock(intruder.namespace, POD, host, port)
+                mistakes += _say(intruder.where, what, answer, well=is_refused(answer))
     finally:
-        kubectl("delete", "namespace", HOME, "--ignore-not-found")
+        kubectl("delete", "pod", POD, "--ignore-not-found", "--wait=false")
+        kubectl("delete", "namespace", OUTSIDE, "--ignore-not-found")
     return 1 if mistakes else 0
 
 
@@ -68,20 +84,24 @@ def _targets(replica: str) -> Iterator[tuple[str, str, int]]:
 
 
 def _start(image: str) -> None:
-    """Two pods that wait: with the image of the service, which is on the node and has Python."""
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}}
-    items = [namespace, *(_pod(f"intruder-{number}", inject, image) for number, inject in enumerate(MESH.values()))]
+    """Pods that wait: with the image of the service, which is on the node and has Python."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OUTSIDE}}
+    items = [namespace, *(_pod(intruder, image) for intruder in INTRUDERS)]
     manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    line = command("apply", "--filename=-", namespace=HOME)
+    # Without --namespace: they are in two.
+    line = ["kubectl", "--context", CONTEXT, "apply", "--filename=-"]
     done = subprocess.run(line, input=manifests, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ClusterError(f"kubectl apply: {done.stderr.strip()}")
-    kubectl("wait", "pod", "--all", "--for=condition=Ready", f"--timeout={READY_WITHIN}", namespace=HOME)
+    for intruder in INTRUDERS:
+        kubectl(
+            "wait", f"pod/{POD}", "--for=condition=Ready", f"--timeout={READY_WITHIN}", namespace=intruder.namespace
+        )
 
 
-def _pod(name: str, inject: str, image: str) -> dict[str, Any]:
+def _pod(intruder: Intruder, image: str) -> dict[str, Any]:
     container = {
-        "name": "intruder",
+        "name": POD,
         "image": image,
         "command": ["python", "-c", "import time; time.sleep(600)"],
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
@@ -94,7 +114,11 @@ def _pod(name: str, inject: str, image: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": HOME, "labels": {"sidecar.istio.io/inject": inject}},
+        "metadata": {
+            "name": POD,
+            "namespace": intruder.namespace,
+            "labels": {"sidecar.istio.io/inject": str(intruder.sidecar).lower()},
+        },
         "spec": {
             "containers": [container],
             "automountServiceAccountToken": False,
@@ -106,6 +130,10 @@ def _pod(name: str, inject: str, image: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def is_refused(answer: str) -> bool:
+    return answer.startswith("nothing") or (answer.startswith(BY_A_PROXY) and not answer.endswith("from the service"))
 
 
 def _knock(namespace: str, pod: str, host: str, port: int) -> str:

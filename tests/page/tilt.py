@@ -18,7 +18,7 @@ from workbench.folders import ROOT
 
 UI = "http://localhost:10350/overview"
 PICTURE = ROOT / "docs" / "tilt.png"
-WIDTH = 1440
+WIDTH = 1600
 WELL_WITHIN = 600.0  # s: the tests of the ingress, the checks of style, a minute of load
 
 
