@@ -10,6 +10,7 @@ from workbench.console import Console
 from workbench.envoy import Envoy
 from workbench.errors import PartFailed
 from workbench.folders import ROOT
+from workbench.options import StackOptions
 from workbench.probe import until_ok
 from workbench.processes import Part
 from workbench.replica import Replica
@@ -23,21 +24,17 @@ class Prometheus:
     """Scrapes the replicas and Envoy under the names that they have in the cluster."""
 
     def __init__(
-        self,
-        program: str,
-        port: int,
-        targets: tuple[Sequence[Replica], Envoy],
-        folders: tuple[Path, Path],
-        console: Console,
-        interval: float,
+        self, options: StackOptions, port: int, replicas: Sequence[Replica], envoy: Envoy, run: Path, console: Console
     ) -> None:
         self.port = port
         self.part: Part | None = None
-        self._program = program
-        self._replicas, self._envoy = targets
-        self._data, self._run = folders
+        self._program = options.prometheus or "prometheus"
+        self._data = options.data / "prometheus"
+        self._interval = f"{round(options.scrape_interval * 1000)}ms"
+        self._replicas = replicas
+        self._envoy = envoy
+        self._run = run
         self._console = console
-        self._interval = interval
 
     @property
     def url(self) -> str:
@@ -50,7 +47,8 @@ class Prometheus:
             "prometheus",
             self._program,
             f"--config.file={config}",
-            f"--storage.tsdb.path={self._data / 'prometheus'}",
+            f"--storage.tsdb.path={self._data}",
+            "--storage.tsdb.retention.size=512MB",  # some days; the data folder is on somebody's laptop
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--enable-feature=exemplar-storage",
             "--log.level=warn",
@@ -66,9 +64,9 @@ class Prometheus:
             await self.part.stop((signal.SIGTERM, STOP_WITHIN))
 
     def _configuration(self) -> Mapping[str, object]:
-        interval = f"{round(self._interval * 1000)}ms"
+        intervals = ("scrape_interval", "scrape_timeout", "evaluation_interval")
         return {
-            "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
+            "global": dict.fromkeys(intervals, self._interval),
             "rule_files": [str(RULES / "*.yaml")],
             "scrape_configs": [
                 {

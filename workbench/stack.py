@@ -123,14 +123,7 @@ class Stack:
         with console.step("envoy", "ingress answers"):
             await self.envoy.start()
         if options.prometheus:
-            self.prometheus = Prometheus(
-                options.prometheus,
-                prometheus_port,
-                (self.replicas, self.envoy),
-                (options.data, run),
-                console,
-                options.scrape_interval,
-            )
+            self.prometheus = Prometheus(options, prometheus_port, self.replicas, self.envoy, run, console)
             self._parts_of.append(self.prometheus)
             with console.step("prometheus", f"metrics and alerts, by {options.prometheus}"):
                 await self.prometheus.start()
