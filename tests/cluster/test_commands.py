@@ -1,0 +1,87 @@
+"""The commands without a cluster: one line that says what is wrong, and status 1. kubectl is a script here."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = [
+    ["cluster.status"],
+    ["cluster.intruder"],
+    ["cluster.leftovers"],
+    ["cluster.backups", "backup"],
+    ["cluster.actions", "restart-replica"],
+]
+
+
+def run(*module: str, kubectl: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """python -m, with no more on the PATH than a kubectl that is this script, if any."""
+    path = Path(variables.pop("programs"))
+    if kubectl:
+        (path / "kubectl").write_text(f"#!/bin/sh\n{kubectl}\n")
+        (path / "kubectl").chmod(0o755)
+    environment = {**os.environ, **variables, "PATH": str(path)}
+    return subprocess.run(
+        [sys.executable, "-m", *module], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("module", COMMANDS, ids=" ".join)
+def test_without_kubectl(module: list[str], tmp_path: Path) -> None:
+    done = run(*module, programs=str(tmp_path))
+
+    assert done.returncode == 1
+    assert done.stderr.endswith(": kubectl is not installed: `mise install` brings it\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", COMMANDS, ids=" ".join)
+def test_without_a_cluster(module: list[str], tmp_path: Path) -> None:
+    done = run(
+        *module, kubectl="echo 'error: context \"k3d-slipway\" does not exist' >&2; exit 1", programs=str(tmp_path)
+    )
+
+    assert done.returncode == 1
+    assert 'context "k3d-slipway" does not exist' in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_cluster_is_never_the_current_one_by_chance(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    run("cluster.status", kubectl=f'echo "$@" >>{asked}; echo \'{{"items": []}}\'', programs=str(tmp_path))
+    lines = asked.read_text().splitlines()
+    assert lines
+    assert all(line.startswith("--context k3d-slipway --namespace ") for line in lines)
+
+
+def test_nothing_runs(tmp_path: Path) -> None:
+    done = run("cluster.status", kubectl="echo '{\"items\": []}'", programs=str(tmp_path))
+    assert done.returncode == 1
+    assert "nothing runs in k3d-slipway: start it with `tilt up`" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["notes", "../notes.dump", "/etc/notes.dump"])
+def test_a_dump_that_cannot_be_one(name: str, tmp_path: Path) -> None:
+    done = run("cluster.backups", "restore", kubectl=f"touch {tmp_path}/asked", FILE=name, programs=str(tmp_path))
+    assert done.returncode == 1
+    assert "one of the names that `make restore` lists" in done.stderr
+    assert not (tmp_path / "asked").exists()
+
+
+def test_a_dump_is_restored_in_the_pod_of_postgresql(tmp_path: Path) -> None:
+    done = run("cluster.backups", "restore", kubectl='echo "$@"', FILE="a.dump", programs=str(tmp_path))
+    assert done.returncode == 0
+    assert done.stdout.strip().endswith("exec postgres-0 --container=postgres -- bash /scripts/restore.sh a.dump")
+
+
+def test_no_statement_is_no_statement(tmp_path: Path) -> None:
+    done = run("cluster.actions", "sql", kubectl="exit 0", SQL="  ", programs=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "cluster: there is no statement\n")
+
+
+def test_a_statement_runs_as_the_services_role(tmp_path: Path) -> None:
+    done = run("cluster.actions", "sql", kubectl='echo "$@"', SQL="SELECT 1", programs=str(tmp_path))
+    assert "SET ROLE app_rw; SET search_path = app; SELECT 1" in done.stdout
