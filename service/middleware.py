@@ -29,7 +29,7 @@ POLL = b"x-poll"
 """The header with which the page marks its polls of `GET /`."""
 
 _UNMATCHED = "unmatched"
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _CLIENT_CLOSED = 499  # nginx's name for a request whose client left before the answer
 _LINGER = 5.0
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
@@ -85,7 +85,7 @@ class Middleware:
 
     def _record(self, exchange: "_Exchange", ticket: Ticket | None) -> None:
         scope, duration = exchange.scope, perf_counter() - exchange.started
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = scope["method"] if scope["method"] in METHODS else "other"
         route = (ticket.route if ticket else None) or _UNMATCHED
         self._metrics.of_answer(method, route, exchange.status).inc()
         if ticket is None or ticket.kind is not Kind.EVENTS:  # how long somebody listens is no latency

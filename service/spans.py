@@ -25,7 +25,7 @@ from service import logs
 from service.admission import Kind, Ticket
 from service.database import Connection, Statement
 from service.metrics import Exemplar, Metrics
-from service.middleware import POLL, TICKET
+from service.middleware import METHODS, POLL, TICKET
 from service.settings import Settings
 from service.span_lines import POLLS, SpanLines
 from service.tracing import Tracing
@@ -80,7 +80,7 @@ class _TracedRequests:
             for name, value in scope["headers"]
             if name in self._context_headers
         }
-        span = self._tracer.start_span(scope["method"], context=extract(carrier), kind=SpanKind.SERVER)
+        span = self._tracer.start_span(_method(scope), context=extract(carrier), kind=SpanKind.SERVER)
         logs.trace_id.set(format_trace_id(span.get_span_context().trace_id))
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):
             if span.is_recording():
@@ -118,6 +118,11 @@ class _TracedRequests:
             _end(span, scope, ticket.route if (ticket := _ticket(scope)) else None)
 
 
+def _method(scope: HTTPScope) -> str:
+    """For a name: one that clients make up is none, or they would fill the list of names."""
+    return scope["method"] if scope["method"] in METHODS else "HTTP"
+
+
 def _ticket(scope: Any) -> Ticket | None:
     ticket: Ticket | None = scope["state"].get(TICKET)
     return ticket
@@ -128,7 +133,7 @@ def _end(span: Span, scope: Any, route: str | None) -> None:
     if not span.is_recording():
         return
     if route:
-        span.update_name(f"{scope['method']} {route}")
+        span.update_name(f"{_method(scope)} {route}")
         span.set_attribute("http.route", route)
     span.set_attribute(_REQUEST_ID, logs.request_id.get() or "")
     span.end()

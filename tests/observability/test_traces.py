@@ -95,6 +95,17 @@ async def test_what_the_service_refuses_itself_names_its_trace(observed: Observe
     assert request.attributes["http.response.status_code"] == 404
 
 
+async def test_a_client_cannot_make_up_the_names_of_spans(observed: Observed) -> None:
+    traced = Traced()
+
+    api = f"http://localhost:{observed.stack.replicas[0].api_port}"  # Envoy would not pass it on
+    await observed.client.request("BREW", f"{api}/notes", headers=traced.headers)
+
+    [request] = await observed.collector.until(traced.trace_id, bool)
+    assert request.name == "HTTP"
+    assert request.attributes["http.request.method"] == "BREW"
+
+
 async def test_a_client_that_is_not_sampled_has_no_spans_and_its_id_in_the_log(observed: Observed) -> None:
     quiet, sampled = Traced(sampled=False), Traced()
 
