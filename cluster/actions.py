@@ -26,18 +26,19 @@ def sql() -> int:
     statement = os.environ.get("SQL", "").strip()
     if not statement:
         raise ClusterError("there is no statement")
-    return _psql(f"SET ROLE app_rw; SET search_path = app; {statement}")
+    return _psql(statement, "-c role=app_rw")
 
 
 def delete_notes() -> int:
     """All of them; open pages see it, as the triggers tell them."""
-    return _psql("SET search_path = app; DELETE FROM idempotency_keys; DELETE FROM notes;")
+    return _psql("DELETE FROM idempotency_keys; DELETE FROM notes;")
 
 
-def _psql(statements: str) -> int:
+def _psql(statements: str, settings: str = "") -> int:
     # As the superuser on PostgreSQL's socket, where the user of the container needs no password.
-    psql = ("psql", "--dbname=app", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--command={statements}")
-    return subprocess.run(command("exec", "postgres-0", "--container=postgres", "--", *psql), check=False).returncode
+    psql = ("env", f"PGOPTIONS=-c search_path=app {settings}", "psql", "--dbname=app", "--no-psqlrc")
+    line = command("exec", "postgres-0", "--container=postgres", "--", *psql, f"--command={statements}")
+    return subprocess.run(line, check=False).returncode
 
 
 ACTIONS: dict[str, Callable[[], int]] = {

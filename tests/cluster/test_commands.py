@@ -84,4 +84,5 @@ def test_no_statement_is_no_statement(tmp_path: Path) -> None:
 
 def test_a_statement_runs_as_the_services_role(tmp_path: Path) -> None:
     done = run("cluster.actions", "sql", kubectl='echo "$@"', SQL="SELECT 1", programs=str(tmp_path))
-    assert "SET ROLE app_rw; SET search_path = app; SELECT 1" in done.stdout
+    assert "PGOPTIONS=-c search_path=app -c role=app_rw psql " in done.stdout
+    assert done.stdout.strip().endswith("--command=SELECT 1")
