@@ -109,11 +109,11 @@ def panel(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], left: 
         _, y = place(xs[0], 10.0**decade)
         parts += [
             f'<line class="axis" x1="{left:g}" y1="{y:.1f}" x2="{left + width:g}" y2="{y:.1f}"/>',
-            f'<text class="quiet" x="{left - 6:g}" y="{y + 4:.1f}" text-anchor="end">{10.0**decade:g}</text>',
+            f'<text class="quiet" x="{left - 6:g}" y="{y + 4:.1f}" text-anchor="end">{10.0**decade:,g}</text>',
         ]
     for x in xs:
         at, _ = place(x, 10.0**least)
-        label = f"{x:,.0f}" if x < 10_000 else f"10^{math.log10(x):.0f}"
+        label = _short(x)
         parts.append(
             f'<text class="quiet" x="{at:.1f}" y="{top + height + 48:g}" text-anchor="middle">{label}</text>'
         )
@@ -130,6 +130,13 @@ def panel(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], left: 
             f'<text class="label c{number % 5}" x="{at + 8:.1f}" y="{y + 4:.1f}">{escape(name)}</text>',
         ]
     return parts
+
+
+def _short(x: float) -> str:
+    for unit, name in ((1_000_000, "M"), (1000, "k")):
+        if x >= unit:
+            return f"{x / unit:g}{name}"
+    return f"{x:g}"
 
 
 def _decades(values: Sequence[float]) -> tuple[int, int]:
