@@ -19,6 +19,7 @@ from tests.faults.table import HEAD, row
 from tests.faults.trial import complaints, trial
 
 _READY_WITHIN = "180s"
+_REPLICAS = "--selector=app.kubernetes.io/name=slipway"
 _UNAVAILABLE = frozenset({"503"})
 _BROKEN = frozenset({"503", "504"})
 
@@ -42,8 +43,9 @@ async def service_killed(_: float) -> None:
 
 async def replica_killed(_: float) -> None:
     """Without a grace: what it was about to answer is lost."""
-    await _kubectl("delete", await _a_replica(), "--grace-period=0", "--force", "--wait=false")
-    await _rolled_out("deployment/slipway")
+    await _kubectl("delete", await _a_replica(), "--grace-period=0", "--force")
+    await asyncio.sleep(1)  # a new pod is there
+    await _replicas_ready()
 
 
 async def replica_hangs(seconds: float) -> None:
@@ -99,8 +101,12 @@ async def main(url: str, rate: float, only: str, overloaded_for: float) -> int:
 
 
 async def _a_replica() -> str:
-    pods = await _kubectl("get", "pods", "--selector=app.kubernetes.io/name=slipway", "--output=name")
-    return pods.split()[0]
+    await _replicas_ready()
+    return (await _kubectl("get", "pods", _REPLICAS, "--output=name")).split()[0]
+
+
+async def _replicas_ready() -> None:
+    await _kubectl("wait", "pods", _REPLICAS, "--for=condition=Ready", f"--timeout={_READY_WITHIN}")
 
 
 async def _in_a_replica(code: str) -> None:

@@ -42,6 +42,8 @@ class Flood:
     longest: float
     recovery: float
     """From the last request of the flood that was due to the last failure."""
+    busy: float
+    """CPU that the clients themselves took, a second."""
     acknowledged: int
     lost: list[str]
     duplicated: list[str]
@@ -51,10 +53,10 @@ async def main(url: str, seconds: float, factor: float, rate: float) -> None:
     recorder = Recorder(url, 0, Ledger(f"f{uuid4().hex[:8]}"))
     await recorder.saturate(_CLIENTS, 1)  # connections are opened, statements prepared
     sustainable = rate or await recorder.saturate(_CLIENTS, _MEASURED_FOR)
-    begin = time.monotonic()
+    begin, busy = time.monotonic(), time.process_time()
     flooding = asyncio.create_task(recorder.run_for(seconds, sustainable * factor))
     await asyncio.sleep(seconds)
-    end = time.monotonic()
+    end, busy = time.monotonic(), time.process_time() - busy
     # Those who come afterwards do not wait for the last answers of the flood.
     after = Recorder(url, 0, recorder.ledger)
     await asyncio.gather(flooding, after.run_for(_AFTERWARDS, sustainable / 4))
@@ -74,6 +76,7 @@ async def main(url: str, seconds: float, factor: float, rate: float) -> None:
         quantile(refused, 0.99),
         max(outcome.took for outcome in flood),
         max([0.0, *failures]),
+        busy / (end - begin),
         verdict.acknowledged,
         verdict.lost,
         verdict.duplicated,
