@@ -69,7 +69,7 @@ LIST_AFTER = Statement(
 _SEARCH = """
     WITH newest AS MATERIALIZED (
         SELECT id, title, body, version, created_at, updated_at
-          FROM (SELECT * FROM notes {newest} ORDER BY id DESC LIMIT 5000) AS newest
+          FROM (SELECT * FROM notes {newest} ORDER BY id DESC LIMIT 2000) AS newest
          WHERE search @@ websearch_to_tsquery('english', $2)
          ORDER BY id DESC LIMIT $1
     ), counted AS MATERIALIZED (
