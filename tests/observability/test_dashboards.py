@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.observability.dashboards import FILES, Json, load, panels
+from tests.observability.grafana import unknown
 from tests.observability.promtool import ROOT
 from tests.observability.test_rules import RUNBOOK, alerts, anchors
 
@@ -31,6 +32,19 @@ def test_a_dashboard_is_written_as_json_is_here(dashboard: Json) -> None:
     text = next(file for file in FILES if file.stem == dashboard["uid"]).read_text()
 
     assert text == json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
+
+
+def test_grafana_knows_each_field(dashboard: Json) -> None:
+    assert unknown(dashboard) == []
+
+
+def test_a_field_that_grafana_does_not_know_is_found() -> None:
+    dashboard = load("service")
+    wrong = panels(dashboard)[2]
+    wrong["options"]["legends"] = wrong["options"].pop("legend")
+    place = dashboard["panels"].index(wrong)
+
+    assert unknown(dashboard) == [f"/panels/{place}/options/legends"]
 
 
 def test_its_ids_are_its_own(dashboard: Json) -> None:
