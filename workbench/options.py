@@ -10,6 +10,7 @@ from workbench.errors import UsageError
 from workbench.folders import INGRESS_RULES, ROOT
 
 MOST_REPLICAS = 9
+TRACES = ("console", "otlp", "none")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env
     """The options of `make dev`. Raises UsageError with the name of the variable, or the line of the file."""
     chosen = {name: value for name, value in variables.items() if name.startswith(("SERVICE_", "OTEL_"))}
     if traces := variables.get("TRACES"):
+        if traces not in TRACES:
+            raise UsageError(f"TRACES={traces} is none of {', '.join(TRACES)}")
         chosen["OTEL_TRACES_EXPORTER"] = traces
     return StackOptions(
         data=data_folder(variables),

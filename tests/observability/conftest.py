@@ -73,7 +73,7 @@ async def observed(
         service=(sys.executable, "-m", "workbench.reload"),
         sources=sources.root,
         prometheus=program("prometheus"),
-        scrape_interval=0.5,
+        scrape_interval=1,
     )
     with log.open("w") as stream:
         async with (

@@ -60,6 +60,8 @@ def test_traces_are_one_variable_of_opentelemetry(tmp_path: Path) -> None:
     options = from_environment({"TRACES": "console", "OTEL_TRACES_SAMPLER": "always_off"}, tmp_path / ".env")
 
     assert options.settings == {"OTEL_TRACES_EXPORTER": "console", "OTEL_TRACES_SAMPLER": "always_off"}
+    with pytest.raises(UsageError, match=r"^TRACES=yes is none of console, otlp, none$"):
+        from_environment({"TRACES": "yes"}, tmp_path / ".env")
 
 
 @pytest.mark.parametrize("line", ["SERVICE_POOL_SIZE", "POOL_SIZE=5", "export SERVICE_POOL_SIZE=5", "SERVICE_A-B=1"])
