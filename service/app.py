@@ -11,7 +11,6 @@ from quart_schema.typing import PydanticDumpOptions
 from service import problems, tasks
 from service.admission import Admission
 from service.connection import HTTPConnection, Request
-from service.database import Database
 from service.dispatch import ENDPOINTS, Endpoints
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
@@ -42,7 +41,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF) -> Application:
     """Make the application. Does no I/O: that begins with the server's start-up event."""
     lifecycle = Lifecycle()
     metrics = Metrics(settings, lifecycle, tracing.exemplar)
-    database = Database(settings, metrics, tracing.connection)
+    database = tracing.database(settings, metrics)
     readiness = Readiness(settings, database, lifecycle, expected_version())
     feed = Feed(settings, database, lifecycle, metrics)
     cleanup = Cleanup(settings, database, metrics)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from logging import getLogger
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -121,19 +121,12 @@ class Connection:
         self._metrics.of_statement(statement.name).observe(perf_counter() - started)
 
 
-class Lend(Protocol):
-    """Makes a Connection for one request of one of asyncpg's."""
-
-    def __call__(self, connection: "PoolConnectionProxy[asyncpg.Record]", metrics: Metrics) -> Connection: ...
-
-
 class Database:
     """The pool of one process. It opens without a database and connects when connections are needed."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, lend: Lend = Connection) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._lend = lend
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self.waiting = 0
         metrics.observe_pool(self, settings.pool_size)
@@ -207,7 +200,7 @@ class Database:
 
     def lend(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> Connection:
         """For Loan."""
-        return self._lend(connection, self._metrics)
+        return Connection(connection, self._metrics)
 
     def unavailable(self, error: BaseException) -> Unavailable:
         """What a failure of the database is for a request."""

@@ -1,9 +1,10 @@
-"""The spans of a traced service: one for each request, named by its route, and in it one for each statement.
+"""The spans of a traced service: one for each request, named by its route, and in it one for each statement and wait.
 
 Not the packages opentelemetry-instrumentation-*: they name a request by its path and a statement by its first word.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -23,7 +24,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, format_trace
 
 from service import logs
 from service.admission import Kind, Ticket
-from service.database import Connection, Statement
+from service.database import Connection, Database, Statement
 from service.metrics import Exemplar, Metrics
 from service.middleware import METHODS, POLL, TICKET
 from service.settings import Settings
@@ -31,6 +32,7 @@ from service.span_lines import POLLS, SpanLines
 from service.tracing import Tracing
 
 _CLOSE_WITHIN = 2.0
+_WAITED = 1_000_000  # ns; a connection that is free takes less, and its span would only be in the way
 _REQUEST_ID = "guid:x-request-id"  # Envoy's name for it in its own spans: one search finds both
 
 
@@ -55,7 +57,7 @@ def tracing(settings: Settings, exporters: frozenset[str]) -> Tracing:
         sending.start()
         await asyncio.to_thread(sending.join, _CLOSE_WITHIN)
 
-    return Tracing(partial(_TracedRequests, tracer), partial(_TracedConnection, tracer), _exemplar, close)
+    return Tracing(partial(_TracedRequests, tracer), partial(_TracedDatabase, tracer), _exemplar, close)
 
 
 def _exemplar() -> Exemplar | None:
@@ -137,6 +139,23 @@ def _end(span: Span, scope: Any, route: str | None) -> None:
         span.set_attribute("http.route", route)
     span.set_attribute(_REQUEST_ID, logs.request_id.get() or "")
     span.end()
+
+
+class _TracedDatabase(Database):
+    def __init__(self, tracer: Tracer, settings: Settings, metrics: Metrics) -> None:
+        super().__init__(settings, metrics)
+        self._tracer = tracer
+
+    async def acquire(self, pool: "asyncpg.Pool[asyncpg.Record]") -> "PoolConnectionProxy[asyncpg.Record]":
+        started = time.time_ns()
+        try:
+            return await super().acquire(pool)
+        finally:
+            if (now := time.time_ns()) - started > _WAITED:
+                self._tracer.start_span("wait for a connection", start_time=started).end(now)
+
+    def lend(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> Connection:
+        return _TracedConnection(self._tracer, connection, self._metrics)
 
 
 class _TracedConnection(Connection):

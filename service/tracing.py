@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.database import Connection, Lend
-from service.metrics import Exemplar, no_exemplar
+from service.database import Database
+from service.metrics import Exemplar, Metrics, no_exemplar
 from service.settings import Settings, SettingsError
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -27,8 +27,8 @@ class Tracing:
 
     around: Callable[[Any], Any] = lambda app: app
     """Puts a span around each request of an ASGI application."""
-    connection: Lend = Connection
-    """Makes a connection of the pool one that a request can use; the traced one puts a span around each statement."""
+    database: Callable[[Settings, Metrics], Database] = Database
+    """Makes the pool; the traced one puts a span around each statement."""
     exemplar: Callable[[], Exemplar | None] = no_exemplar
     """What leads from the metric of the current request to its trace."""
     close: Callable[[], Awaitable[None]] = _nothing

@@ -1,5 +1,6 @@
 """Traces are switched on by OpenTelemetry's own variables; what is in them: tests/observability/test_traces.py."""
 
+import asyncio
 import re
 import signal
 import socket
@@ -64,13 +65,32 @@ async def test_the_console_has_a_line_for_each_request(database: Database) -> No
         process.send(signal.SIGINT)
         lines = [line for line in await process.lines() if " trace " in line]
 
+    wait = r"(wait for a connection \d+\.\d ms, )?"  # the first one has to be opened
     patterns = (
-        r"[0-9a-f]{32} POST /notes 201 \d+\.\d ms: note_create \d+\.\d ms",
-        r"5{32} GET /notes/<uuid:note_id> 200 \d+\.\d ms: note_get \d+\.\d ms",
+        rf"[0-9a-f]{{32}} POST /notes 201 \d+\.\d ms: {wait}note_create \d+\.\d ms",
+        rf"5{{32}} GET /notes/<uuid:note_id> 200 \d+\.\d ms: {wait}note_get \d+\.\d ms",
         r"[0-9a-f]{32} GET 404 \d+\.\d ms",
     )
     for line, pattern in zip(lines, patterns, strict=True):
         assert re.fullmatch(rf"\d\d:\d\d:\d\d trace {pattern}", line), line
+
+
+async def test_a_wait_for_a_connection_is_seen(database: Database) -> None:
+    async with service_process(
+        database, SERVICE_LOG_FORMAT="text", OTEL_TRACES_EXPORTER="console", SERVICE_POOL_SIZE="1"
+    ) as process:
+        await process.ready()
+        path = await process.create()
+        async with database.locked(path.rpartition("/")[2]):
+            change = asyncio.create_task(process.api.put(path, json={"title": "Changed"}))
+            await database.until_waiting(1)
+            read = asyncio.create_task(process.api.get(path))
+            await process.until_metric(1, "db_pool_waiting")
+        await asyncio.gather(change, read)
+        process.send(signal.SIGINT)
+        [line] = [line for line in await process.lines() if " trace " in line and " GET " in line]
+
+    assert re.search(r": wait for a connection \d+\.\d ms, note_get \d+\.\d ms$", line), line
 
 
 async def test_a_collector_that_does_not_answer_holds_up_neither_requests_nor_the_exit(database: Database) -> None:
