@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -71,7 +71,8 @@ class Network:
                     writer.close()
                     return
                 writer.write(data)
-                await writer.drain()
+                with suppress(OSError):  # gone; its own direction sees the end of it
+                    await writer.drain()
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(deliver())

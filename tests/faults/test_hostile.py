@@ -5,6 +5,7 @@ is done, and everybody else is served as before.
 """
 
 import asyncio
+import gzip
 import json
 import re
 from dataclasses import dataclass
@@ -208,3 +209,20 @@ async def upload(port: int, head: bytes, mebibytes: int) -> bytes:
         return b""
     finally:
         writer.transport.abort()
+
+
+async def test_a_compressed_bomb_is_not_opened(target: Target) -> None:
+    bomb = gzip.compress(bytes(200 * 2**20), compresslevel=1)
+    before = resident(target.place)
+    async with httpx.AsyncClient(base_url=target.url, timeout=30) as client:
+        for path, media_type in (("/notes", "application/json"), ("/notes/import", "application/x-ndjson")):
+            headers = {"content-type": media_type, "content-encoding": "gzip"}
+            answer = await client.post(path, content=bomb[:200_000], headers=headers)
+            assert answer.status_code == 415, answer.text
+            for encoding in ("gzip", "gzip, chunked"):
+                raw = b"POST %s HTTP/1.1\r\nHost: t\r\nContent-Type: %s\r\nTransfer-Encoding: %s\r\n\r\n"
+                head = raw % (path.encode(), media_type.encode(), encoding.encode())
+                answered = await everything_sent(target.port, head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(bomb), bomb))
+                statuses = re.findall(rb"HTTP/1\.[01] (\d{3})", answered)
+                assert set(statuses) <= {b"400", b"413", b"415", b"501"}, answered[:200]
+    assert resident(target.place) - before < 48 * 2**20

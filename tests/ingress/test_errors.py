@@ -213,3 +213,16 @@ async def test_every_answer_is_safe_in_a_browser_and_silent_about_its_server(
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers.get("server", "") in {"", "envoy", "istio-envoy"}  # no Hypercorn, and of nothing a version
     assert "x-powered-by" not in headers
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/html"])
+async def test_what_the_gateway_answers_itself_is_safe_in_a_browser_too(
+    client: httpx.AsyncClient, accept: str
+) -> None:
+    response = await client.get("/", headers={"accept": accept}, extensions={"target": b"/%00"})
+
+    assert response.status_code == 400
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["x-frame-options"] == "DENY"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert accept != "text/html" or "default-src 'none'" in response.headers["content-security-policy"]

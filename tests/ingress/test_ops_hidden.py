@@ -34,7 +34,19 @@ SPELLINGS = [
     "http://127.0.0.1:9000/{}",
     "http://livez:9000/{}",
 ]
-NAMES = ["livez", "readyz", "metrics", "LIVEZ", "Metrics", "%6civez", "livez.", "healthz", "stats/prometheus"]
+NAMES = [
+    "livez",
+    "readyz",
+    "metrics",
+    "LIVEZ",
+    "Metrics",
+    "%6civez",
+    "livez.",
+    "healthz",
+    "stats/prometheus",
+    "debug",
+    "debug/pprof",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

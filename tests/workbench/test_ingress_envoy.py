@@ -232,7 +232,9 @@ async def test_a_browser_gets_the_gateways_errors_as_pages(start_gateway: StartG
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert response.headers["content-type"] == "text/html; charset=utf-8"
-    assert response.headers["content-security-policy"] == "default-src 'none'; style-src 'self'"
+    assert response.headers["content-security-policy"] == (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
     assert "Error 503" in response.text
     assert re.search(r"Request id <code>[0-9a-f-]{36}</code>", response.text)
     assert_problem(await gateway.client.get("/", headers={"accept": "application/json, text/html"}), 503)
