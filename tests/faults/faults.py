@@ -175,7 +175,7 @@ FAULTS = (
     Fault("PostgreSQL, restart", database_restarted, briefly=0, failures=_UNAVAILABLE),
     Fault("PostgreSQL, SIGSTOP", database_hangs, 10, failures=_UNAVAILABLE),
     Fault("all sessions terminated, 10 times a second", sessions_terminated, 5, 1, _UNAVAILABLE),
-    Fault("max_connections used up by others", connections_used_up, 10, 1),
+    Fault("max_connections used up by others", connections_used_up, 10, 1, _UNAVAILABLE),
     Fault("max_connections, and the service's own taken", connections_taken_away, 10, 1, _UNAVAILABLE),
     Fault("table locked", table_locked, 15, 2.5, _UNAVAILABLE),
     Fault("statements beyond their timeout", statements_too_slow, 10, failures=_UNAVAILABLE),
