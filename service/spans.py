@@ -151,7 +151,7 @@ class _TracedDatabase(Database):
         try:
             return await super().acquire(pool)
         finally:
-            if (now := time.time_ns()) - started > _WAITED:
+            if (now := time.time_ns()) - started > _WAITED and trace.get_current_span().is_recording():
                 self._tracer.start_span("wait for a connection", start_time=started).end(now)
 
     def lend(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> Connection:
@@ -184,6 +184,9 @@ class _TracedConnection(Connection):
 
     @contextmanager
     def _span(self, statement: Statement) -> Generator[None]:
+        if not trace.get_current_span().is_recording():
+            yield
+            return
         # The name of an error's class, not its message, which may hold what a client has sent.
         span = self._tracer.start_span(
             statement.name,
