@@ -1,7 +1,6 @@
 """The place of the comparison: one PostgreSQL with notes, and contenders running on it, each behind an Envoy."""
 
 import asyncio
-import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -43,20 +42,20 @@ _INSERT = """
 
 @dataclass(frozen=True)
 class Runner:
-    """A contender that runs: the process group of each replica, the port of the first, and that of their Envoy."""
+    """A contender that runs: the process of each replica, the port of the first, and that of their Envoy."""
 
     contender: Contender
-    groups: Sequence[int]
+    processes: Sequence[int]
     port: int
     envoy_port: int
 
     @property
     def cpu_seconds(self) -> float:
-        return sum(map(usage.cpu_seconds, self.groups))
+        return sum(map(usage.cpu_seconds, self.processes))
 
     @property
     def memory_mib(self) -> float:
-        return sum(map(usage.pss_mib, self.groups))
+        return sum(map(usage.pss_mib, self.processes))
 
 
 class Arena:
@@ -107,7 +106,7 @@ class Arena:
         async with AsyncExitStack() as undo:
             health = await asyncio.start_server(always_ready, "127.0.0.1", 0)
             undo.callback(health.close)
-            addresses, groups = [], []
+            addresses, processes = [], []
             for _ in range(replicas):
                 port, ops_port = ports.free(2)
                 part = await self._start(contender, port, ops_port, pinned, settings or {})
@@ -116,14 +115,14 @@ class Arena:
                 await part.becomes_ready(until_ok(port, path, _READY_WITHIN))
                 own_health = ops_port if contender.is_service else health.sockets[0].getsockname()[1]
                 addresses.append(cast(Replica, ingress.Replica(port, own_health)))
-                groups.append(os.getpgid(part.pid))
+                processes.append(part.pid)
             [envoy_port] = ports.free(1)
             if not contender.notes_only:
                 folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
                 envoy = Envoy(envoy_port, addresses, INGRESS_RULES, folder, self._console)
                 undo.push_async_callback(envoy.stop)
                 await envoy.start()
-            yield Runner(contender, groups, addresses[0].api_port, envoy_port)
+            yield Runner(contender, processes, addresses[0].api_port, envoy_port)
 
     async def _start(
         self, contender: Contender, port: int, ops_port: int, pinned: bool, settings: Mapping[str, str]
@@ -143,6 +142,12 @@ class Arena:
         command = (argument.format(port=port) for argument in contender.command)
         where = ("/usr/bin/env", "taskset", "-c", SERVER_CORE) if pinned else ("/usr/bin/env",)
         return await Part.start(contender.name, *where, sys.executable, *command, console=self._console, env=env)
+
+    @property
+    def database_cpu_seconds(self) -> float:
+        """User and system time of PostgreSQL's processes so far."""
+        assert self.postgres.part is not None  # noqa: S101 - it runs
+        return usage.cpu_seconds(self.postgres.part.pid)
 
     @property
     def a_note(self) -> str:

@@ -20,7 +20,7 @@ import asyncpg
 
 from bench.speed import report, wrk
 from bench.speed.__main__ import DATA
-from bench.speed.arena import Arena, opened
+from bench.speed.arena import Arena, Runner, opened
 from bench.speed.compare import Plan, measure
 from bench.speed.contenders import POOL_SIZE, SERVICE
 from bench.speed.subscribers import deliver
@@ -39,7 +39,9 @@ class Point:
     line: str
     x: int
     cpu_us: float | None = None
-    """For each request, or for each event that a subscriber got."""
+    """Of the service, for each request, or for each event that a subscriber got."""
+    database_us: float | None = None
+    """CPU of PostgreSQL, for each request."""
     rate: float | None = None
     p50_ms: float | None = None
     p99_ms: float | None = None
@@ -66,8 +68,7 @@ async def rows(arena: Arena, scale: Scale) -> AsyncIterator[Point]:
         arena.write("common word", ["/notes?limit=20&q=noon"])
         async with arena.running(SERVICE, _PATIENT) as runner:
             for line, endpoint in (("get", "note"), ("first page", "list"), *((name, name) for name in _SEARCHES)):
-                sample = await measure(arena, runner, endpoint, "direct", Plan(seconds=scale.seconds))
-                yield Point("rows", line, count, sample.cpu_us, sample.rate, sample.p50_ms, sample.p99_ms)
+                yield await _point("rows", line, count, arena, runner, endpoint, Plan(seconds=scale.seconds))
         yield Point("rows", "pgbench", count, rate=await _pgbench(arena, scale.seconds))
 
 
@@ -79,17 +80,15 @@ async def connections(arena: Arena, scale: Scale) -> AsyncIterator[Point]:
     async with arena.running(SERVICE, _PATIENT) as runner:
         for count in scale.connections:
             plan = Plan(seconds=scale.seconds, connections=count)
-            sample = await measure(arena, runner, "note", "direct", plan)
-            yield Point("connections", "get", count, sample.cpu_us, sample.rate, sample.p50_ms, sample.p99_ms)
+            yield await _point("connections", "get", count, arena, runner, "note", plan)
 
 
 async def replicas(arena: Arena, scale: Scale) -> AsyncIterator[Point]:
     await arena.fill(_SMALL)
     for count in scale.replicas:
         async with arena.running(SERVICE, replicas=count, pinned=False) as runner:
-            plan = Plan(seconds=scale.seconds, connections=64)
-            sample = await measure(arena, runner, "note", "envoy", plan)
-            yield Point("replicas", "get", count, sample.cpu_us, sample.rate, sample.p50_ms, sample.p99_ms)
+            plan = Plan(seconds=scale.seconds, connections=64, vias=("envoy",))
+            yield await _point("replicas", "get", count, arena, runner, "note", plan)
 
 
 async def sizes(arena: Arena, scale: Scale) -> AsyncIterator[Point]:
@@ -97,8 +96,7 @@ async def sizes(arena: Arena, scale: Scale) -> AsyncIterator[Point]:
         await arena.fill(1000, size)
         async with arena.running(SERVICE) as runner:
             for line, endpoint in (("get", "note"), ("first page", "list")):
-                sample = await measure(arena, runner, endpoint, "direct", Plan(seconds=scale.seconds))
-                yield Point("note size", line, size, sample.cpu_us, sample.rate, sample.p50_ms, sample.p99_ms)
+                yield await _point("note size", line, size, arena, runner, endpoint, Plan(seconds=scale.seconds))
 
 
 async def subscribers(arena: Arena, scale: Scale) -> AsyncIterator[Point]:
@@ -110,7 +108,14 @@ async def subscribers(arena: Arena, scale: Scale) -> AsyncIterator[Point]:
             cpu = (runner.cpu_seconds - before) / len(delays) * 1e6
             delays.sort()
             p50, p99 = (delays[int(len(delays) * share)] * 1000 for share in (0.5, 0.99))
-            yield Point("subscribers", "event", count, cpu, None, p50, p99)
+            yield Point("subscribers", "event", count, cpu, p50_ms=p50, p99_ms=p99)
+
+
+async def _point(curve: str, line: str, x: int, arena: Arena, runner: Runner, endpoint: str, plan: Plan) -> Point:
+    before = arena.database_cpu_seconds
+    sample = await measure(arena, runner, endpoint, plan.vias[0], plan)
+    database = (arena.database_cpu_seconds - before) / (sample.rate * plan.seconds) * 1e6
+    return Point(curve, line, x, sample.cpu_us, database, sample.rate, sample.p50_ms, sample.p99_ms)
 
 
 async def _last_cursor(arena: Arena) -> str:
@@ -175,9 +180,9 @@ async def grow(names: Sequence[str], scale: Scale) -> list[Point]:
 
 
 def markdown(points: Sequence[Point]) -> str:
-    lines = ["| curve | | CPU µs | requests/s | p50 ms | p99 ms |", "|---|---|---|---|---|---|"]
+    lines = ["| curve | | CPU µs | PostgreSQL's | requests/s | p50 ms | p99 ms |", "|---|---|---|---|---|---|---|"]
     for point in points:
-        measures = (point.cpu_us, point.rate, point.p50_ms, point.p99_ms)
+        measures = (point.cpu_us, point.database_us, point.rate, point.p50_ms, point.p99_ms)
         cells = " | ".join("" if value is None else f"{value:,.{0 if value >= 100 else 1}f}" for value in measures)
         lines.append(f"| {point.curve}: {point.line} | {point.x:,} | {cells} |")
     return "\n".join(lines)

@@ -82,15 +82,18 @@ def comparison(results: Mapping[str, Any]) -> str:
 
 
 def growth(results: Mapping[str, Any]) -> str:
-    """A panel for each curve: the median time of an answer, over what grows; both axes logarithmic."""
+    """A panel for each curve: the CPU of service and database over what grows; both axes logarithmic."""
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for point in results["points"]:
-        if point["p50_ms"]:
-            lines = curves.setdefault(point["curve"], {})
-            lines.setdefault(point["line"], []).append((point["x"], point["p50_ms"]))
+        if point["cpu_us"] is None:
+            continue
+        lines = curves.setdefault(point["curve"], {})
+        cpu = point["cpu_us"] + (point["database_us"] or 0)
+        lines.setdefault(point["line"], []).append((point["x"], cpu))
     parts = []
     for number, (curve, lines) in enumerate(curves.items()):
-        parts += panel(f"{curve}: median, ms", lines, 40 + number % 2 * _WIDTH / 2, 10 + number // 2 * _PANEL)
+        title = f"{curve}: CPU µs, service and database"
+        parts += panel(title, lines, 50 + number % 2 * _WIDTH / 2, 10 + number // 2 * _PANEL)
     return drawing(math.ceil(len(curves) / 2) * _PANEL + 10, parts)
 
 

@@ -7,35 +7,39 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 
 
-def members(group: int) -> list[int]:
-    """The processes of a process group."""
-    found = []
+def members(root: int) -> list[int]:
+    """A process and all its descendants. Not its group: each of PostgreSQL's backends leads one of its own."""
+    children: dict[int, list[int]] = {}
     for entry in _PROC.iterdir():
-        if entry.name.isdecimal():
-            try:
-                if os.getpgid(int(entry.name)) == group:
-                    found.append(int(entry.name))
-            except OSError:
-                continue  # it has just ended
+        if entry.name.isdecimal() and (fields := _stat(int(entry.name))):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
     return found
 
 
-def cpu_seconds(group: int) -> float:
-    """User and system time of a process group so far."""
-    return sum(_cpu_ticks(pid) for pid in members(group)) / _TICKS
+def cpu_seconds(root: int) -> float:
+    """User and system time of a process and its descendants so far."""
+    return sum(_cpu_ticks(pid) for pid in members(root)) / _TICKS
 
 
-def pss_mib(group: int) -> float:
-    """Memory of a process group; pages that it shares with others count in part."""
-    return sum(_pss_kib(pid) for pid in members(group)) / 1024
+def pss_mib(root: int) -> float:
+    """Memory of a process and its descendants; pages that they share with others count in part."""
+    return sum(_pss_kib(pid) for pid in members(root)) / 1024
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on; none if the process has ended."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _cpu_ticks(pid: int) -> int:
-    try:
-        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return int(fields[11]) + int(fields[12])
+    fields = _stat(pid)
+    return int(fields[11]) + int(fields[12]) if fields else 0
 
 
 def _pss_kib(pid: int) -> int:
