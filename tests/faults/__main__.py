@@ -20,10 +20,8 @@ from tests.faults.place import Place, place
 from tests.faults.table import HEAD, row
 from tests.faults.trial import complaints, trial
 
-OVERLOADED_FOR = 60.0
 
-
-async def main(rate: float, only: str) -> int:
+async def main(rate: float, only: str, overloaded_for: float) -> int:
     wrong: list[str] = []
     say(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {rate:g} requests a second, 2 replicas")
     say(HEAD)
@@ -38,7 +36,7 @@ async def main(rate: float, only: str) -> int:
             wrong += await _run(here, rate, faults)
     if only in {"", "load"}:
         async with place() as here:
-            line, failed = await overloaded(here, OVERLOADED_FOR)
+            line, failed = await overloaded(here, overloaded_for)
             wrong += failed
             say(f"\n- {line}")
             say(f"- {await crowds.idle_and_slow_connections(here, rate, 10)}")
@@ -76,5 +74,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--rate", type=float, default=100, help="requests a second; 100")
     parser.add_argument("--only", default="", help="only faults whose name holds this text, or `load`")
+    parser.add_argument("--overloaded-for", type=float, default=60, help="seconds; 60")
     chosen = parser.parse_args()
-    sys.exit(asyncio.run(main(chosen.rate, chosen.only)))
+    sys.exit(asyncio.run(main(chosen.rate, chosen.only, chosen.overloaded_for)))
