@@ -1,0 +1,57 @@
+"""What make bench and make bench-check make of what they measured."""
+
+import json
+
+import pytest
+
+from bench.speed import plot
+from bench.speed.check import BASELINE, losses
+from bench.speed.contenders import CONTENDERS, ON_UVICORN, SERVICE, chosen
+from bench.speed.results import Sample, Series, ratio
+from workbench.errors import UsageError
+
+
+def series(contender: str, *cpu: float) -> Series:
+    return Series(contender, "note", "direct", [Sample(value, 1000.0, 1.0, 2.0) for value in cpu])
+
+
+def test_a_ratio_is_taken_within_a_round() -> None:
+    busy_in_the_second = ratio(series("slipway", 100, 400, 110), series("fastapi", 200, 800, 200), "cpu_us")
+
+    assert (busy_in_the_second.least, busy_in_the_second.median, busy_in_the_second.most) == (0.5, 0.5, 0.55)
+
+
+@pytest.mark.parametrize(("now", "is_loss"), [(0.5, False), (0.6, False), (0.68, False), (0.70, True)])
+def test_a_loss_is_more_than_fifteen_percent_of_the_baseline(now: float, is_loss: bool) -> None:
+    found = losses({"slipway": {"note": now}}, {"slipway": {"note": 0.6}})
+
+    assert bool(found) is is_loss
+    assert all("slipway, note: 0.70 of fastapi's" in loss for loss in found)
+
+
+def test_the_baseline_has_both_servers_within_their_aims() -> None:
+    baseline = json.loads(BASELINE.read_text())
+
+    assert baseline.keys() == {SERVICE.name, ON_UVICORN.name}
+    assert baseline[SERVICE.name]["note"] <= 1.15
+    assert baseline[ON_UVICORN.name]["note"] <= 0.75
+
+
+def test_contenders_are_chosen_by_name() -> None:
+    assert [contender.name for contender in chosen(["flask", "slipway"])] == ["flask", "slipway"]
+    with pytest.raises(UsageError, match="there is no django, but slipway, "):
+        chosen(["django"])
+
+
+def test_the_picture_has_a_bar_for_each_contender() -> None:
+    shown = [contender.name for contender in CONTENDERS if not contender.notes_only]
+    found = [
+        {"contender": name, "endpoint": "note", "via": "direct", "cpu_us": 100.0 + number, "rate": 900.0}
+        for number, name in enumerate(shown)
+    ]
+
+    picture = plot.comparison({"series": found})
+
+    for number, name in enumerate(shown):
+        assert f">{name}</text>" in picture
+        assert f">{100 + number}</text>" in picture
