@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--endpoints", default=",".join(plan.endpoints), help="%(default)s")
     parser.add_argument("--via", default=",".join(plan.vias), help="%(default)s")
     parser.add_argument("--rounds", type=int, default=plan.rounds, help="%(default)s")
-    parser.add_argument("--seconds", type=float, default=plan.seconds, help="of load each time; %(default)s")
+    parser.add_argument("--seconds", type=int, default=plan.seconds, help="of load each time; %(default)s")
     parser.add_argument("--connections", type=int, default=plan.connections, help="%(default)s")
     parser.add_argument("--rows", type=int, default=plan.rows, help="notes in the table; %(default)s")
     parser.add_argument("--json", metavar="FILE", help="write everything into this file as well")

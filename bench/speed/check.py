@@ -21,7 +21,7 @@ from workbench.folders import ROOT
 
 BASELINE = ROOT / "bench" / "baseline.json"
 _TOLERATED = 1.15
-_PLAN = Plan(endpoints=("note", "list", "create", "root"), vias=("direct",), rounds=10, seconds=1.5)
+_PLAN = Plan(endpoints=("note", "list", "create", "root"), vias=("direct",), rounds=10, seconds=2)
 
 Ratios = Mapping[str, Mapping[str, float]]
 

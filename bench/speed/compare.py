@@ -10,7 +10,7 @@ from bench.speed.arena import Arena, Runner
 from bench.speed.contenders import Contender
 from bench.speed.results import Sample, Series
 
-_WARM_UP = 1.0  # s, before the first round: connections, caches, prepared statements
+_WARM_UP = 1  # s, before the first round: connections, caches, prepared statements
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Plan:
     endpoints: Sequence[str] = ("note", "list", "create", "root")
     vias: Sequence[str] = ("direct", "envoy")
     rounds: int = 5
-    seconds: float = 3.0
+    seconds: int = 3
     connections: int = 16
     rows: int = 10_000
 

@@ -51,7 +51,7 @@ class Point:
 class Scale:
     """How far each curve goes."""
 
-    seconds: float
+    seconds: int
     rows: Sequence[int] = (10_000, 100_000, 1_000_000)
     connections: Sequence[int] = (16, 64, 256, 1000, 2000)
     replicas: Sequence[int] = (1, 2, 4)
@@ -124,13 +124,13 @@ async def _last_cursor(arena: Arena) -> str:
     return urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
 
 
-async def _pgbench(arena: Arena, seconds: float) -> float:
+async def _pgbench(arena: Arena, seconds: int) -> float:
     """pgbench -S with the pool's number of connections, on a database of its own on the same server."""
     async with _superuser(arena) as connection:
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = 'pgbench'"):
             await connection.execute("CREATE DATABASE pgbench")
             await _run(program("pgbench"), "-i", "-s", "10", "-q", *_where(arena))
-    how = ("-S", "-M", "prepared", "-c", str(POOL_SIZE), "-j", "1", "-T", f"{max(seconds, 1):.0f}")
+    how = ("-S", "-M", "prepared", "-c", str(POOL_SIZE), "-j", "1", "-T", str(seconds))
     output = await _run(program("pgbench"), *how, *_where(arena))
     return float(re.findall(r"tps = ([\d.]+)", output)[-1])
 
@@ -192,7 +192,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-growth ARGS=...", description=__doc__)
     parser.add_argument("--curves", default=",".join(CURVES), help="%(default)s")
     parser.add_argument("--rows", help="how many notes, separated by commas; 10000,100000,1000000")
-    parser.add_argument("--seconds", type=float, default=3, help="of load each time; %(default)s")
+    parser.add_argument("--seconds", type=int, default=3, help="of load each time; %(default)s")
     parser.add_argument("--json", metavar="FILE", help="write everything into this file as well")
     arguments = parser.parse_args()
     scale = Scale(arguments.seconds)

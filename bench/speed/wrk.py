@@ -46,10 +46,10 @@ async def version() -> str:
     return output.decode().partition(" [")[0].strip() or "wrk"
 
 
-async def run(port: int, load: Load, connections: int, seconds: float) -> Run:
+async def run(port: int, load: Load, connections: int, seconds: int) -> Run:
     """Load `port` for so many seconds. Raises LoadFailed if a request failed."""
     process = await asyncio.create_subprocess_exec(
-        *("taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s"),
+        *("taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"),
         *("-s", str(_SCRIPT), f"http://127.0.0.1:{port}", "--", load.method, str(load.lines)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
