@@ -4,12 +4,13 @@ Here is what of Tilt's API this project uses, with the signatures and the rules 
 other name or keyword is an error. What Tilt would do later, with a cluster, is not here.
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -689,10 +690,15 @@ class _Tiltfile:
         )
 
 
-@cache
+_builds: dict[bytes, str] = {}
+
+
 def _built(folder: Path) -> str:
-    """Made once, as it takes longer than all the rest: who changes a project first copies it."""
-    return Blob.of(build(folder)).text
+    """Once for the same files, as it takes longer than all the rest: most copies of the project differ elsewhere."""
+    digest = hashlib.sha256(folder.name.encode())
+    for file in sorted(path for path in folder.parents[1].rglob("*") if path.is_file()):
+        digest.update(str(file.relative_to(folder.parents[1])).encode() + file.read_bytes())
+    return _builds.get(digest.digest()) or _builds.setdefault(digest.digest(), Blob.of(build(folder)).text)
 
 
 def _str(value: Any) -> str:
