@@ -1,5 +1,6 @@
 """The manifests fit together, and a wrong one is found. Nothing here needs a cluster."""
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -256,3 +257,13 @@ def test_the_versions_are_those_of_the_tools() -> None:
     assert f'istioctl = "{install["tag"]}"' in tools
     assert f'kubectl = "{kubernetes}"' in tools
     assert install["hub"] == "docker.io/istio"
+
+
+def test_what_images_are_made_from_is_pinned() -> None:
+    [base] = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert re.search(r":\d+\.\d+\.\d+\S*$", base), f"Dockerfile: {base} is no exact version"
+
+
+def test_istio_is_pinned() -> None:
+    tag = yaml.safe_load((K8S / "istio" / "install.yaml").read_text())["spec"]["tag"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", str(tag)), f"install.yaml: spec.tag {tag} is no exact version"
