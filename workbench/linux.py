@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from contextlib import suppress
 
 # linux/capability.h
 CAP_DAC_OVERRIDE = 1
@@ -11,8 +12,12 @@ _CAPABILITY_VERSION_3 = 0x20080522
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
+
+# linux/securebits.h
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 
 
 class _Header(ctypes.Structure):
@@ -29,7 +34,10 @@ def signal_on_parent_death(number: int) -> None:
 
 
 def keep_capabilities_on_setuid() -> None:
+    """Also for access(2), which otherwise takes a process of no root for one without any, here and after exec."""
     _prctl(_PR_SET_KEEPCAPS, 1)
+    with suppress(OSError):  # it takes CAP_SETPCAP, which not every container has
+        _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
 
 
 def has_capability(capability: int) -> bool:

@@ -94,6 +94,20 @@ async def test_root_is_left_but_its_folders_can_be_read(console: Console, tmp_pa
         assert part.last_lines[-1] == "refused"
 
 
+@pytest.mark.skipif(
+    os.geteuid() != 0 or sys.platform != "linux", reason="only root on Linux has a capability to keep"
+)
+async def test_programs_that_ask_first_find_what_lies_in_a_folder_of_root(console: Console, tmp_path: Path) -> None:
+    """initdb asks access(2) whether there is a `postgres` beside it."""
+    os.chmod(tmp_path, 0o700)
+    (tmp_path / "file").write_text("content\n")
+    asks = f"import os; print(os.access({str(tmp_path / 'file')!r}, os.R_OK))"
+    command = ("/bin/sh", "-c", '"$0" "$@"', sys.executable, "-c", asks)
+    part = await Part.start("part", *command, console=console, user="unprivileged")
+    await part.wait(within=5)
+    assert part.last_lines[-1] == "True"
+
+
 async def first_line(part: Part) -> None:
     async with asyncio.timeout(5):
         while True:
