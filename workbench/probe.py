@@ -9,7 +9,7 @@ ANSWER_WITHIN = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.1
 
 
-async def until_ok(port: int, path: str, within: float) -> None:
+async def until_ok(port: int, path: str, within: float, longest_pause: float = LONGEST_PAUSE) -> None:
     """Returns when the answer is 200. Raises PartFailed with the last answer after `within` seconds."""
     deadline = time.monotonic() + within
     pause = FIRST_PAUSE
@@ -17,7 +17,7 @@ async def until_ok(port: int, path: str, within: float) -> None:
         if time.monotonic() > deadline:
             raise PartFailed(f"http://localhost:{port}{path} did not answer 200 within {within:g} s, but {answer}")
         await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        pause = min(2 * pause, longest_pause)
 
 
 async def _get(port: int, path: str) -> str:

@@ -1,16 +1,18 @@
-"""The service beside what people would use instead: make bench ARGS=--help"""
+"""The service beside what people would use instead, and how long it takes to start: make bench ARGS=--help"""
 
 import argparse
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.speed import report, wrk
+from bench.speed import aims, report, startup, wrk
 from bench.speed.arena import opened
 from bench.speed.compare import Plan, compare
 from bench.speed.contenders import CONTENDERS, chosen
+from workbench.console import Console
 from workbench.errors import WorkbenchError
 from workbench.folders import ROOT
 
@@ -41,10 +43,16 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
         arguments.rows,
     )
     async with opened(DATA) as arena:
+        starts = await startup.measure(arena, Console(sys.stderr)) if arguments.startup else None
         series, memory = await compare(arena, contenders, plan)
     about = report.machine(await wrk.version())
+    reached = aims.aims(series, starts)
     sys.stdout.write(report.markdown(about, plan, contenders, series, memory) + "\n")
-    return report.document(about, plan, series, memory)
+    if starts:
+        sys.stdout.write(f"\n{startup.markdown(starts)}\n")
+    sys.stdout.write(f"\n{aims.markdown(reached)}\n")
+    found = report.document(about, plan, series, memory)
+    return found | {"startup": asdict(starts) if starts else None, "aims": [asdict(aim) for aim in reached]}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=int, default=plan.seconds, help="of load each time; %(default)s")
     parser.add_argument("--connections", type=int, default=plan.connections, help="%(default)s")
     parser.add_argument("--rows", type=int, default=plan.rows, help="notes in the table; %(default)s")
+    parser.add_argument(
+        "--startup", action=argparse.BooleanOptionalAction, default=True, help="measure how long starts take as well"
+    )
     parser.add_argument("--json", metavar="FILE", help="write everything into this file as well")
     return parser
 

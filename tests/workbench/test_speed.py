@@ -5,9 +5,11 @@ import json
 import pytest
 
 from bench.speed import plot
+from bench.speed.aims import aims, markdown
 from bench.speed.check import BASELINE, losses
 from bench.speed.contenders import CONTENDERS, ON_UVICORN, SERVICE, chosen
 from bench.speed.results import Sample, Series, ratio
+from bench.speed.startup import Startup
 from workbench.errors import UsageError
 
 
@@ -35,6 +37,31 @@ def test_the_baseline_has_both_servers_within_their_aims() -> None:
     assert baseline.keys() == {SERVICE.name, ON_UVICORN.name}
     assert baseline[SERVICE.name]["note"] <= 1.15
     assert baseline[ON_UVICORN.name]["note"] <= 0.75
+
+
+def test_the_aims_say_which_were_met() -> None:
+    starts = Startup(service_s=[0.5, 0.9, 0.6], service_cpu_s=[0.4], idle_mib=[61.0], warm_s=[2.0], cold_s=[20.0])
+    measured = [series("slipway", 120), series("slipway-uvicorn", 70), series("fastapi", 100)]
+
+    met = {aim.what: aim.is_met for aim in aims(measured, starts)}
+
+    assert met == {
+        "slipway: CPU for a note, of fastapi's": False,
+        "slipway-uvicorn: CPU for a note, of fastapi's": True,
+        "`python -m service` ready, s": True,
+        "memory of an idle replica, MiB": False,
+        "`make dev` answers, warm, s": True,
+        "`make dev` answers, nothing installed, packages cached, s": True,
+    }
+    assert "| memory of an idle replica, MiB | at most 60 | 61.00 | missed |" in markdown(aims(measured, starts))
+
+
+def test_requests_a_second_are_to_be_many() -> None:
+    measured = [series("slipway", 100), series("flask", 100)]  # both of the same rate
+
+    [_, aim] = [*aims([*measured, series("fastapi", 100)], None)]
+
+    assert (aim.bound, aim.found, aim.is_met) == (6.0, 1.0, False)
 
 
 def test_contenders_are_chosen_by_name() -> None:

@@ -1,0 +1,113 @@
+"""How long a start takes, from the command to the first answer, and what one idle replica holds."""
+
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.sandbox import Sandbox
+from bench.speed import usage
+from bench.speed.arena import Arena
+from workbench import ports
+from workbench.console import Console
+from workbench.folders import ROOT
+from workbench.probe import until_ok
+from workbench.processes import Part
+from workbench.replica import environment
+
+_SERVICE_STARTS = 10
+_MAKE_DEV_STARTS = 5
+_WITHIN = 300.0
+_PAUSE = 0.005  # s between two questions whether it answers
+_STOPS_WITHIN = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """Seconds from the command to the first 200, one for each start; memory in MiB (PSS)."""
+
+    service_s: Sequence[float]
+    """`python -m service` on a migrated database, to its /readyz."""
+    service_cpu_s: Sequence[float]
+    idle_mib: Sequence[float]
+    """Of that process, when it is ready."""
+    warm_s: Sequence[float]
+    """`make dev` with everything installed and its data folder made, to / through the ingress."""
+    cold_s: Sequence[float]
+    """`make dev` in a copy of the sources: no environment, no data; pip's cache as it is."""
+
+
+async def measure(arena: Arena, console: Console) -> Startup:
+    service = [await _service(arena, console) for _ in range(_SERVICE_STARTS)]
+    with tempfile.TemporaryDirectory(prefix="slipway-start-") as folder:
+        data = Path(folder) / "data"
+        await _make_dev(ROOT, data, console)  # it makes the data folder
+        warm = [await _make_dev(ROOT, data, console) for _ in range(_MAKE_DEV_STARTS)]
+        copy = Sandbox(Path(folder) / "copy", "Makefile", "requirements")
+        cold = await _make_dev(copy.root, copy.root / ".workbench", console)
+    seconds, cpu, memory = zip(*service, strict=True)
+    return Startup(seconds, cpu, memory, warm, [cold])
+
+
+def markdown(startup: Startup) -> str:
+    """Medians with their spread."""
+    rows = (
+        ("`python -m service` to `/readyz`, s", startup.service_s),
+        ("the same, CPU s", startup.service_cpu_s),
+        ("an idle replica, MiB (PSS)", startup.idle_mib),
+        ("`make dev`, warm, to `/` through the ingress, s", startup.warm_s),
+        ("`make dev`, nothing installed, packages cached, s", startup.cold_s),
+    )
+    lines = ["| a start | median | least | most | starts |", "|---|---|---|---|---|"]
+    for what, values in rows:
+        cells = (statistics.median(values), min(values), max(values))
+        lines.append(f"| {what} | {' | '.join(f'{value:.2f}' for value in cells)} | {len(values)} |")
+    return "\n".join(lines)
+
+
+async def _service(arena: Arena, console: Console) -> tuple[float, float, float]:
+    """Seconds to ready, CPU seconds of them, and memory of `python -m service`."""
+    port, ops_port = ports.free(2)
+    settings = {
+        "SERVICE_API_BIND": f"127.0.0.1:{port}",
+        "SERVICE_OPS_BIND": f"127.0.0.1:{ops_port}",
+        "SERVICE_LOG_LEVEL": "warning",
+    }
+    begin = time.monotonic()
+    env = environment(arena.postgres, settings)
+    part = await Part.start("service", sys.executable, "-m", "service", console=console, env=env)
+    try:
+        await part.becomes_ready(until_ok(ops_port, "/readyz", _WITHIN, _PAUSE))
+        return time.monotonic() - begin, usage.cpu_seconds(part.pid), usage.pss_mib(part.pid)
+    finally:
+        await part.kill()
+
+
+async def _make_dev(sources: Path, data: Path, console: Console) -> float:
+    """Seconds from `make dev` to the first 200 through its ingress."""
+    [ingress_port] = ports.free(1)
+    env = _shell() | {"DATA": str(data), "INGRESS_PORT": str(ingress_port), "PROMETHEUS": "no"}
+    env |= {"API_PORT": "0", "OPS_PORT": "0"}
+    begin = time.monotonic()
+    part = await Part.start(
+        "make dev", "/usr/bin/env", "make", "dev", console=console, env=env, cwd=sources, on_line=_quiet
+    )
+    try:
+        await part.becomes_ready(until_ok(ingress_port, "/", _WITHIN, _PAUSE))
+        return time.monotonic() - begin
+    finally:
+        await part.stop((signal.SIGTERM, _STOPS_WITHIN))  # which make hands on
+
+
+def _shell() -> dict[str, str]:
+    """The environment as in a terminal: what the outer make set is not for the inner one."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "SERVICE_"))}
+
+
+def _quiet(_line: str) -> bool:
+    return False
