@@ -48,8 +48,12 @@ async def compare(arena: Arena, contenders: Sequence[Contender], plan: Plan) -> 
 
 
 async def measure(arena: Arena, runner: Runner, endpoint: str, via: str, plan: Plan) -> Sample:
+    """Load one runner. Raises LoadFailed with its name and the endpoint if a request fails."""
     port = runner.port if via == "direct" else runner.envoy_port
     before = runner.cpu_seconds
-    run = await wrk.run(port, arena.load(endpoint), plan.connections, plan.seconds)
+    try:
+        run = await wrk.run(port, arena.load(endpoint), plan.connections, plan.seconds)
+    except wrk.LoadFailed as error:
+        raise wrk.LoadFailed(f"{runner.contender.name}, {endpoint}, {via}: {error}") from error
     cpu = runner.cpu_seconds - before
     return Sample(cpu / run.requests * 1e6, run.requests / run.seconds, run.p50_ms, run.p99_ms)
