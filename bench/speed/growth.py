@@ -29,6 +29,7 @@ from workbench.postgres import SUPERUSER, program
 
 _PATIENT = {"SERVICE_MAX_REQUESTS": "5000", "SERVICE_ACQUIRE_TIMEOUT": "30", "SERVICE_REQUEST_TIMEOUT": "60"}
 _SMALL = 10_000
+_ROWS_PER_SCALE = 100_000  # of pgbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Scale:
     """How far each curve goes."""
 
     seconds: int
-    rows: Sequence[int] = (10_000, 100_000, 1_000_000)
+    rows: Sequence[int] = (10_000, 100_000, 1_000_000, 10_000_000)
     connections: Sequence[int] = (16, 64, 256, 1000, 2000)
     replicas: Sequence[int] = (1, 2, 4)
     sizes: Sequence[int] = (100, 1000, 10_000)
@@ -69,7 +70,7 @@ async def rows(arena: Arena, scale: Scale) -> AsyncIterator[Point]:
         async with arena.running(SERVICE, _PATIENT) as runner:
             for line, endpoint in (("get", "note"), ("first page", "list"), *((name, name) for name in _SEARCHES)):
                 yield await _point("rows", line, count, arena, runner, endpoint, Plan(seconds=scale.seconds))
-        yield Point("rows", "pgbench", count, rate=await _pgbench(arena, scale.seconds))
+        yield Point("rows", "pgbench", count, rate=await _pgbench(arena, count, scale.seconds))
 
 
 _SEARCHES = ("last page", "rare word", "common word")
@@ -124,12 +125,13 @@ async def _last_cursor(arena: Arena) -> str:
     return urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
 
 
-async def _pgbench(arena: Arena, seconds: int) -> float:
-    """pgbench -S with the pool's number of connections, on a database of its own on the same server."""
+async def _pgbench(arena: Arena, count: int, seconds: int) -> float:
+    """pgbench -S with the pool's number of connections, on as many rows of its own on the same server."""
     async with _superuser(arena) as connection:
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = 'pgbench'"):
             await connection.execute("CREATE DATABASE pgbench")
-            await _run(program("pgbench"), "-i", "-s", "10", "-q", *_where(arena))
+    scale = max(1, count // _ROWS_PER_SCALE)
+    await _run(program("pgbench"), "-i", "-s", str(scale), "-q", *_where(arena))
     how = ("-S", "-M", "prepared", "-c", str(POOL_SIZE), "-j", "1", "-T", str(seconds))
     output = await _run(program("pgbench"), *how, *_where(arena))
     return float(re.findall(r"tps = ([\d.]+)", output)[-1])
@@ -191,7 +193,7 @@ def markdown(points: Sequence[Point]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-growth ARGS=...", description=__doc__)
     parser.add_argument("--curves", default=",".join(CURVES), help="%(default)s")
-    parser.add_argument("--rows", help="how many notes, separated by commas; 10000,100000,1000000")
+    parser.add_argument("--rows", help="how many notes, separated by commas; 10000 to 10000000")
     parser.add_argument("--seconds", type=int, default=3, help="of load each time; %(default)s")
     parser.add_argument("--json", metavar="FILE", help="write everything into this file as well")
     arguments = parser.parse_args()
