@@ -26,6 +26,11 @@ ALTER ROLE app_rw SET statement_timeout = '5s';
 ALTER ROLE app_rw SET lock_timeout = '2s';
 ALTER ROLE app_rw SET idle_in_transaction_session_timeout = '10s';
 
+-- Requests are many and short. Among millions of notes PostgreSQL would start parallel workers and compile expressions
+-- for a statement that takes 0.1 ms, because of a part of it that it expects to be long and that mostly is not run.
+ALTER ROLE app_rw SET max_parallel_workers_per_gather = 0;
+ALTER ROLE app_rw SET jit = off;
+
 -- For the exporter: all statistics views, no table.
 GRANT pg_monitor TO metrics;
 ALTER ROLE metrics SET default_transaction_read_only = on;

@@ -120,6 +120,8 @@ class TestRoles:
             ("app_rw", "statement_timeout", "5s"),
             ("app_rw", "lock_timeout", "2s"),
             ("app_rw", "idle_in_transaction_session_timeout", "10s"),
+            ("app_rw", "max_parallel_workers_per_gather", "0"),
+            ("app_rw", "jit", "off"),
             ("metrics", "default_transaction_read_only", "on"),
         ],
     )
