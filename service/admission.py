@@ -5,6 +5,7 @@ Streams have places of their own, so that they cannot keep out the short request
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from functools import cached_property
@@ -23,9 +24,8 @@ class Kind(StrEnum):
 class Ticket:
     """One request's place and its deadline."""
 
-    def __init__(self, admission: "Admission") -> None:
-        self._admission = admission
-        self.kind = Kind.REQUEST
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
         self.route: str | None = None
         """The template of the matched route, such as `/notes/<uuid:note_id>`."""
         self.deadline: asyncio.Timeout | None = None
@@ -35,19 +35,21 @@ class Ticket:
         """Closed when the request is over, however it ends: what a streamed response needs while it is sent."""
         return AsyncExitStack()
 
-    def become(self, kind: Kind) -> None:
-        """Take a stream's place instead of a request's and lift the deadline. Raises Unavailable if none is free."""
-        self._admission.take(kind)
-        self._admission.leave(self.kind)
-        self.kind = kind
+    def lift_deadline(self) -> None:
+        """For a stream, which has limits of its own."""
         if self.deadline is not None:
             self.deadline.reschedule(None)
 
 
 class Admission:
-    """The places of one process."""
+    """The places of one process.
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    `kinds` has the paths of streams. The path decides before the request is looked at: a thousand subscribers that
+    come back at the same moment must not need the places of requests on their way in.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, kinds: Mapping[str, Kind]) -> None:
+        self._kinds = kinds
         self._limits = {
             Kind.REQUEST: settings.max_requests,
             Kind.EVENTS: settings.max_streams,
@@ -59,18 +61,16 @@ class Admission:
         self._in_flight = {kind: metrics.in_flight.labels(kind) for kind in Kind}
         self._shed = {kind: metrics.shed.labels(kind) for kind in Kind}
 
-    def enter(self) -> Ticket:
-        """A place for a request. Raises Unavailable if all are taken."""
-        self.take(Kind.REQUEST)
-        return Ticket(self)
-
-    def take(self, kind: Kind) -> None:
+    def enter(self, path: str) -> Ticket:
+        """A place for a request of this path. Raises Unavailable if all are taken."""
+        kind = self._kinds.get(path, Kind.REQUEST)
         if self._taken[kind] >= self._limits[kind]:
             self._shed[kind].inc()
             raise Unavailable("Too many requests of this kind are running. Try again in a moment.")
         self._taken[kind] += 1
         self._in_flight[kind].inc()
+        return Ticket(kind)
 
-    def leave(self, kind: Kind) -> None:
-        self._taken[kind] -= 1
-        self._in_flight[kind].dec()
+    def leave(self, ticket: Ticket) -> None:
+        self._taken[ticket.kind] -= 1
+        self._in_flight[ticket.kind].dec()

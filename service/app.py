@@ -79,7 +79,8 @@ def create_app(settings: Settings, tracing: Tracing = OFF) -> Application:
     app.extensions["pages"] = page_routes.Pages(settings, lifecycle, readiness)
     app.register_blueprint(note_routes.blueprint)
     app.register_blueprint(page_routes.blueprint)
-    middleware = Middleware(app.asgi_app, settings, lifecycle, Admission(settings, metrics), metrics)
+    admission = Admission(settings, metrics, note_routes.STREAMS)
+    middleware = Middleware(app.asgi_app, settings, lifecycle, admission, metrics)
     app.asgi_app = tracing.around(middleware)  # type: ignore[method-assign]
 
     @app.while_serving

@@ -69,7 +69,7 @@ class Middleware:
         ticket: Ticket | None = None
         try:
             exchange.check_framing()
-            ticket = self._admission.enter()
+            ticket = self._admission.enter(scope["path"])
             scope["state"][TICKET] = ticket
             await self._app(scope, exchange.receive, exchange.send)
         except (Malformed, Unavailable) as error:
@@ -80,7 +80,7 @@ class Middleware:
             raise
         finally:
             if ticket is not None:
-                self._admission.leave(ticket.kind)
+                self._admission.leave(ticket)
             self._record(exchange, ticket)
 
     def _record(self, exchange: "_Exchange", ticket: Ticket | None) -> None:

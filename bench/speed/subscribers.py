@@ -6,16 +6,12 @@ import re
 import time
 
 _PAUSE = 0.05  # s between two changes
-_AT_ONCE = 50
 _WITHIN = 60.0
 
 
 async def deliver(port: int, count: int, events: int) -> list[float]:
     """Make `events` notes while `count` clients follow; seconds from each POST's answer to each arrival."""
-    streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-    while len(streams) < count:  # all at once would be more than SERVICE_MAX_REQUESTS
-        batch = min(_AT_ONCE, count - len(streams))
-        streams += await asyncio.gather(*(_subscribe(port) for _ in range(batch)))
+    streams = await asyncio.gather(*(_subscribe(port) for _ in range(count)))
     arrivals: dict[str, list[float]] = {}
     readers = [asyncio.create_task(_follow(reader, events, arrivals)) for reader, _ in streams]
     made = await _make(port, events)

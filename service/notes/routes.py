@@ -33,6 +33,7 @@ from service.openapi import NoQuery, problems, response_headers, streams
 from service.settings import Settings
 
 STREAMED_UPLOADS = frozenset({"/notes/import"})
+STREAMS = {"/notes/events": Kind.EVENTS, "/notes/export": Kind.BULK, "/notes/import": Kind.BULK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ async def import_(query_args: NoQuery) -> ImportResult:
     """Import notes from lines of JSON: all of them, or none. Errors name the line."""
     http, notes = _request(), _notes()
     http.require_media_type(transfer.NDJSON)
-    http.ticket.become(Kind.BULK)
+    http.ticket.lift_deadline()
     body = http.chunks(notes.settings.stream_idle_timeout, notes.settings.import_timeout)
     async with notes.database.connection() as connection:
         imported = await transfer.import_lines(connection, body, notes.settings.max_body)
@@ -156,7 +157,7 @@ async def export(query_args: NoQuery) -> Response:
     if request.method == "HEAD":
         return _stream(_nothing(), transfer.NDJSON)
     ticket = _request().ticket
-    ticket.become(Kind.BULK)
+    ticket.lift_deadline()
     # Entered here, so that a failure to connect is a 503 and not a 200 without a body.
     connection = await ticket.resources.enter_async_context(_notes().database.connection())
     return _stream(transfer.export_lines(connection), transfer.NDJSON)
@@ -175,7 +176,7 @@ async def events(query_args: NoQuery, headers: EventsHeaders) -> Response:
     """
     if request.method == "HEAD":
         return _stream(_nothing(), "text/event-stream")
-    _request().ticket.become(Kind.EVENTS)
+    _request().ticket.lift_deadline()
     return _stream(await _notes().feed.subscribe(headers.last_event_id), "text/event-stream")
 
 

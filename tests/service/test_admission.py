@@ -52,6 +52,21 @@ async def test_streams_have_places_of_their_own(start_service: StartService) -> 
         pass
 
 
+async def test_streams_need_no_place_of_a_request_to_begin(start_service: StartService, database: Database) -> None:
+    """Or a thousand subscribers that come back at the same moment would be refused, or refuse others."""
+    service = await start_service(max_requests=1)
+    path = await service.create()
+
+    async with database.locked(path.rpartition("/")[2]):
+        change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
+        await database.until_waiting(1)
+        problem_of(await service.api.get("/notes"), 503)
+
+        async with service.subscribe():
+            assert (await service.api.get("/notes/export")).status_code == 200
+    assert (await change).status_code == 200
+
+
 async def test_imports_and_exports_share_places_of_their_own(start_service: StartService, database: Database) -> None:
     service = await start_service(max_requests=1, bulk_size=1)
 
