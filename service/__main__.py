@@ -5,7 +5,7 @@ streams end within the grace. SIGINT, or a second signal, skips the delay. SIGHU
 sockets; this one stops accepting, gives its idle connections to the other and answers what it has begun. SIGUSR1:
 accept, for the first time with SERVICE_LISTEN=told, or again.
 
-Exit status: 0 stopped by a signal, 1 cannot listen or crashed, 2 wrong settings.
+Exit status: 0 stopped by a signal, 1 cannot listen or crashed, 2 wrong settings or any argument.
 """
 
 import gc
@@ -35,6 +35,9 @@ logger = logging.getLogger("service.server")
 
 
 def main() -> int:
+    if unknown := sys.argv[1:]:
+        sys.stderr.write(f"service: {' '.join(unknown)} is not understood: what can be set is a SERVICE_* variable\n")
+        return 2
     try:
         settings = load(os.environ)
         traced = tracing.from_environment(os.environ, settings)

@@ -92,6 +92,13 @@ async def test_wrong_settings_end_the_service_with_status_2_and_one_line() -> No
     assert "hunter2" not in line
 
 
+async def test_an_argument_is_not_passed_over() -> None:
+    done = await run_command(sys.executable, "-m", "service", "--port", "8000")
+
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr == "service: --port 8000 is not understood: what can be set is a SERVICE_* variable\n"
+
+
 def test_the_readme_has_the_table_as_the_code_has_it() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 
