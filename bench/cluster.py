@@ -15,7 +15,6 @@ import os
 import platform
 import random
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -24,7 +23,7 @@ from pathlib import Path
 
 from bench.reload import present, reasons
 from bench.steady import Answer, Load, loaded
-from cluster.kubectl import command, get
+from cluster.kubectl import get, kubectl, main
 from workbench.reload import code
 
 EDITED = Path("service/notes/models.py")
@@ -139,10 +138,7 @@ def distribution(milliseconds: list[float]) -> str:
 
 
 async def _kubectl(*arguments: str, check: bool = True) -> None:
-    line = command(*arguments)
-    done = await asyncio.to_thread(subprocess.run, line, capture_output=True, text=True, check=False)
-    if check and done.returncode != 0:
-        sys.exit(f"cluster: {' '.join(line)}: {done.stderr.strip()}")
+    await asyncio.to_thread(kubectl, *arguments, check=check)
 
 
 def say(line: str) -> None:
@@ -150,7 +146,7 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-if __name__ == "__main__":
+def run() -> int:
     measurements = {"edits": edits, "rollout": rollout, "database": database}
     parser = argparse.ArgumentParser(prog="python -m bench.cluster")
     parser.add_argument("measurement", choices=measurements)
@@ -158,7 +154,11 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=100, help="requests a second; 100")
     parser.add_argument("--port", type=int, default=8080, help="of the ingress, on this machine; 8080")
     chosen = parser.parse_args()
-    server = json.loads(subprocess.run(command("version", "--output=json"), capture_output=True, check=False).stdout)
-    kubernetes = server.get("serverVersion", {}).get("gitVersion", "unknown")
+    kubernetes = json.loads(kubectl("version", "--output=json").stdout)["serverVersion"]["gitVersion"]
     say(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs ({platform.machine()}), Kubernetes {kubernetes}")
     asyncio.run(measurements[chosen.measurement](chosen))
+    return 0
+
+
+if __name__ == "__main__":
+    main(run, "bench.cluster")

@@ -14,6 +14,7 @@ COMMANDS = [
     ["cluster.leftovers"],
     ["cluster.backups", "backup"],
     ["cluster.actions", "restart-replica"],
+    ["bench.cluster", "rollout"],
 ]
 
 
