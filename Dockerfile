@@ -2,7 +2,9 @@
 #
 # Behind a proxy or a mirror: --build-arg PYTHON_IMAGE=... --build-arg PIP_INDEX_URL=..., and for a certificate
 # authority of your own --secret id=ca,src=ca.pem. HTTP_PROXY and HTTPS_PROXY are build arguments of every Dockerfile.
+# What speaks HTTP: --build-arg SERVER=uvicorn, for half the CPU behind the ingress. SERVICE_SERVER need not be set then.
 ARG PYTHON_IMAGE=docker.io/library/python:3.13.15-slim-trixie
+ARG SERVER=hypercorn
 
 # What both images have: the user, and where things are. /app/.venv holds packages only; pip stays behind.
 # hadolint ignore=DL3006 -- its tag is in the argument above
@@ -20,12 +22,18 @@ FROM base AS packages
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
-COPY requirements/service.txt requirements/
+ARG SERVER
+COPY requirements/service.txt requirements/uvicorn.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
+    case "$SERVER" in \
+        hypercorn) requirements=service.txt ;; \
+        uvicorn) requirements=uvicorn.txt ;; \
+        *) echo "SERVER=$SERVER is neither hypercorn nor uvicorn" >&2; exit 1 ;; \
+    esac; \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     python -m venv --without-pip .venv \
     && pip --python .venv install --require-hashes --only-binary :all: --disable-pip-version-check \
-        --compile --requirement requirements/service.txt \
+        --compile --requirement "requirements/$requirements" \
     && find .venv -path '*/swagger_ui/static/*' \( -name 'swagger-editor*' -o -name '*.map' \) -delete
 
 FROM packages AS packages-dev
@@ -45,6 +53,8 @@ FROM base AS dev
 COPY --from=packages-dev /app/.venv .venv
 COPY workbench workbench
 COPY --chown=10001:10001 service service
+ARG SERVER
+ENV SERVICE_SERVER=${SERVER}
 USER 10001:10001
 EXPOSE 8000 9000
 ENTRYPOINT ["python", "-m", "workbench.reload"]
@@ -59,7 +69,9 @@ LABEL org.opencontainers.image.title="slipway" \
     org.opencontainers.image.licenses="MIT" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}"
-ENV SERVICE_VERSION=${VERSION}
+ARG SERVER
+ENV SERVICE_VERSION=${VERSION} \
+    SERVICE_SERVER=${SERVER}
 USER 10001:10001
 EXPOSE 8000 9000
 ENTRYPOINT ["python", "-m", "service"]

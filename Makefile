@@ -59,10 +59,10 @@ reset: python ## remove the data of the workbench: DATA, by default .workbench
 # What is empty in the environment keeps the Dockerfile's default.
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 comma := ,
-IMAGE_ARGS := $(foreach name,PYTHON_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,\
+IMAGE_ARGS := $(foreach name,SERVER PYTHON_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,\
 	$(if $($(name)),--build-arg $(name))) $(if $(PIP_CERT),--secret id=ca$(comma)src=$(PIP_CERT))
 
-image: ## build the image that ships, slipway:VERSION; PYTHON_IMAGE, PIP_INDEX_URL, PIP_CERT for a mirror or a proxy
+image: ## build the image that ships, slipway:VERSION; SERVER=uvicorn, and PYTHON_IMAGE, PIP_INDEX_URL, PIP_CERT for a mirror or a proxy
 	@docker build --tag slipway:$(VERSION) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_ARGS) .
 

@@ -375,6 +375,18 @@ def test_a_number_of_replicas_that_makes_no_sense(value: str, machine: Machine) 
         run(ROOT, machine, arguments=["--replicas", value])
 
 
+def test_the_server_is_a_choice_of_the_image(machine: Machine) -> None:
+    image = run(ROOT, machine, arguments=["--server=uvicorn"]).images["slipway"]
+    assert image.build_args == {"SERVER": "uvicorn"}
+    for target in ("dev", "runtime"):
+        assert any("SERVICE_SERVER=${SERVER}" in line for line in stages()[target].all("ENV")), target
+
+
+def test_a_server_that_there_is_not(machine: Machine) -> None:
+    with pytest.raises(TiltfileFailed, match=r"^--server=gunicorn is neither hypercorn nor uvicorn$"):
+        run(ROOT, machine, arguments=["--server=gunicorn"])
+
+
 def test_the_most_replicas(machine: Machine) -> None:
     asked = run(ROOT, machine, arguments=["--replicas", "9"])
     [deployment] = [item for item in asked.resources["slipway"].objects if item["kind"] == "Deployment"]
@@ -684,7 +696,7 @@ def test_build_arguments_come_from_the_environment_and_are_known(machine: Machin
     [image] = run(ROOT, machine, environment={**given, "HTTP_PROXY": "http://proxy"}).images.values()
     assert image.build_args == given
     known = {arg.partition("=")[0] for name in ("", *needed(image.target)) for arg in stages()[name].all("ARG")}
-    assert known == set(given)  # and those that the Dockerfile takes can be given
+    assert known == {*given, "SERVER"}  # and those that the Dockerfile takes can be given
 
 
 # Commands, buttons and links.
