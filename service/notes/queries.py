@@ -65,19 +65,20 @@ LIST_AFTER = Statement(
 )
 # PostgreSQL cannot tell how rare a rare word is: it would look for it along the whole primary key, or collect all
 # notes with a common one from the index. So a word is looked for in the newest notes first, which has an end. If they
-# do not fill the page, the word is rare, and the index gives all of it.
+# do not fill the page, the word is rare, and the index gives all of it. The SELECT around websearch_to_tsquery has it
+# evaluated once: in a plan for any parameters it would be done for each of the newest notes.
 _SEARCH = """
     WITH newest AS MATERIALIZED (
         SELECT id, title, body, version, created_at, updated_at
           FROM (SELECT * FROM notes {newest} ORDER BY id DESC LIMIT 2000) AS newest
-         WHERE search @@ websearch_to_tsquery('english', $2)
+         WHERE search @@ (SELECT websearch_to_tsquery('english', $2))
          ORDER BY id DESC LIMIT $1
     ), counted AS MATERIALIZED (
         SELECT count(*) < $1 AS too_few FROM newest
     ), indexed AS MATERIALIZED (
         SELECT id, title, body, version, created_at, updated_at
           FROM notes
-         WHERE search @@ websearch_to_tsquery('english', $2) {older}
+         WHERE search @@ (SELECT websearch_to_tsquery('english', $2)) {older}
            AND (SELECT too_few FROM counted)
     )
     SELECT * FROM newest WHERE NOT (SELECT too_few FROM counted)
