@@ -120,17 +120,16 @@ def panel(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], left: 
         parts.append(
             f'<text class="quiet" x="{at:.1f}" y="{top + height + 48:g}" text-anchor="middle">{label}</text>'
         )
-    ends: list[float] = []
-    for number, (name, line) in enumerate(lines.items()):
-        spots = [place(x, y) for x, y in sorted(line)]
+    drawn = {name: [place(x, y) for x, y in sorted(line)] for name, line in lines.items()}
+    lowest = -math.inf
+    for name, spots in sorted(drawn.items(), key=lambda item: item[1][-1][1]):  # by their ends, from the top
+        colour = list(lines).index(name) % 5
         at, y = spots[-1]
-        while any(abs(y - end) < 14 for end in ends):  # labels must not cover each other
-            y += 2
-        ends.append(y)
+        lowest = max(y, lowest + 14)  # labels must not cover each other
         corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
         parts += [
-            f'<polyline class="c{number % 5}" points="{corners}"/>',
-            f'<text class="label c{number % 5}" x="{at + 8:.1f}" y="{y + 4:.1f}">{escape(name)}</text>',
+            f'<polyline class="c{colour}" points="{corners}"/>',
+            f'<text class="label c{colour}" x="{at + 8:.1f}" y="{lowest + 4:.1f}">{escape(name)}</text>',
         ]
     return parts
 
