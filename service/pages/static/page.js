@@ -493,8 +493,9 @@ function moveFocusFrom(element) {
 
 let nearEnd = false;
 
-function atEnd([entry]) {
-	nearEnd = entry.isIntersecting;
+/** On a busy machine several changes come at once: the last one is how it is now. */
+function atEnd(entries) {
+	nearEnd = entries.at(-1).isIntersecting;
 	if (nearEnd) shown().more();
 }
 
