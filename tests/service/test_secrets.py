@@ -47,19 +47,23 @@ async def test_a_password_is_told_to_the_database_only(database: Database, where
     assert not [text for text in told if SECRET in text]
 
 
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {"SERVICE_DATABASE_PASSWORD": SECRET, "SERVICE_POOL_SIZE": "none"},
-        {"SERVICE_DATABASE_URL": f"postgresql://app_rw:{SECRET}@localhost:port/app"},
-    ],
-    ids=["a wrong setting", "a wrong url"],
-)
-async def test_a_service_that_cannot_start_tells_none(database: Database, variables: dict[str, str]) -> None:
-    async with service_process(database, share=False, **variables) as process:
+async def test_a_service_with_a_wrong_setting_tells_none(database: Database) -> None:
+    async with service_process(database, SERVICE_DATABASE_PASSWORD=SECRET, SERVICE_POOL_SIZE="none") as process:
+        lines = await process.lines()
+
+    assert lines
+    assert not [line for line in lines if SECRET in line]
+
+
+async def test_a_service_with_a_wrong_url_tells_none(database: Database) -> None:
+    async with service_process(
+        database, SERVICE_DATABASE_URL=f"postgresql://rw:{SECRET}@localhost:port/app"
+    ) as process:
+        await process.unready()
         process.send(signal.SIGINT)
         lines = await process.lines()
 
+    assert lines
     assert not [line for line in lines if SECRET in line]
 
 

@@ -196,7 +196,7 @@ async def test_as_a_user_who_may_write_to_a_temporary_folder_only(
             read_only.append(MODULE, "\n# new\n")
             await live.reloads()
     assert os.listdir(temporary) == []
-    assert [name for _, folders, _ in os.walk(read_only.root) for name in folders if name == "__pycache__"] == []
+    assert not list((read_only.root / "service").rglob("__pycache__"))
 
 
 @pytest.fixture
