@@ -14,9 +14,6 @@ from bench.speed.compare import Plan, compare
 from bench.speed.contenders import CONTENDERS, chosen
 from workbench.console import Console
 from workbench.errors import WorkbenchError
-from workbench.folders import ROOT
-
-DATA = ROOT / ".bench"
 
 
 def main() -> int:
@@ -42,7 +39,7 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
         arguments.connections,
         arguments.rows,
     )
-    async with opened(DATA) as arena:
+    async with opened() as arena:
         starts = await startup.measure(arena, Console(sys.stderr)) if arguments.startup else None
         series, memory = await compare(arena, contenders, plan)
     about = report.machine(await wrk.version())

@@ -22,7 +22,7 @@ from workbench import ingress, ports
 from workbench.console import Console
 from workbench.envoy import Envoy
 from workbench.errors import WorkbenchError
-from workbench.folders import INGRESS_RULES, make_data_folder, run_folder
+from workbench.folders import INGRESS_RULES, ROOT, make_data_folder, run_folder
 from workbench.lock import only_one
 from workbench.pgdata import open_postgres
 from workbench.postgres import SUPERUSER, Postgres
@@ -30,6 +30,7 @@ from workbench.probe import until_ok
 from workbench.processes import Part
 from workbench.replica import Replica, environment, migrate
 
+_DATA = ROOT / ".bench"
 _POSTGRES = {
     "max_connections": "300",  # every contender keeps its pool throughout
     "shared_buffers": "512MB",
@@ -75,7 +76,7 @@ class Arena:
 
     async def fill(self, rows: int, size: int = 100) -> None:
         """Have `rows` notes, each with a body of about `size` bytes, and no other."""
-        async with self._filler() as connection:
+        async with self.superuser() as connection:
             await connection.execute("TRUNCATE notes, note_events")
             await connection.execute("ALTER TABLE notes DISABLE TRIGGER USER")
             # Not dropped: REINDEX makes it valid again, so a fill that was interrupted is mended by the next one.
@@ -95,11 +96,12 @@ class Arena:
         self.write("create", (f'{{"title": "Note {n}", "body": "High water at noon."}}' for n in range(100)))
 
     async def _insert(self, first: int, last: int, size: int) -> None:
-        async with self._filler() as connection:
+        async with self.superuser() as connection:
             await connection.execute(_INSERT, first, last, size)
 
     @asynccontextmanager
-    async def _filler(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    async def superuser(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """A connection for what no client may do, with all the time and memory that an index needs."""
         connection = await asyncpg.connect(self.postgres.url(SUPERUSER), timeout=60)
         try:
             await connection.execute(
@@ -191,15 +193,15 @@ def _without_rate_limit(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def opened(data: Path) -> AsyncIterator[Arena]:
+async def opened() -> AsyncIterator[Arena]:
     """PostgreSQL as the workbench has it, migrated, on a data folder of its own."""
     console = Console(sys.stderr)
-    make_data_folder(data)
-    with only_one(data), run_folder(data) as sockets:
-        postgres = await open_postgres(data, sockets, console, _POSTGRES)
+    make_data_folder(_DATA)
+    with only_one(_DATA), run_folder(_DATA) as sockets:
+        postgres = await open_postgres(_DATA, sockets, console, _POSTGRES)
         async with postgres:
             connection = await asyncpg.connect(postgres.url(SUPERUSER))
             await connection.execute("ALTER ROLE app_rw CONNECTION LIMIT 250")
             await connection.close()
             await migrate(environment(postgres, {}), console)
-            yield Arena(postgres, data, console)
+            yield Arena(postgres, _DATA, console)

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Mapping
 
 from bench.speed import wrk
-from bench.speed.__main__ import DATA
 from bench.speed.arena import opened
 from bench.speed.compare import Plan, compare
 from bench.speed.contenders import ON_UVICORN, REFERENCE, SERVICE
@@ -29,7 +28,7 @@ Ratios = Mapping[str, Mapping[str, float]]
 async def measured() -> dict[str, dict[str, float]]:
     """By server and endpoint: the service's CPU per request, as a share of the reference's."""
     wrk.check()
-    async with opened(DATA) as arena:
+    async with opened() as arena:
         series, _ = await compare(arena, (SERVICE, ON_UVICORN, REFERENCE), _PLAN)
     found: dict[str, dict[str, float]] = {}
     for contender in (SERVICE, ON_UVICORN):

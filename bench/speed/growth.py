@@ -11,15 +11,11 @@ import re
 import sys
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from bench.speed import report, wrk
-from bench.speed.__main__ import DATA
 from bench.speed.arena import Arena, Runner, opened
 from bench.speed.compare import Plan, measure
 from bench.speed.contenders import POOL_SIZE, SERVICE
@@ -120,14 +116,14 @@ async def _point(curve: str, line: str, x: int, arena: Arena, runner: Runner, en
 
 
 async def _last_cursor(arena: Arena) -> str:
-    async with _superuser(arena) as connection:
+    async with arena.superuser() as connection:
         last = await connection.fetchval("SELECT id FROM app.notes ORDER BY id OFFSET 20 LIMIT 1")
     return urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
 
 
 async def _pgbench(arena: Arena, count: int, seconds: int) -> float:
     """pgbench -S with the pool's number of connections, on as many rows of its own on the same server."""
-    async with _superuser(arena) as connection:
+    async with arena.superuser() as connection:
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = 'pgbench'"):
             await connection.execute("CREATE DATABASE pgbench")
     scale = max(1, count // _ROWS_PER_SCALE)
@@ -151,15 +147,6 @@ async def _run(*command: str | Path) -> str:
     return output.decode()
 
 
-@asynccontextmanager
-async def _superuser(arena: Arena) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    connection = await asyncpg.connect(arena.postgres.url(SUPERUSER))
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
 Curve = Callable[[Arena, Scale], AsyncIterator[Point]]
 CURVES: dict[str, Curve] = {
     "rows": rows,
@@ -173,7 +160,7 @@ CURVES: dict[str, Curve] = {
 async def grow(names: Sequence[str], scale: Scale) -> list[Point]:
     wrk.check()
     points = []
-    async with opened(DATA) as arena:
+    async with opened() as arena:
         for name in names:
             async for point in CURVES[name](arena, scale):
                 sys.stderr.write(f"{point}\n")

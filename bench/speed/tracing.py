@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from bench.speed import report, wrk
-from bench.speed.__main__ import DATA
 from bench.speed.arena import opened
 from bench.speed.compare import Plan, compare
 from bench.speed.contenders import SERVICE, Contender
@@ -48,7 +47,7 @@ async def sink() -> AsyncIterator[str]:
 
 async def run(plan: Plan) -> None:
     wrk.check()
-    async with opened(DATA) as arena, sink() as endpoint:
+    async with opened() as arena, sink() as endpoint:
         compared = contenders(endpoint)
         series, _ = await compare(arena, compared, plan)
     about = report.machine(await wrk.version())
