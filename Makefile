@@ -62,7 +62,7 @@ comma := ,
 IMAGE_ARGS := $(foreach name,SERVER PYTHON_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,\
 	$(if $($(name)),--build-arg $(name))) $(if $(PIP_CERT),--secret id=ca$(comma)src=$(PIP_CERT))
 
-image: ## build the image that ships, slipway:VERSION; SERVER=uvicorn, and PYTHON_IMAGE, PIP_INDEX_URL, PIP_CERT for a mirror or a proxy
+image: ## build the image that ships, slipway:VERSION; SERVER=uvicorn; for a mirror PYTHON_IMAGE, PIP_INDEX_URL, PIP_CERT
 	@docker build --tag slipway:$(VERSION) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_ARGS) .
 
