@@ -49,7 +49,7 @@ async def edits(arguments: argparse.Namespace) -> None:
                 times = await _all_answer(load, version, replicas, begin)
                 first.append((min(times) - saved) * 1000)
                 last.append((max(times) - saved) * 1000)
-                await asyncio.sleep(random.uniform(*SETTLE))  # noqa: S311
+                await asyncio.sleep(random.uniform(*SETTLE))  # noqa: S311 - no secret
             good, begin = len(load.failures), len(load.answers)
             save(original + BROKEN)
             await load.more(int(arguments.rate * 5), within=60)

@@ -37,6 +37,9 @@ async def main() -> None:
             await a_million_notes(stack)
 
 
+# The seconds that are slept here are how long the load goes on: before, meanwhile and after.
+
+
 async def replica_stops(stack: Stack) -> None:
     """SIGTERM to one of two replicas under load."""
     async with clients(stack.ingress_url, 16) as record:

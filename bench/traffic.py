@@ -27,7 +27,7 @@ async def main(url: str, rate: float, seconds: int) -> int:
     async with loaded(Load(port, rate)) as load:
         begin = 0
         for second in range(1, seconds + 1):
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # a line each second
             sys.stdout.write(f"{second:4} s  {summary(load.answers[begin:])}\n")
             sys.stdout.flush()
             begin = len(load.answers)

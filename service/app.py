@@ -81,7 +81,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF) -> Application:
     app.register_blueprint(page_routes.blueprint)
     admission = Admission(settings, metrics, note_routes.STREAMS)
     middleware = Middleware(app.asgi_app, settings, lifecycle, admission, metrics)
-    app.asgi_app = tracing.around(middleware)  # type: ignore[method-assign]
+    app.asgi_app = tracing.around(middleware)  # type: ignore[method-assign]  # as Quart's documentation has it
 
     @app.while_serving
     async def lifespan() -> AsyncGenerator[None]:

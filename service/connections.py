@@ -45,7 +45,7 @@ class Connections:
         async def observed(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             connection = None
             if scope["type"] == "http" and scope["http_version"] == "1.1":
-                connection = self._open.get((scope["client"], scope["server"]))  # type: ignore[arg-type]
+                connection = self._open.get((scope["client"], scope["server"]))  # type: ignore[arg-type]  # TCP has both
 
             async def observed_send(event: Any) -> None:
                 received = connection.received if connection else 0
