@@ -5,7 +5,7 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -133,14 +133,20 @@ async def test_text_is_one_readable_line_a_request(database: Database) -> None:
 
 async def test_the_level_can_be_changed_while_it_runs(database: Database) -> None:
     async with service_process(database, SERVICE_LOG_FORMAT="text") as process:
+
+        async def get(path: str, headers: Mapping[str, str] | None = None) -> None:
+            """Until the request is over, and logged or not: the client has all of the answer before."""
+            await process.api.get(path, headers=headers)
+            await process.until_metric(1, "http_requests_total", route=path)
+
         await process.ready()
         assert (await process.ops.get("/log-level")).text == "info\n"
-        await process.api.get("/notes")
+        await get("/notes")
         quiet = await process.ops.put("/log-level", content="error\n")
-        await process.api.get("/notes/export")
+        await get("/notes/export")
         wrong = await process.ops.put("/log-level", content="loud")
         await process.ops.put("/log-level", content="debug")
-        await process.api.get("/", headers={"x-poll": "1"})
+        await get("/", headers={"x-poll": "1"})
         assert (await process.ops.get("/log-level")).text == "debug\n"
         process.send(signal.SIGINT)
         text = "\n".join(await process.lines())
