@@ -153,6 +153,25 @@ async def test_five_hundred_notes_are_scrolled_through(
     assert [name for name in shown if name.startswith(word)] == titles[::-1]
 
 
+async def test_a_late_report_of_where_the_list_ends(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
+    """A busy browser gives several reports at once, the oldest first."""
+    await bring(api, *({"title": f"{word} {number}"} for number in range(60)))
+    page = await open_page()
+    await page.add_init_script("""
+        window.IntersectionObserver = class extends IntersectionObserver {
+            constructor(report, options) {
+                super((entries) => report([{ isIntersecting: false }, ...entries]), options);
+            }
+        };
+    """)
+    await page.reload()
+    await expect(note(page, f"{word} 59")).to_be_visible()
+
+    await notes(page).last.scroll_into_view_if_needed()
+
+    await expect(note(page, f"{word} ")).to_have_count(60)
+
+
 async def test_what_others_do_is_seen_within_a_second(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
     page = await open_page()
     address = str(api.base_url.join("/notes"))
