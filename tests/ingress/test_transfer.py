@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.ingress.contract import Contract
-from tests.ingress.notes import NDJSON, Note, create, delete_all, import_notes, ndjson, search
+from tests.ingress.notes import NDJSON, create, delete_all, import_notes, ndjson, search
 
 BODY_LIMIT = 262_144  # bytes; of a line, where others have it of the body
 
