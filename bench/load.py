@@ -19,6 +19,8 @@ class Record:
     """What a number of clients got."""
 
     statuses: Counter[int] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Method, status and text of the answers of 500 and above."""
     transport_errors: Counter[str] = field(default_factory=Counter)
     acknowledged: list[str] = field(default_factory=list)
     """The paths of the notes whose creation was answered with 201."""
@@ -40,7 +42,8 @@ class Record:
     def __str__(self) -> str:
         statuses = ", ".join(f"{count}x {status}" for status, count in sorted(self.statuses.items()))
         errors = "".join(f", {count}x {error}" for error, count in self.transport_errors.items())
-        return f"{statuses}{errors}; longest {self.longest * 1000:.0f} ms"
+        reasons = "".join(f"; {count}x {reason}" for reason, count in self.reasons.items())
+        return f"{statuses}{errors}{reasons}; longest {self.longest * 1000:.0f} ms"
 
 
 @asynccontextmanager
@@ -92,6 +95,8 @@ async def _request(
         record.statuses[response.status_code] += 1
     except httpx.TransportError as error:
         record.transport_errors[type(error).__name__] += 1
+    if response is not None and response.status_code >= 500:
+        record.reasons[f"{method} {response.status_code} {_detail(response)}"] += 1
     end = time.monotonic()
     record.longest = max(record.longest, end - begin)
     if response is not None and response.status_code < 400:
@@ -99,3 +104,10 @@ async def _request(
     elif response is not None and response.status_code == 503 and "retry-after" not in response.headers:
         record.without_retry_after += 1
     return response
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError):
+        return response.text
