@@ -9,16 +9,19 @@ Exit status: 0 stopped by a signal, 1 cannot listen or crashed, 2 wrong settings
 """
 
 import gc
+import signal
+import sys
 
 if __name__ == "__main__":
     gc.disable()  # nothing of what is imported is garbage: looking for it took an eighth of a start; run() enables it
+    # Until run() handles them. As the first process of a container it would not even notice SIGTERM.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
 
 import asyncio
 import logging
 import os
-import signal
 import socket
-import sys
 from contextlib import suppress
 from functools import partial
 from typing import Any

@@ -3,11 +3,18 @@
 Exit status: 0 after Ctrl-C, SIGTERM or a closed terminal, 1 if something failed, 2 for a wrong option.
 """
 
+import signal
+import sys
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+if __name__ == "__main__":
+    for number in STOPS:  # until serve() handles them: nothing runs yet, and a traceback helps nobody
+        signal.signal(number, lambda *_: sys.exit(0))
+
 import asyncio
 import os
 import shlex
-import signal
-import sys
 import time
 
 from workbench.console import Console
@@ -15,8 +22,6 @@ from workbench.errors import UsageError, WorkbenchError
 from workbench.folders import shown
 from workbench.options import StackOptions, from_environment
 from workbench.stack import Stack
-
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:

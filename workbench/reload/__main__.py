@@ -7,12 +7,18 @@ SIGTERM and SIGINT are passed on to the service, which drains as it would by its
 listen, 2 wrong settings.
 """
 
+import signal
+import sys
+
+if __name__ == "__main__":
+    # Until the supervisor handles them. As the first process of a container it would not even notice SIGTERM.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+
 import asyncio
 import os
 import shutil
-import signal
 import socket
-import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
