@@ -2,13 +2,15 @@
 
 Migrations are `migrations/NNNN_name.sql`, applied in the order of their numbers, one transaction a file. Any number
 of runs at once is safe: an advisory lock is taken before the applied versions are read. An applied file that was
-edited or removed is an error; write a new one instead.
+edited or removed is an error; write a new one instead. SIGTERM and SIGINT cancel the statement that runs: its file is
+undone, those before it stay applied.
 """
 
 import asyncio
 import hashlib
 import os
 import re
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,9 +156,20 @@ async def run(settings: Settings, directory: Path = DIRECTORY) -> list[Migration
         await connection.close()
 
 
+async def _run_until_stopped(settings: Settings) -> list[Migration]:
+    running = asyncio.create_task(run(settings))
+    # As the first process of a container it would not even notice SIGTERM.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        raise MigrationError("stopped by a signal; what had not been applied as a whole was undone") from None
+
+
 def main() -> int:
     try:
-        applied = asyncio.run(run(load(os.environ)))
+        applied = asyncio.run(_run_until_stopped(load(os.environ)))
     except (SettingsError, MigrationError) as error:
         sys.stderr.write(f"migrate: {error}\n")
         return 1

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,13 @@ def environment(**variables: str) -> dict[str, str]:
 
 async def run_command(*command: str | Path, **variables: str) -> Done:
     """Runs it with these variables."""
+    async with running(*command, **variables) as process:
+        return await ended(process)
+
+
+@asynccontextmanager
+async def running(*command: str | Path, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """It runs with these variables, and is killed at the end of the block if it runs then."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -35,10 +44,15 @@ async def run_command(*command: str | Path, **variables: str) -> Done:
         env=environment(**variables),
     )
     try:
-        async with asyncio.timeout(WITHIN):
-            stdout, stderr = await process.communicate()
+        yield process
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def ended(process: asyncio.subprocess.Process) -> Done:
+    """Waits for its end."""
+    async with asyncio.timeout(WITHIN):
+        stdout, stderr = await process.communicate()
     return Done(process.returncode, stdout.decode(), stderr.decode())

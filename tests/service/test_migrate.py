@@ -1,6 +1,7 @@
 """Migrations: each file once, in order, whole or not at all, and never edited afterwards."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from service.migrate import DIRECTORY, MigrationError, expected_version
-from tests.service.commands import run_command
+from service.migrate import DIRECTORY, LOCK, MigrationError, expected_version
+from tests.service.commands import ended, run_command, running
 from tests.service.databases import Database, migrate
+from tests.service.waiting import eventually
 
 FILES = {
     "0001_boats.sql": "CREATE TABLE boats (name text);",
@@ -206,3 +208,28 @@ async def test_the_command_fails_with_one_line(empty_database: Database) -> None
     assert (done.status, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
     assert line.startswith("migrate: no connection")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_cancels_what_runs(empty_database: Database, number: signal.Signals) -> None:
+    url = empty_database.url("app_owner")
+    async with empty_database.connection() as other:
+
+        async def waits() -> bool:
+            return bool(await other.fetchval("SELECT bool_or(NOT granted) FROM pg_locks WHERE objid = $1", LOCK))
+
+        async def is_gone() -> bool:
+            sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            return bool(await other.fetchval(sessions) == 1)
+
+        await other.execute("SELECT pg_advisory_lock($1)", LOCK)
+        async with running(sys.executable, "-m", "service.migrate", SERVICE_DATABASE_OWNER_URL=url) as process:
+            await eventually(waits, "it waits for the lock")
+            process.send_signal(number)
+            done = await ended(process)
+        await eventually(is_gone, "its session has ended")
+
+    assert (done.status, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("migrate: stopped by a signal")
+    assert await tables(empty_database) == set()
