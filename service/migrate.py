@@ -164,7 +164,7 @@ async def _run_until_stopped(settings: Settings) -> list[Migration]:
     try:
         return await running
     except asyncio.CancelledError:
-        raise MigrationError("stopped by a signal; what had not been applied as a whole was undone") from None
+        raise MigrationError("stopped by a signal; the file in progress was undone, run it again") from None
 
 
 def main() -> int:
