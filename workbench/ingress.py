@@ -118,7 +118,9 @@ def envoy_bootstrap(
 def _connection_manager(rules: IngressRules, access_log: bool) -> Json:
     http_port = rules.server.port.number
     [local_replies] = rules.local_replies.spec.config_patches
-    [rate_limit] = rules.rate_limit.spec.config_patches
+    replies = local_replies.patch.value.typed_config
+    http_filters = [found for rule in rules.http_filters for found in rule.spec.filters]
+    route_patches = [patch for rule in rules.http_filters for patch in rule.spec.routes]
     return {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": typed(
@@ -132,7 +134,7 @@ def _connection_manager(rules: IngressRules, access_log: bool) -> Json:
             upgrade_configs=[{"upgrade_type": "websocket"}],
             http_filters=[
                 {"name": "envoy.filters.http.fault", "typed_config": typed("filters.http.fault.v3.HTTPFault")},
-                rate_limit.patch.value.model_dump(),
+                *(found.model_dump(exclude_unset=True) for found in http_filters),
                 {"name": "envoy.filters.http.router", "typed_config": typed("filters.http.router.v3.Router")},
             ],
             route_config={
@@ -142,12 +144,13 @@ def _connection_manager(rules: IngressRules, access_log: bool) -> Json:
                         "name": f"*:{http_port}",
                         "domains": _domains(rules.server.hosts),
                         "include_request_attempt_count": True,
-                        "routes": envoy_routes(rules.virtual_service.spec.http, cluster_name),
+                        "routes": envoy_routes(rules.virtual_service.spec.http, route_patches, cluster_name),
                     }
                 ],
             },
-            request_headers_timeout=local_replies.patch.value.typed_config.request_headers_timeout,
-            local_reply_config=local_replies.patch.value.typed_config.local_reply_config,
+            request_headers_timeout=replies.request_headers_timeout,
+            request_timeout=replies.request_timeout,
+            local_reply_config=replies.local_reply_config,
             access_log=[_ACCESS_LOG] if access_log else [],
         ),
     }

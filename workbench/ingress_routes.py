@@ -14,20 +14,33 @@ from workbench.istio import (
     Retries,
     StringMatch,
 )
+from workbench.istio_envoyfilter import HttpRoutePatch
 
 
-def envoy_routes(routes: Sequence[HttpRoute], cluster: Callable[[str], str]) -> list[Json]:
+def envoy_routes(
+    routes: Sequence[HttpRoute], patches: Sequence[HttpRoutePatch], cluster: Callable[[str], str]
+) -> list[Json]:
     """In the same order, as the first match wins in both; each alternative of a match is a route of its own.
 
     `cluster` gives the name of a subset's cluster.
     """
-    return [_route(route, match, cluster) for route in routes for match in route.match or [RequestMatch()]]
+    translated = [_route(route, match, cluster) for route in routes for match in route.alternatives]
+    for patch in patches:
+        for route in translated:
+            if route["name"] == patch.route:
+                _merge(route, patch.patch.value.model_dump(exclude_unset=True))
+    return translated
+
+
+def _merge(route: Json, value: Json) -> None:
+    for name, fields in value.items():
+        route[name] = {**route.get(name, {}), **fields}
 
 
 def _route(route: HttpRoute, match: RequestMatch, cluster: Callable[[str], str]) -> Json:
     request, response = route.headers.request, route.headers.response
     translated: Json = {
-        "name": f"{route.name}.{match.name}" if match.name else route.name,
+        "name": route.name_for(match),
         "match": _match(match),
         "request_headers_to_add": _headers_to_add(request),
         "request_headers_to_remove": request.remove,

@@ -9,10 +9,12 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from workbench.istio import DestinationRule, EnvoyFilter, Gateway, HttpEnvoyFilter, Server, Strict, VirtualService
+from workbench.istio import DestinationRule, Gateway, Server, Strict, VirtualService
+from workbench.istio_envoyfilter import EnvoyFilter, HttpEnvoyFilter, HttpRoutePatch, WorkloadSelector
 
 SERVICE_HOST = "slipway.slipway.svc.cluster.local"
 SERVICE_PORT = 80  # of the Service; the port of a replica is another one
+HTTP_FILTERS = ("envoyfilter-rate-limit.yaml", "envoyfilter-request-buffer.yaml")
 
 _Kind = TypeVar("_Kind", bound=Strict)
 
@@ -33,7 +35,8 @@ class IngressRules:
     virtual_service: VirtualService
     destination_rule: DestinationRule
     local_replies: EnvoyFilter
-    rate_limit: HttpEnvoyFilter
+    http_filters: list[HttpEnvoyFilter]
+    """In the order in which a request passes them."""
 
     @property
     def server(self) -> Server:
@@ -43,32 +46,25 @@ class IngressRules:
 
 def read_rules(directory: Path) -> IngressRules:
     """Raises IngressRuleError for anything in the files that the workbench would not follow."""
-    files = {
-        kind: directory / name
-        for kind, name in (
-            (Gateway, "gateway.yaml"),
-            (VirtualService, "virtualservice.yaml"),
-            (DestinationRule, "destinationrule.yaml"),
-            (EnvoyFilter, "envoyfilter-local-replies.yaml"),
-            (HttpEnvoyFilter, "envoyfilter-rate-limit.yaml"),
-        )
-    }
-    gateway = _read(files[Gateway], Gateway)
-    virtual_service = _read(files[VirtualService], VirtualService)
-    destination_rule = _read(files[DestinationRule], DestinationRule)
-    local_replies = _read(files[EnvoyFilter], EnvoyFilter)
-    rate_limit = _read(files[HttpEnvoyFilter], HttpEnvoyFilter)
+    files = {name: directory / f"{name}.yaml" for name in ("gateway", "virtualservice", "destinationrule")}
+    gateway = _read(files["gateway"], Gateway)
+    virtual_service = _read(files["virtualservice"], VirtualService)
+    destination_rule = _read(files["destinationrule"], DestinationRule)
+    replies_file = directory / "envoyfilter-local-replies.yaml"
+    local_replies = _read(replies_file, EnvoyFilter)
+    http_filters = {file: _read(file, HttpEnvoyFilter) for file in map(directory.joinpath, HTTP_FILTERS)}
 
-    _check_gateway(files[Gateway], gateway)
-    _check_virtual_service(files[VirtualService], virtual_service, gateway, destination_rule.spec.policies().keys())
+    _check_gateway(files["gateway"], gateway)
+    _check_virtual_service(files["virtualservice"], virtual_service, gateway, destination_rule.spec.policies().keys())
     if destination_rule.spec.host != SERVICE_HOST:
         reason = f"{destination_rule.spec.host!r} is not the service; use {SERVICE_HOST}"
-        raise IngressRuleError(files[DestinationRule], "spec.host", reason)
-    for envoy_filter in (local_replies, rate_limit):
-        if envoy_filter.spec.workload_selector.labels != gateway.spec.selector:
-            reason = f"selects other pods than the Gateway, whose selector is {gateway.spec.selector}"
-            raise IngressRuleError(files[type(envoy_filter)], "spec.workloadSelector.labels", reason)
-    return IngressRules(gateway, virtual_service, destination_rule, local_replies, rate_limit)
+        raise IngressRuleError(files["destinationrule"], "spec.host", reason)
+    _check_selector(replies_file, local_replies.spec.workload_selector, gateway)
+    for file, http_filter in http_filters.items():
+        _check_selector(file, http_filter.spec.workload_selector, gateway)
+        _check_patched_routes(file, http_filter, virtual_service)
+    in_order = sorted(http_filters.values(), key=lambda http_filter: http_filter.spec.priority)
+    return IngressRules(gateway, virtual_service, destination_rule, local_replies, in_order)
 
 
 def _check_gateway(file: Path, gateway: Gateway) -> None:
@@ -111,6 +107,20 @@ def _check_virtual_service(
             raise IngressRuleError(file, f"spec.http[{index}]", reason)
 
 
+def _check_selector(file: Path, selector: WorkloadSelector, gateway: Gateway) -> None:
+    if selector.labels != gateway.spec.selector:
+        reason = f"selects other pods than the Gateway, whose selector is {gateway.spec.selector}"
+        raise IngressRuleError(file, "spec.workloadSelector.labels", reason)
+
+
+def _check_patched_routes(file: Path, http_filter: HttpEnvoyFilter, virtual_service: VirtualService) -> None:
+    routes = {route.name_for(match) for route in virtual_service.spec.http for match in route.alternatives}
+    for index, patch in enumerate(http_filter.spec.config_patches):
+        if isinstance(patch, HttpRoutePatch) and patch.route not in routes:
+            field = f"spec.configPatches[{index}].match.routeConfiguration.vhost.route.name"
+            raise IngressRuleError(file, field, f"virtualservice.yaml has no route {patch.route!r}")
+
+
 def _read(file: Path, kind: type[_Kind]) -> _Kind:
     try:
         document = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
@@ -144,6 +154,8 @@ def _field(location: tuple[int | str, ...]) -> str:
     """The path of a field as kubectl writes it: spec.http[3].retries.attempts."""
     path = ""
     for part in location:
+        if part in ("HTTP_FILTER", "HTTP_ROUTE"):  # which of the kinds of a patch it was read as
+            continue
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path
 

@@ -7,7 +7,7 @@ https://istio.io/latest/docs/reference/config/networking/.
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
@@ -191,6 +191,14 @@ class HttpRoute(Strict):
     retries: Retries | None = None
     fault: Fault | None = None
 
+    def name_for(self, match: RequestMatch) -> str:
+        """Envoy's name for it: each alternative of a match is a route of its own there."""
+        return f"{self.name}.{match.name}" if match.name else self.name
+
+    @property
+    def alternatives(self) -> list[RequestMatch]:
+        return self.match or [RequestMatch()]
+
     @model_validator(mode="after")
     def _one_action(self) -> Self:
         actions = {"directResponse": self.direct_response, "redirect": self.redirect, "route": self.route}
@@ -289,121 +297,3 @@ class DestinationRule(Strict):
     kind: Literal["DestinationRule"]
     metadata: Metadata
     spec: DestinationRuleSpec
-
-
-# --- EnvoyFilter: one patch for each file: the gateway's local replies, or a filter before its router
-
-
-class WorkloadSelector(Strict):
-    labels: Annotated[dict[str, str], Field(min_length=1)]
-
-
-class FilterMatch(Strict):
-    name: Literal["envoy.filters.network.http_connection_manager"]
-
-
-class FilterChainMatch(Strict):
-    filter: FilterMatch
-
-
-class ListenerMatch(Strict):
-    filter_chain: FilterChainMatch
-
-
-class PatchMatch(Strict):
-    context: Literal["GATEWAY"]
-    listener: ListenerMatch
-
-
-class EnvoyConfig(BaseModel):
-    """In Envoy's own words and passed on as it is: Envoy refuses what it does not know when it starts."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class HttpConnectionManagerPatch(EnvoyConfig):
-    type: Literal[
-        "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-    ] = Field(alias="@type")
-    request_headers_timeout: Annotated[str, Field(pattern=r"^\d+(\.\d+)?s$")]
-    local_reply_config: dict[str, Any]
-
-
-class PatchValue(EnvoyConfig):
-    typed_config: HttpConnectionManagerPatch
-
-
-class Patch(Strict):
-    operation: Literal["MERGE"]
-    value: PatchValue
-
-
-class ConfigPatch(Strict):
-    apply_to: Literal["NETWORK_FILTER"]
-    match: PatchMatch
-    patch: Patch
-
-
-class EnvoyFilterSpec(Strict):
-    workload_selector: WorkloadSelector
-    config_patches: Annotated[list[ConfigPatch], Field(min_length=1, max_length=1)]
-
-
-class EnvoyFilter(Strict):
-    """What the gateway answers by itself."""
-
-    api_version: Literal["networking.istio.io/v1alpha3"]
-    kind: Literal["EnvoyFilter"]
-    metadata: Metadata
-    spec: EnvoyFilterSpec
-
-
-class RouterMatch(Strict):
-    name: Literal["envoy.filters.http.router"]
-
-
-class BeforeRouterMatch(FilterMatch):
-    sub_filter: RouterMatch
-
-
-class BeforeRouterChainMatch(Strict):
-    filter: BeforeRouterMatch
-
-
-class BeforeRouterListenerMatch(Strict):
-    filter_chain: BeforeRouterChainMatch
-
-
-class BeforeRouterPatchMatch(Strict):
-    context: Literal["GATEWAY"]
-    listener: BeforeRouterListenerMatch
-
-
-class HttpFilter(EnvoyConfig):
-    name: str
-    typed_config: dict[str, Any]
-
-
-class InsertPatch(Strict):
-    operation: Literal["INSERT_BEFORE"]
-    value: HttpFilter
-
-
-class HttpFilterPatch(Strict):
-    apply_to: Literal["HTTP_FILTER"]
-    match: BeforeRouterPatchMatch
-    patch: InsertPatch
-
-
-class HttpFilterSpec(Strict):
-    workload_selector: WorkloadSelector
-    config_patches: Annotated[list[HttpFilterPatch], Field(min_length=1, max_length=1)]
-
-
-class HttpEnvoyFilter(Strict):
-    """A filter that requests pass before they are routed."""
-
-    api_version: Literal["networking.istio.io/v1alpha3"]
-    kind: Literal["EnvoyFilter"]
-    metadata: Metadata
-    spec: HttpFilterSpec

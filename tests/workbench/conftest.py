@@ -184,14 +184,14 @@ class Gateway:
     def _healthy(host: dict[str, Any]) -> bool:
         return set(host["health_status"]) == {"eds_health_status"}
 
-    async def statistic(self, name: str) -> int:
-        """A counter or gauge of the service's cluster, such as upstream_rq_retry."""
-        query = {"format": "json", "filter": f"{re.escape(f'{CLUSTER}.{name}')}$"}
+    async def statistic(self, name: str, of: str = f"cluster.{CLUSTER}") -> int:
+        """A counter or gauge of the service's cluster, such as upstream_rq_retry, or of something else."""
+        query = {"format": "json", "filter": f"^{re.escape(f'{of}.{name}')}$"}
         [stat] = (await self.admin.get("/stats", params=query)).json()["stats"]
         return int(stat["value"])
 
-    async def has(self, name: str, value: int) -> bool:
-        return await self.statistic(name) == value
+    async def has(self, name: str, value: int, of: str = f"cluster.{CLUSTER}") -> bool:
+        return await self.statistic(name, of) == value
 
 
 StartGateway = Callable[..., Awaitable[Gateway]]

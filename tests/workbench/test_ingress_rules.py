@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.settings import Settings
 from tests.workbench.conftest import RULES
 from workbench.ingress import CLUSTER, IngressRuleError, Replica, cluster_name, envoy_bootstrap
 
@@ -13,6 +14,7 @@ VIRTUAL_SERVICE = "virtualservice.yaml"
 GATEWAY = "gateway.yaml"
 DESTINATION_RULE = "destinationrule.yaml"
 ENVOY_FILTER = "envoyfilter-local-replies.yaml"
+BUFFER = "envoyfilter-request-buffer.yaml"
 
 EditRules = Callable[..., Path]
 
@@ -21,10 +23,14 @@ def translate(rules: Path) -> dict[str, Any]:
     return envoy_bootstrap(rules, port=8080, replicas=[Replica(8001, 9001)], admin_socket=Path("admin.sock"))
 
 
-def routes(rules: Path) -> dict[str, dict[str, Any]]:
+def connection_manager(rules: Path) -> dict[str, Any]:
     [listener] = translate(rules)["static_resources"]["listeners"]
-    [connection_manager] = listener["filter_chains"][0]["filters"]
-    [virtual_host] = connection_manager["typed_config"]["route_config"]["virtual_hosts"]
+    [found] = listener["filter_chains"][0]["filters"]
+    return dict(found["typed_config"])
+
+
+def routes(rules: Path) -> dict[str, dict[str, Any]]:
+    [virtual_host] = connection_manager(rules)["route_config"]["virtual_hosts"]
     return {route["name"]: route for route in virtual_host["routes"]}
 
 
@@ -32,6 +38,10 @@ def cluster(rules: Path, subset: str = "") -> dict[str, Any]:
     clusters = translate(rules)["static_resources"]["clusters"]
     [found] = (found for found in clusters if found["name"] == cluster_name(subset))
     return dict(found)
+
+
+def seconds(duration: str) -> float:
+    return float(duration.removesuffix("s"))
 
 
 def assert_refused(rules: Path, file: str, field: str, *words: str) -> None:
@@ -72,6 +82,14 @@ UNFOLLOWABLE = [
      "spec.configPatches[0].patch.value.typed_config.request_headers_timeout", ""),
     (ENVOY_FILTER, "local_reply_config:", "xff_num_trusted_hops: 1\n            local_reply_config:",
      "spec.configPatches[0].patch.value.typed_config.xff_num_trusted_hops", "remove"),
+    (BUFFER, "disabled: true", "config_discovery: {}",
+     "spec.configPatches[0].patch.value.config_discovery", "remove"),
+    (BUFFER, "idle_timeout: 20s # none", "idle_timeout: 20s\n          metadata: {} # none",
+     "spec.configPatches[1].patch.value.metadata", "remove"),
+    (BUFFER, "name: creates-with-key", "name: creates",
+     "spec.configPatches[1].match.routeConfiguration.vhost.route.name", "'creates'"),
+    (BUFFER, "istio: ingressgateway", "istio: other",
+     "spec.workloadSelector.labels", "Gateway"),
     # Values that Istio would refuse or read differently.
     (VIRTUAL_SERVICE, PER_TRY, "perTryTimeout: 6 s",
      "spec.http[6].retries.perTryTimeout", "write it like 15s"),
@@ -256,9 +274,7 @@ def test_the_alternatives_of_a_match_are_routes_of_their_own(edited_rules: EditR
 
 def test_hosts_of_the_gateway_match_with_and_without_a_port(edited_rules: EditRules) -> None:
     rules = edited_rules((GATEWAY, 'hosts: ["*"]', "hosts: [a.example]"))
-    [listener] = translate(rules)["static_resources"]["listeners"]
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    assert manager["route_config"]["virtual_hosts"][0]["domains"] == ["a.example", "a.example:*"]
+    assert connection_manager(rules)["route_config"]["virtual_hosts"][0]["domains"] == ["a.example", "a.example:*"]
 
 
 def test_limits_that_are_not_set_are_istios_not_envoys(edited_rules: EditRules) -> None:
@@ -286,6 +302,27 @@ def test_streams_do_not_count_among_the_requests() -> None:
 
     assert streams == {"events", "export", "import"}
     assert set(to.values()) == {CLUSTER, cluster_name("streams")}
+
+
+def test_what_is_refused_is_not_read_before() -> None:
+    names = [found["name"] for found in connection_manager(RULES)["http_filters"]]
+    assert [name.rpartition(".")[2] for name in names] == ["fault", "local_ratelimit", "buffer", "router"]
+
+
+def test_all_that_is_no_stream_is_read_whole_and_within_a_time() -> None:
+    for name, route in routes(RULES).items():
+        if route.get("route", {}).get("cluster") != CLUSTER:
+            assert "typed_per_filter_config" not in route, name
+            continue
+        buffer = route["typed_per_filter_config"]["envoy.filters.http.buffer"]["buffer"]
+        assert buffer["max_request_bytes"] > Settings.model_fields["max_body"].default, name
+        # While the service works nothing is sent, and that is not the client's fault.
+        assert seconds(route["route"]["idle_timeout"]) > seconds(route["route"]["timeout"]), name
+
+
+def test_the_longest_request_is_an_import() -> None:
+    longest = Settings.model_fields["import_timeout"].default
+    assert seconds(connection_manager(RULES)["request_timeout"]) > longest
 
 
 def test_what_a_subset_does_not_say_is_as_for_all() -> None:

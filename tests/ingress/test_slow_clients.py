@@ -1,0 +1,38 @@
+"""Clients that send slowly, of which nobody else may notice anything."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+
+from tests.ingress.notes import create
+
+# More than the gateway lets through at a time (http2MaxRequests in k8s/istio/destinationrule.yaml).
+SLOW = 150
+
+
+async def test_bodies_that_do_not_end_keep_nobody_out(client: httpx.AsyncClient, ingress_url: str, word: str) -> None:
+    begun = asyncio.Semaphore(0)
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b'{"title": '
+        begun.release()
+        await asyncio.Event().wait()
+
+    unlimited = httpx.Limits(max_connections=None)
+    async with (
+        httpx.AsyncClient(base_url=ingress_url, timeout=30, limits=unlimited) as slow,
+        asyncio.timeout(30),
+        asyncio.TaskGroup() as group,
+    ):
+        headers = {"content-type": "application/json"}
+        sending = [group.create_task(slow.post("/notes", content=endless(), headers=headers)) for _ in range(SLOW)]
+        for _ in sending:
+            await begun.acquire()
+
+        for _ in range(20):
+            await create(client, word)
+
+        assert not [task for task in sending if task.done()]
+        for task in sending:
+            task.cancel()
