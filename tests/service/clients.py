@@ -11,7 +11,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.service.sse import Subscriber
-from tests.service.waiting import WITHIN, eventually
+from tests.waiting import WITHIN, eventually
 
 # One for all clients: httpx would read all root certificates again for each, which takes longer than most tests.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

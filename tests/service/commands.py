@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.service.waiting import WITHIN
+from tests.waiting import WITHIN
 
 ROOT = Path(__file__).parents[2]
 

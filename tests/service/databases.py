@@ -12,7 +12,7 @@ import asyncpg
 
 from service.migrate import DIRECTORY, Migration, run
 from service.settings import Settings
-from tests.service.waiting import eventually
+from tests.waiting import eventually
 from workbench.console import Console
 from workbench.folders import make_data_folder, run_folder
 from workbench.pgdata import open_postgres

@@ -12,7 +12,7 @@ from tests.servers import SERVER
 from tests.service.clients import Clients, client_of, listeners
 from tests.service.commands import ROOT, environment
 from tests.service.databases import Database
-from tests.service.waiting import WITHIN
+from tests.waiting import WITHIN
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from tests.service.clients import Clients
-from tests.service.waiting import WITHIN
+from tests.waiting import WITHIN
 
 COPYING = "query LIKE 'COPY%' AND state = 'active'"
 """What the session of an import is doing, as a condition on pg_stat_activity."""

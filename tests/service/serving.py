@@ -17,7 +17,7 @@ from service.settings import Settings
 from tests.servers import SERVER
 from tests.service.clients import Clients, client_of, listeners
 from tests.service.databases import Database
-from tests.service.waiting import WITHIN
+from tests.waiting import WITHIN
 
 
 def settings_for(database: Database, **changes: object) -> Settings:

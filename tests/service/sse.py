@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.service.waiting import WITHIN
+from tests.waiting import WITHIN
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from service.notes import cleanup
 from tests.service.conftest import StartService
 from tests.service.databases import Database
 from tests.service.serving import Service
-from tests.service.waiting import eventually
+from tests.waiting import eventually
 
 OLD_KEYS = """
     INSERT INTO app.idempotency_keys (key, fingerprint, answer, created_at)

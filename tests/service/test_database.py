@@ -12,7 +12,7 @@ from tests.service.databases import Database
 from tests.service.problems import problem_of
 from tests.service.raw import COPYING, stalled_export, stalled_import
 from tests.service.serving import Service, serving, settings_for
-from tests.service.waiting import eventually
+from tests.waiting import eventually
 from workbench.postgres import Postgres
 
 # More than all buffers between PostgreSQL and a client that does not read.

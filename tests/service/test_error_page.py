@@ -10,7 +10,7 @@ from service import error_page
 from tests.service.conftest import StartService
 from tests.service.databases import Database
 from tests.service.problems import problem_of
-from tests.service.waiting import eventually
+from tests.waiting import eventually
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 

@@ -12,7 +12,7 @@ import pytest
 from service.migrate import DIRECTORY, LOCK, MigrationError, expected_version
 from tests.service.commands import ended, run_command, running
 from tests.service.databases import Database, migrate
-from tests.service.waiting import eventually
+from tests.waiting import eventually
 
 FILES = {
     "0001_boats.sql": "CREATE TABLE boats (name text);",

@@ -9,7 +9,7 @@ import pytest
 from tests.service.commands import ROOT
 from tests.service.databases import Database
 from tests.service.processes import service_process
-from tests.service.waiting import eventually
+from tests.waiting import eventually
 
 SECRET = "s3cr3t-Tide"  # noqa: S105 - nobody's
 PATHS = ("/", "/notes", "/notes/export", "/notes/events", "/nothing", "/openapi.json", "/docs")

@@ -19,7 +19,7 @@ from service import server
 from service.server_hypercorn import WholeAnswers
 from service.settings import Settings
 from tests.service.conftest import StartService
-from tests.service.waiting import WITHIN, eventually
+from tests.waiting import WITHIN, eventually
 
 SERVERS = ("hypercorn", "uvicorn")
 

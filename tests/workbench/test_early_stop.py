@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.commands import Done, ended, running
-from tests.service.waiting import eventually
+from tests.waiting import eventually
 
 # Each, and a package that it imports.
 PROGRAMS = [("service", "uvloop"), ("workbench", "yaml"), ("workbench.reload", "watchfiles")]

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from bench.sandbox import Sandbox
-from tests.workbench.conftest import NO_TLS
+from tests.workbench.tls import NO_TLS
 from workbench import ports
 from workbench.console import Console
 from workbench.postgres import Postgres

@@ -1,13 +1,12 @@
 """What the workbench says when it is given ingress rules that it cannot follow."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.settings import Settings
-from tests.workbench.conftest import RULES
+from tests.workbench.ingress.gateway import RULES, EditRules
 from workbench.ingress import CLUSTER, IngressRuleError, Replica, cluster_name, envoy_bootstrap
 
 VIRTUAL_SERVICE = "virtualservice.yaml"
@@ -15,8 +14,6 @@ GATEWAY = "gateway.yaml"
 DESTINATION_RULE = "destinationrule.yaml"
 ENVOY_FILTER = "envoyfilter-local-replies.yaml"
 BUFFER = "envoyfilter-request-buffer.yaml"
-
-EditRules = Callable[..., Path]
 
 
 def translate(rules: Path) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""A real Envoy with the ingress rules, or with small changes of them."""
+
+import asyncio
+import json
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.waiting import eventually
+from tests.workbench.ingress.gateway import ENVOY, RULES, Edit, EditRules, Gateway, StartGateway
+from tests.workbench.ingress.peers import Peer
+from tests.workbench.tls import NO_TLS
+from workbench.ingress import envoy_bootstrap
+
+
+@pytest.fixture
+def edited_rules(tmp_path: Path) -> EditRules:
+    """Copies k8s/istio with small changes."""
+
+    def edit(*edits: Edit) -> Path:
+        rules = tmp_path / "istio"
+        shutil.copytree(RULES, rules, dirs_exist_ok=True)
+        for name, old, new in edits:
+            text = (rules / name).read_text()
+            assert old in text, f"{name} no longer holds {old!r}"
+            (rules / name).write_text(text.replace(old, new))
+        return rules
+
+    return edit
+
+
+@pytest.fixture
+async def start_gateway() -> AsyncIterator[StartGateway]:
+    """Starts Envoy in front of peers, and returns when it knows all of them to be ready."""
+    async with AsyncExitStack() as stack:
+        # Not pytest's tmp_path: a path of a socket has to be short.
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ingress-")))
+
+        async def start(*peers: Peer, rules: Path = RULES, wait: bool = True, **options: Any) -> Gateway:
+            for peer in peers:
+                await stack.enter_async_context(peer.running())
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port: int = free.getsockname()[1]
+            admin_socket = directory / "admin.sock"
+            config = directory / "envoy.json"
+            replicas = [peer.replica for peer in peers]
+            bootstrap = envoy_bootstrap(rules, port=port, replicas=replicas, admin_socket=admin_socket, **options)
+            config.write_text(json.dumps(bootstrap))
+            process = await stack.enter_async_context(_envoy(config))
+
+            socket_transport = httpx.AsyncHTTPTransport(uds=str(admin_socket), verify=NO_TLS)
+            admin = await stack.enter_async_context(
+                httpx.AsyncClient(base_url="http://envoy", transport=socket_transport)
+            )
+            client = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=NO_TLS, timeout=20)
+            )
+            gateway = Gateway(client, admin, admin_socket, port, process)
+
+            async def serves() -> bool:
+                try:
+                    live = (await admin.get("/ready")).status_code == 200
+                except httpx.TransportError:
+                    return False
+                return live and (not wait or all([await gateway.is_usable(peer) for peer in peers]))
+
+            await eventually(serves, "Envoy serves and every peer is ready")
+            return gateway
+
+        yield start
+
+
+@asynccontextmanager
+async def _envoy(config: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        ENVOY, "--config-path", config, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()

@@ -1,0 +1,49 @@
+"""How much the gateway lets through at a time."""
+
+import asyncio
+
+from tests.waiting import eventually
+from tests.workbench.ingress.gateway import EditRules, StartGateway, assert_problem
+from tests.workbench.ingress.peers import Held, Peer
+
+
+async def test_requests_over_the_limits_are_refused_at_once(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    held = Held(1)
+    peer = Peer(held)
+    rules = edited_rules(
+        ("destinationrule.yaml", "maxConnections: 4096", "maxConnections: 1"),
+        ("destinationrule.yaml", "http1MaxPendingRequests: 1024", "http1MaxPendingRequests: 1"),
+    )
+    gateway = await start_gateway(peer, rules=rules)
+
+    served = asyncio.create_task(gateway.client.get("/"))
+    await held.arrived.wait()
+    waiting = asyncio.create_task(gateway.client.get("/"))
+    await eventually(lambda: gateway.has("upstream_rq_pending_active", 1), "a request waits")
+    refused = await gateway.client.get("/")
+    held.released.set()
+
+    assert_problem(refused, 503)
+    assert refused.headers["retry-after"] == "1"
+    assert (await served).status_code == (await waiting).status_code == 200
+    assert len(peer.received) == 2
+
+
+async def test_requests_over_their_limit_are_refused_and_streams_are_not(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    held = Held(4)
+    rules = edited_rules(("destinationrule.yaml", "http2MaxRequests: 128", "http2MaxRequests: 1"))
+    gateway = await start_gateway(Peer(held), rules=rules)
+
+    targets = (("GET", "/"), ("GET", "/notes/events"), ("GET", "/notes/export"), ("POST", "/notes/import"))
+    served = [asyncio.create_task(gateway.client.request(method, path)) for method, path in targets]
+    await held.arrived.wait()
+    refused = await gateway.client.get("/")
+    held.released.set()
+
+    assert_problem(refused, 503)
+    assert refused.headers["retry-after"] == "1"
+    assert {response.status_code for response in await asyncio.gather(*served)} == {200}

@@ -1,0 +1,105 @@
+"""Replicas that come and go."""
+
+import asyncio
+
+import httpx
+
+from tests.waiting import eventually
+from tests.workbench.ingress.gateway import StartGateway, assert_problem
+from tests.workbench.ingress.peers import Held, Peer, never, unavailable
+
+FAILURES_IN_A_ROW = 5  # after which k8s/istio/destinationrule.yaml ejects a replica
+
+
+async def test_only_ready_replicas_get_requests(start_gateway: StartGateway) -> None:
+    leaving, staying = Peer(), Peer()
+    gateway = await start_gateway(leaving, staying)
+
+    leaving.ready = 503
+    await eventually(lambda: gateway.is_unusable(leaving), "the replica that is not ready is out")
+    before = len(leaving.received)
+    for _ in range(20):
+        assert (await gateway.client.get("/")).status_code == 200
+    assert len(leaving.received) == before
+
+    leaving.ready = 200
+    await eventually(lambda: gateway.is_usable(leaving), "the replica that is ready again is back")
+    async with asyncio.timeout(10):
+        while len(leaving.received) == before:
+            assert (await gateway.client.get("/")).status_code == 200
+
+
+async def test_a_replica_that_starts_later_is_taken_in(start_gateway: StartGateway) -> None:
+    late = Peer(ready=503)
+    gateway = await start_gateway(late, wait=False)
+    await eventually(lambda: late.was_checked(3), "its readiness has been asked for and denied")
+
+    late.ready = 200
+    await eventually(lambda: gateway.is_usable(late), "the late replica is in")
+
+    assert (await gateway.client.get("/")).status_code == 200
+
+
+async def test_requests_in_flight_finish_on_a_replica_that_leaves(start_gateway: StartGateway) -> None:
+    held = Held(1)
+    peer = Peer(held)
+    gateway = await start_gateway(peer)
+
+    request = asyncio.create_task(gateway.client.get("/"))
+    await held.arrived.wait()
+    peer.ready = 503
+    await eventually(lambda: gateway.is_unusable(peer), "the replica that is not ready is out")
+    held.released.set()
+
+    assert (await request).content == b"released"
+
+
+async def test_a_replica_that_dies_with_requests_in_flight_is_ejected(start_gateway: StartGateway) -> None:
+    held = Held(1)
+    dying, healthy = Peer(never), Peer(held)
+    gateway = await start_gateway(dying, healthy)
+
+    requests: list[asyncio.Task[httpx.Response]] = []
+
+    async def all_arrived() -> bool:
+        return len(dying.received) + len(healthy.received) == len(requests)
+
+    # LEAST_REQUEST compares two replicas that it drew by lot: how many requests each has is not known beforehand.
+    while len(dying.received) < FAILURES_IN_A_ROW or not healthy.received:
+        requests.append(asyncio.create_task(gateway.client.post("/notes")))
+        await eventually(all_arrived, "the request is in flight")
+    assert await gateway.statistic("outlier_detection.ejections_enforced_total") == 0
+    for request in dying.received:
+        await request.reset()
+    held.released.set()
+    statuses = [response.status_code for response in await asyncio.gather(*requests)]
+
+    assert statuses.count(503) == len(dying.received)
+    assert statuses.count(200) == len(healthy.received)
+    assert await gateway.statistic("outlier_detection.ejections_enforced_consecutive_local_origin_failure") == 1
+    # Long before the ejection time (10 s) is over: it says that it is ready.
+    await eventually(lambda: gateway.is_usable(dying), "the next readiness check ends the ejection", within=5)
+
+
+async def test_replicas_that_refuse_are_ejected_but_never_all(start_gateway: StartGateway) -> None:
+    peers = Peer(), Peer()
+    gateway = await start_gateway(*peers)
+    for peer in peers:
+        peer.refuse()
+
+    for response in await asyncio.gather(*(gateway.client.post("/notes") for _ in range(20))):
+        assert_problem(response, 503)
+
+    assert await gateway.statistic("outlier_detection.ejections_enforced_consecutive_local_origin_failure") > 0
+    assert await gateway.statistic("outlier_detection.ejections_overflow") > 0
+    assert await gateway.statistic("outlier_detection.ejections_active") <= 1
+
+
+async def test_answers_never_eject_a_replica(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(Peer(unavailable), Peer(unavailable))
+
+    for _ in range(30):
+        assert (await gateway.client.get("/")).status_code == 503
+
+    assert await gateway.statistic("outlier_detection.ejections_detected_consecutive_5xx") == 0
+    assert await gateway.statistic("outlier_detection.ejections_enforced_total") == 0

@@ -1,0 +1,34 @@
+"""Who is turned away at the gateway, and who is not."""
+
+from tests.workbench.ingress.gateway import StartGateway, assert_problem
+from tests.workbench.ingress.peers import Peer
+
+
+async def test_exactly_curl_is_throttled(start_gateway: StartGateway) -> None:
+    peer = Peer()
+    gateway = await start_gateway(peer)
+
+    for method, path in (("GET", "/"), ("HEAD", "/notes"), ("POST", "/notes"), ("GET", "/notes/events")):
+        response = await gateway.client.request(method, path, headers={"user-agent": "curl"})
+        assert response.status_code == 429
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.headers["retry-after"] == "60"
+        if method != "HEAD":
+            assert_problem(response, 429)
+            assert response.json()["title"] == "Too Many Requests"
+            assert "User-Agent" in response.json()["detail"]
+
+    assert not peer.received
+
+
+async def test_any_other_user_agent_passes(start_gateway: StartGateway) -> None:
+    peer = Peer()
+    gateway = await start_gateway(peer)
+
+    for agent in ("curl/8.5.0", "Curl", "curl, other", ""):
+        assert (await gateway.client.get("/", headers={"user-agent": agent})).status_code == 200
+    without = gateway.client.build_request("GET", "/")
+    del without.headers["user-agent"]
+    assert (await gateway.client.send(without)).status_code == 200
+
+    assert "user-agent" not in peer.received[-1].headers

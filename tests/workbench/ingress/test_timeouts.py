@@ -1,0 +1,54 @@
+"""How long the gateway waits for replicas, and for clients."""
+
+import asyncio
+
+from tests.workbench.ingress.gateway import IDEMPOTENT, EditRules, StartGateway, assert_problem
+from tests.workbench.ingress.peers import Held, Peer, Received, never
+
+SHORT = ("virtualservice.yaml", "timeout: 15s", "timeout: 200ms")
+
+
+async def test_a_slow_answer_becomes_504(start_gateway: StartGateway, edited_rules: EditRules) -> None:
+    peer = Peer(never)
+    gateway = await start_gateway(peer, rules=edited_rules(SHORT))
+
+    for method, headers in (("GET", {}), ("POST", {}), ("POST", IDEMPOTENT)):
+        response = await gateway.client.request(method, "/notes", headers=headers)
+        assert_problem(response, 504)
+        assert response.json()["title"] == "Gateway Timeout"
+        assert response.json()["request_id"] == peer.received[-1].headers["x-request-id"]
+        assert "retry-after" not in response.headers
+
+
+async def test_streams_outlive_the_timeout_of_other_routes(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    streams = [("GET", "/notes/events"), ("GET", "/notes/export"), ("POST", "/notes/import")]
+    held = Held(len(streams))
+
+    async def hold_streams(request: Received) -> None:
+        await (held(request) if (request.method, request.target) in streams else never(request))
+
+    gateway = await start_gateway(Peer(hold_streams), rules=edited_rules(SHORT))
+
+    open_streams = [asyncio.create_task(gateway.client.request(*stream)) for stream in streams]
+    await held.arrived.wait()
+    # Started after the streams and ended by its timeout: the streams are older than that now.
+    assert_problem(await gateway.client.get("/notes"), 504)
+    assert_problem(await gateway.client.delete("/notes/events"), 504)  # another method is no stream
+    held.released.set()
+
+    assert [stream.content for stream in await asyncio.gather(*open_streams)] == [b"released"] * 3
+
+
+async def test_who_never_ends_its_headers_loses_the_connection(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    file = "envoyfilter-local-replies.yaml"
+    rules = edited_rules((file, "request_headers_timeout: 10s", "request_headers_timeout: 0.1s"))
+    gateway = await start_gateway(Peer(), rules=rules)
+
+    head, _ = await gateway.raw(b"GET / HTTP/1.1\r\nhost: a\r\nx-slow: 1\r\n")
+
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in head
