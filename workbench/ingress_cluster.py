@@ -41,6 +41,7 @@ def envoy_cluster(name: str, policy: TrafficPolicy, replicas: Sequence[Replica])
         "connect_timeout": duration(tcp.connect_timeout),
         "lb_policy": policy.load_balancer.simple,
         # Never a replica that is not ready, not even when none is: the endpoints of Kubernetes hold no such ones.
+        # Nor for a moment longer: by default a change waits for up to a second if it follows on another one.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
         "circuit_breakers": {
             "thresholds": [

@@ -1,10 +1,11 @@
 """Replicas that come and go."""
 
 import asyncio
+from functools import partial
 
 import httpx
 
-from tests.waiting import eventually
+from tests.waiting import WITHIN, eventually
 from tests.workbench.ingress.gateway import StartGateway, assert_problem
 from tests.workbench.ingress.peers import Held, Peer, never, unavailable
 
@@ -24,9 +25,23 @@ async def test_only_ready_replicas_get_requests(start_gateway: StartGateway) -> 
 
     leaving.ready = 200
     await eventually(lambda: gateway.is_usable(leaving), "the replica that is ready again is back")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WITHIN):
         while len(leaving.received) == before:
             assert (await gateway.client.get("/")).status_code == 200
+
+
+async def test_replicas_that_leave_one_after_the_other_get_nothing_more(start_gateway: StartGateway) -> None:
+    *leaving, staying = Peer(), Peer(), Peer()
+    gateway = await start_gateway(*leaving, staying)
+
+    for peer in leaving:
+        peer.ready = 503
+        await eventually(partial(gateway.is_unusable, peer), "the replica that is not ready is out")
+    before = [len(peer.received) for peer in leaving]
+    for _ in range(20):
+        assert (await gateway.client.get("/")).status_code == 200
+
+    assert [len(peer.received) for peer in leaving] == before
 
 
 async def test_a_replica_that_starts_later_is_taken_in(start_gateway: StartGateway) -> None:
