@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from tests.faults.place import Place
+from tests.waiting import WITHIN
 
 _HEAD = "{} HTTP/1.1\r\nhost: slipway\r\nuser-agent: slipway-faults\r\nconnection: close\r\n{}\r\n"
 _UPLOAD = "content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n"
@@ -125,7 +126,7 @@ async def _connection(
 
 async def _until_idle(place: Place) -> None:
     """Until no import or export holds a connection. Raises TimeoutError."""
-    async with asyncio.timeout(20), httpx.AsyncClient() as client:
+    async with asyncio.timeout(WITHIN), httpx.AsyncClient() as client:
         for replica in place.stack.replicas:
             while await _bulk_transfers(client, replica.ops_port):  # noqa: ASYNC110 - it is a metric
                 await asyncio.sleep(0.05)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-PATIENCE = 20  # seconds; a stream has heartbeats, so that an event that never comes is no timeout of its client
+PATIENCE = 30  # seconds; a stream has heartbeats, so that an event that never comes is no timeout of its client
 
 
 class Event(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 
 from tests.ingress.notes import create
+from tests.waiting import WITHIN
 
 # More than the gateway lets through at a time (http2MaxRequests in k8s/istio/destinationrule.yaml).
 SLOW = 150
@@ -22,7 +23,7 @@ async def test_bodies_that_do_not_end_keep_nobody_out(client: httpx.AsyncClient,
     unlimited = httpx.Limits(max_connections=None)
     async with (
         httpx.AsyncClient(base_url=ingress_url, timeout=30, limits=unlimited) as slow,
-        asyncio.timeout(30),
+        asyncio.timeout(WITHIN),
         asyncio.TaskGroup() as group,
     ):
         headers = {"content-type": "application/json"}

@@ -12,7 +12,7 @@ from tests.service.databases import Database
 from tests.service.problems import problem_of
 from tests.service.raw import COPYING, stalled_export, stalled_import
 from tests.service.serving import Service, serving, settings_for
-from tests.waiting import eventually
+from tests.waiting import WITHIN, eventually
 from workbench.postgres import Postgres
 
 # More than all buffers between PostgreSQL and a client that does not read.
@@ -114,7 +114,7 @@ async def test_a_killed_server_costs_no_more_than_503_and_the_service_recovers_b
 
         clients = [asyncio.create_task(ask()) for _ in range(4)]
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WITHIN):
                 await until_answered(201)
                 await mortal_postgres.kill()
                 await until_answered(503)

@@ -4,10 +4,12 @@ import asyncio
 import subprocess
 from collections.abc import Iterable
 
+from tests.waiting import WITHIN
 
-async def gone(pids: Iterable[int], within: float = 2) -> None:
+
+async def gone(pids: Iterable[int]) -> None:
     """Waits until none of them runs."""
-    async with asyncio.timeout(within):
+    async with asyncio.timeout(WITHIN):
         while set(pids) & _parents().keys():  # noqa: ASYNC110 - they are no children of this process: nothing tells
             await asyncio.sleep(0.02)
 

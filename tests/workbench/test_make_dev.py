@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.waiting import WITHIN
 from tests.workbench.processtree import descendants, gone
 from workbench import envoy, postgres, prometheus, replica
 from workbench.folders import ROOT
@@ -34,17 +34,17 @@ class Terminal:
         self.process = process
         self.text = ""
 
-    async def until(self, text: str, within: float = 30) -> None:
+    async def until(self, text: str) -> None:
         assert self.process.stdout is not None
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(WITHIN):
             while text not in self.text:
                 line = await self.process.stdout.readline()
                 assert line, f"it ended before it wrote {text!r}:\n{self.text}"
                 self.text += line.decode()
 
-    async def end(self, within: float = 5) -> int:
+    async def end(self) -> int:
         assert self.process.stdout is not None
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(WITHIN):
             self.text += (await self.process.stdout.read()).decode()
             return await self.process.wait()
 
@@ -111,11 +111,9 @@ async def test_from_the_first_start_to_ctrl_c(tmp_path: Path) -> None:
 
         processes = descendants(terminal.process.pid)
         assert len(processes) > 3
-        begin = time.monotonic()
         terminal.press_ctrl_c()
         assert await terminal.end() == 0
-        assert time.monotonic() - begin < 5
-        await gone(processes, within=0.5)
+        await gone(processes)
     assert sorted(os.listdir(data)) == ["postgres", "prometheus"]
 
     assert make("reset", f"DATA={data}").returncode == 0
@@ -124,7 +122,7 @@ async def test_from_the_first_start_to_ctrl_c(tmp_path: Path) -> None:
 
 async def test_ctrl_c_during_the_first_start(tmp_path: Path) -> None:
     async with make_dev(tmp_path) as terminal:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WITHIN):
             while "initdb" not in descendants(terminal.process.pid).values():  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.01)
         terminal.press_ctrl_c()
@@ -136,13 +134,13 @@ async def test_three_replicas_until_one_of_them_crashes(new_data: NewData) -> No
     async with make_dev(new_data(), REPLICAS="3") as terminal:
         await terminal.until(STARTED)
         seen: set[str] = set()
-        async with asyncio.timeout(10), httpx.AsyncClient(base_url=terminal.url) as client:
+        async with asyncio.timeout(WITHIN), httpx.AsyncClient(base_url=terminal.url) as client:
             while len(seen) < 3:
                 seen.add((await client.get("/")).json()["instance"])
         processes = descendants(terminal.process.pid)
         os.kill(terminal.part("python"), signal.SIGKILL)
         assert await terminal.end() == 1
-        await gone(processes, within=0.5)
+        await gone(processes)
     last_line = terminal.text.splitlines()[-1]
     assert re.match(r"make dev: service-\d ended unexpectedly, killed by SIGKILL, so the rest was stopped", last_line)
 
@@ -155,12 +153,12 @@ async def test_a_second_ctrl_c_does_not_wait(new_data: NewData) -> None:
         os.kill(terminal.part("python"), signal.SIGSTOP)  # it will not end when it is asked to
         terminal.press_ctrl_c()
         await terminal.until("stopping")
-        begin = time.monotonic()
         terminal.press_ctrl_c()
         assert await terminal.end() == 0
-        assert time.monotonic() - begin < 2
-        await gone(processes, within=0.5)
+        await gone(processes)
     assert os.listdir(data) == ["postgres"]
+    # After one Ctrl-C PostgreSQL is stopped when the service has ended, and leaves no such file.
+    assert (data / "postgres" / "postmaster.pid").exists()
 
 
 def test_ctrl_c_takes_less_than_5_s_even_when_every_part_has_to_be_killed() -> None:

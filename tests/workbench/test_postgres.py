@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.waiting import WITHIN
 from workbench import unprivileged
 from workbench.console import Console
 from workbench.errors import DataFolderError, StepFailed
@@ -73,8 +74,8 @@ async def passwords(postgres: Postgres) -> dict[str, str | None]:
     return {row["rolname"]: row["rolpassword"] for row in rows}
 
 
-async def exists(path: Path, within: float = 10) -> None:
-    async with asyncio.timeout(within):
+async def exists(path: Path) -> None:
+    async with asyncio.timeout(WITHIN):
         while True:
             if os.access(path, os.F_OK):
                 return
@@ -248,6 +249,6 @@ class TestDataFolder:
             shutil.rmtree(run)
         with run_folder(data) as run:
             async with await open_postgres(data, run, screen, NOT_DURABLE) as postgres:
-                assert await left_over.part.wait(within=1) == 0
+                assert await left_over.part.wait(WITHIN) == 0
                 assert await fetch(postgres, "app_rw", "SELECT 1") == 1
         assert f"process {left_over.part.pid} of a killed workbench still runs: stopping it" in screen.text

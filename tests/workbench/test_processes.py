@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import WITHIN
 from tests.workbench.processtree import gone
 from workbench import unprivileged
 from workbench.console import Console
@@ -34,7 +35,7 @@ async def test_every_line_arrives(console: Console, screen: io.StringIO) -> None
     part = await shell(
         f"head -c {LONGEST_LINE + 10} /dev/zero | tr '\\0' x; echo; echo two >&2; printf last", console
     )
-    assert await part.wait(within=5) == 0
+    assert await part.wait(WITHIN) == 0
     assert list(part.last_lines)[-2:] == ["two", "last"]
     assert sum(len(line) for line in list(part.last_lines)[:-2]) == LONGEST_LINE + 10
     assert screen.getvalue().endswith("part │ two\n        part │ last\n")
@@ -42,7 +43,7 @@ async def test_every_line_arrives(console: Console, screen: io.StringIO) -> None
 
 async def test_nothing_but_text_is_no_problem(console: Console) -> None:
     part = await shell(r"printf '\377\n'", console)
-    await part.wait(within=5)
+    await part.wait(WITHIN)
     assert list(part.last_lines) == ["�"]
 
 
@@ -55,9 +56,9 @@ async def test_a_deaf_part_is_killed(console: Console) -> None:
 
 async def test_what_a_part_leaves_behind_ends_with_it(console: Console) -> None:
     part = await shell("sleep 60 & echo $!; exit 3", console)
-    async with asyncio.timeout(3):  # although the sleeping one holds the pipe
+    async with asyncio.timeout(WITHIN):  # although the sleeping one holds the pipe
         assert await part.wait() == 3
-    await gone([int(part.last_lines[0])], within=0.5)
+    await gone([int(part.last_lines[0])])
 
 
 async def test_an_end_before_ready_is_said_with_its_last_line(console: Console) -> None:
@@ -68,7 +69,7 @@ async def test_an_end_before_ready_is_said_with_its_last_line(console: Console) 
 
 async def test_a_step_that_fails_is_said_with_its_last_line(console: Console) -> None:
     with pytest.raises(StepFailed, match=r"step failed \(exit status 1\): line 2"):
-        await run("step", "/bin/sh", "-c", "echo line 2; exit 1", console=console, within=5)
+        await run("step", "/bin/sh", "-c", "echo line 2; exit 1", console=console, within=WITHIN)
 
 
 async def test_a_step_that_takes_too_long_is_ended(console: Console) -> None:
@@ -78,7 +79,7 @@ async def test_a_step_that_takes_too_long_is_ended(console: Console) -> None:
 
 async def test_a_program_that_is_missing_is_named(console: Console) -> None:
     with pytest.raises(StepFailed, match=r"cannot run /missing: No such file"):
-        await run("step", "/missing", console=console, within=5)
+        await run("step", "/missing", console=console, within=WITHIN)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to drop")
@@ -87,7 +88,7 @@ async def test_root_is_left_but_its_folders_can_be_read(console: Console, tmp_pa
     (tmp_path / "file").write_text("content\n")
     script = f"id -u; cat {tmp_path}/file; (echo > {tmp_path}/new) 2>&1 || echo refused"
     part = await Part.start("part", "/bin/sh", "-c", script, console=console, user="unprivileged")
-    await part.wait(within=5)
+    await part.wait(WITHIN)
     assert part.last_lines[0] == str(unprivileged.owner()) != "0"
     if sys.platform == "linux":
         assert part.last_lines[1] == "content"
@@ -104,12 +105,12 @@ async def test_programs_that_ask_first_find_what_lies_in_a_folder_of_root(consol
     asks = f"import os; print(os.access({str(tmp_path / 'file')!r}, os.R_OK))"
     command = ("/bin/sh", "-c", '"$0" "$@"', sys.executable, "-c", asks)
     part = await Part.start("part", *command, console=console, user="unprivileged")
-    await part.wait(within=5)
+    await part.wait(WITHIN)
     assert part.last_lines[-1] == "True"
 
 
 async def first_line(part: Part) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN):
         while True:
             if part.last_lines:
                 return

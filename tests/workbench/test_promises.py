@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from bench.load import Record, clients, missing
+from tests.waiting import WITHIN
 from workbench.stack import Stack
 
 # Far above the service's own limits (2 s for a connection, 10 s for a request): whoever waits that long hangs.
@@ -14,14 +15,14 @@ ANSWER_WITHIN = 15.0
 async def until(record: Record, answers: int) -> None:
     """Waits for so many more answers."""
     enough = record.answers + answers
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WITHIN):
         while record.answers < enough:  # noqa: ASYNC110 - the clients count, and have no event for a number
             await asyncio.sleep(0.01)
 
 
 async def until_success(record: Record) -> None:
     since = asyncio.get_running_loop().time()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WITHIN):
         while record.last_success < since:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)
 
@@ -31,7 +32,7 @@ async def test_a_replica_that_stops_loses_no_request(stack: Stack, index: int) -
     async with clients(stack.ingress_url, 16, ANSWER_WITHIN) as record:
         await until(record, 50)
         stack.replicas[index].terminate()
-        assert await stack.replicas[index].wait(within=20) == 0
+        assert await stack.replicas[index].wait(WITHIN) == 0
         await until(record, 50)
         await stack.start_replica(index)
         await until(record, 50)

@@ -7,14 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.waiting import WITHIN
 from workbench.errors import DataFolderError
 from workbench.lock import only_one
 from workbench.stack import Stack
 
 
-async def answers(stack: Stack, within: float = 10) -> dict[str, Any]:
+async def answers(stack: Stack) -> dict[str, Any]:
     """What / says, once it says it: Envoy and the service's pool need a moment after a failure."""
-    async with asyncio.timeout(within), httpx.AsyncClient(base_url=stack.ingress_url) as client:
+    async with asyncio.timeout(WITHIN), httpx.AsyncClient(base_url=stack.ingress_url) as client:
         while True:
             try:
                 response = await client.get("/")
@@ -29,7 +30,7 @@ async def answers(stack: Stack, within: float = 10) -> dict[str, Any]:
 async def instances(stack: Stack, count: int) -> set[str]:
     """Asks until `count` replicas have answered."""
     seen: set[str] = set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WITHIN):
         while len(seen) < count:
             seen.add((await answers(stack))["instance"])
     return seen
@@ -50,7 +51,7 @@ async def test_a_killed_replica_is_noticed_and_replaced(stack: Stack) -> None:
 
 async def test_a_replica_that_is_told_to_end_drains(stack: Stack) -> None:
     stack.replicas[1].terminate()
-    assert await stack.replicas[1].wait(within=10) == 0
+    assert await stack.replicas[1].wait(WITHIN) == 0
     await stack.start_replica(1)
 
 

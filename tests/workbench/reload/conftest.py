@@ -14,7 +14,7 @@ from workbench.options import StackOptions
 from workbench.postgres import Postgres
 from workbench.stack import Stack
 
-READY_WITHIN = 3.0
+READY_WITHIN = 5.0
 """Seconds: short, for a test that waits until they are over; long enough for a slow machine."""
 
 PATIENT = {"SERVICE_MAX_REQUESTS": "1000", "SERVICE_ACQUIRE_TIMEOUT": "10"}

@@ -9,19 +9,19 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from bench.sandbox import Sandbox
+from tests.waiting import WITHIN
 from tests.workbench.tls import NO_TLS
 from workbench import ports
 from workbench.console import Console
 from workbench.postgres import Postgres
 from workbench.processes import Part
 from workbench.replica import environment
-
-WITHIN = 20.0
 
 MODULE = "service/pages/models.py"
 """A file that tests edit."""
@@ -33,6 +33,21 @@ CRASH = (
     f"    import os, threading\n    threading.Timer(0.1, os._exit, [1]).start()\n{_ROOT}",
 )
 """An edit after which the service ends soon after its first answer."""
+
+
+def slow_route(go_on: Path) -> tuple[str, str, str]:
+    """An edit after which GET /slow is answered once there is that file."""
+    route = f""""/slow")
+@hide
+async def slow() -> Response:
+    import asyncio, pathlib
+    while not pathlib.Path({str(go_on)!r}).exists():
+        await asyncio.sleep(0.01)
+    return Response("done")
+
+
+@blueprint.get("""
+    return "service/pages/routes.py", '@blueprint.get("/docs")', f'@blueprint.get({route}"/docs")'
 
 
 class Output(io.StringIO):
@@ -51,10 +66,10 @@ class Output(io.StringIO):
     def since(self, begin: int) -> list[str]:
         return self.lines[begin:]
 
-    async def until(self, pattern: str, begin: int, within: float = WITHIN) -> str:
+    async def until(self, pattern: str, begin: int) -> str:
         """The first line that matches, among those after the first `begin`."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(WITHIN):
                 while True:
                     for line in self.lines[begin:]:
                         if re.search(pattern, line):
@@ -111,6 +126,12 @@ class Live:
     async def metric(self, name: str) -> float:
         [value] = re.findall(rf"^{re.escape(name)} (\S+)$", (await self.ops("/metrics")).text, re.MULTILINE)
         return float(value)
+
+    async def is_answering(self) -> None:
+        """Waits until a request is in flight."""
+        async with asyncio.timeout(WITHIN):
+            while await self.metric('http_requests_in_flight{kind="request"}') == 0:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
 
     async def close(self) -> None:
         for client in self.clients.values():

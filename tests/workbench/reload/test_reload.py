@@ -4,13 +4,15 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from bench.breakages import BREAKAGES
 from bench.steady import Answer, Load, loaded
-from tests.workbench.reload.live import MODULE, Live
+from tests.waiting import WITHIN
+from tests.workbench.reload.live import MODULE, Live, slow_route
 
 EDITS = 10
 RATE = 100  # requests a second
@@ -91,20 +93,17 @@ async def test_a_connection_changes_over_to_the_new_code(live: Live) -> None:
     assert new.headers["x-service-version"] == live.sources.version != old.headers["x-service-version"]
 
 
-async def test_a_request_in_flight_is_answered_by_the_code_that_began_it(live: Live) -> None:
-    slow = '"/slow")\n@hide\nasync def slow() -> Response:\n    import asyncio\n    await asyncio.sleep(1)\n'
-    slow += '    return Response("done")\n\n\n@blueprint.get('
-    live.sources.edit("service/pages/routes.py", '@blueprint.get("/docs")', f'@blueprint.get({slow}"/docs")')
+async def test_a_request_in_flight_is_answered_by_the_code_that_began_it(live: Live, tmp_path: Path) -> None:
+    go_on = tmp_path / "go on"
+    live.sources.edit(*slow_route(go_on))
     await live.reloads()
     begun = live.sources.version
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.api_port}") as client:
         answering = asyncio.create_task(client.get("/slow"))
-        async with asyncio.timeout(10):
-            while await live.metric('http_requests_in_flight{kind="request"}') == 0:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await live.is_answering()
         live.sources.append(MODULE, "\n# while it is being answered\n")
         await live.reloads()
-        assert not answering.done()
+        go_on.touch()
         answer = await answering
     assert (answer.text, answer.headers["x-service-version"]) == ("done", begun)
     assert answer.headers["connection"] == "close"
@@ -116,7 +115,7 @@ async def test_a_stream_of_events_is_resumed_without_a_gap(live: Live) -> None:
         note_id: str = response.json()["id"]
         return note_id
 
-    async with httpx.AsyncClient(base_url=live.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=live.url, timeout=WITHIN) as client:
         events: list[dict[str, str]] = []
         async with client.stream("GET", "/notes/events") as response:
             begun = asyncio.Event()
@@ -126,7 +125,7 @@ async def test_a_stream_of_events_is_resumed_without_a_gap(live: Live) -> None:
             live.sources.append(MODULE, "\n# streams\n")
             await live.reloads()
             created.append(await create("while the old process still has the stream"))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WITHIN):
                 await following
         assert events[-1] == {"retry": "100"}
         created.append(await create("while nobody listens"))
@@ -135,7 +134,7 @@ async def test_a_stream_of_events_is_resumed_without_a_gap(live: Live) -> None:
         async with client.stream("GET", "/notes/events", headers={"last-event-id": last}) as response:
             assert response.headers["x-service-version"] == live.sources.version
             following = asyncio.create_task(follow(response, events, asyncio.Event()))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WITHIN):
                 while not all(note_id in str(events) for note_id in created):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             following.cancel()

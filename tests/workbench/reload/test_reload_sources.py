@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import WITHIN
 from tests.workbench.reload.live import MODULE, Live
 from workbench.folders import ROOT
 from workbench.reload import sources
@@ -114,7 +115,7 @@ async def test_changes_during_a_reload_lead_to_exactly_one_more(live: Live, tmp_
     )
     live.sources.append(MODULE, wait)
     first = live.sources.version
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WITHIN):
         while not begun.exists():  # noqa: ASYNC110 - another process makes it
             await asyncio.sleep(0.005)
     for number in range(3):
@@ -180,7 +181,7 @@ async def test_the_installed_packages_are_watched(tmp_path: Path, monkeypatch: p
     watcher = Watcher()
     watching = asyncio.create_task(watcher.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WITHIN):
             number = 0
             while not watcher.changed.is_set():  # it says nothing when it has begun to watch
                 number += 1

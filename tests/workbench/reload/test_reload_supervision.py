@@ -15,8 +15,9 @@ import httpx
 import pytest
 
 from bench.sandbox import Sandbox
+from tests.waiting import WITHIN, eventually
 from tests.workbench.processtree import descendants, gone
-from tests.workbench.reload.live import CRASH, MODULE, Live, supervised
+from tests.workbench.reload.live import CRASH, MODULE, Live, slow_route, supervised
 from workbench.postgres import Postgres
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
@@ -94,7 +95,7 @@ async def test_the_template_is_replaced(own: Live) -> None:
 
 @linux_only
 async def test_a_process_is_made_ahead_of_time(own: Live) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WITHIN):
         before: set[int] = set()
         number = 0
         while await serving(own) not in before:  # an edit may come before it has rehearsed
@@ -118,22 +119,27 @@ async def made_ahead(live: Live) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_to_stop_is_passed_on(postgres: Postgres, sources: Sandbox, number: signal.Signals) -> None:
-    slow = '"/slow")\n@hide\nasync def slow() -> Response:\n    import asyncio\n    await asyncio.sleep(0.5)\n'
-    slow += '    return Response("done")\n\n\n@blueprint.get('
-    sources.edit("service/pages/routes.py", '@blueprint.get("/docs")', f'@blueprint.get({slow}"/docs")')
-    async with supervised(postgres, sources, SERVICE_SHUTDOWN_GRACE="5") as live:
+async def test_a_signal_to_stop_is_passed_on(
+    postgres: Postgres, sources: Sandbox, tmp_path: Path, number: signal.Signals
+) -> None:
+    go_on = tmp_path / "go on"
+    sources.edit(*slow_route(go_on))
+    async with supervised(postgres, sources, SERVICE_SHUTDOWN_GRACE=str(WITHIN)) as live:
         await live.says("serves$")
         processes = descendants(live.part.pid)
         begun = asyncio.create_task(live.get("/slow"))
-        async with asyncio.timeout(10):
-            while await live.metric('http_requests_in_flight{kind="request"}') == 0:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await live.is_answering()
         live.part.send(number)
+
+        async def is_stopping() -> bool:
+            return (await live.ops("/readyz")).status_code == 503
+
+        await eventually(is_stopping, "the service stops")
+        go_on.touch()
         answer = await begun
         assert (answer.status_code, answer.text) == (200, "done")
         assert answer.headers["connection"] == "close"
-        assert await live.part.wait(5) == 0
+        assert await live.part.wait(WITHIN) == 0
         assert not answering(live)
         await gone(processes)
     assert live.said("Traceback") == []
@@ -144,7 +150,7 @@ async def test_stopped_while_nothing_serves(postgres: Postgres, sources: Sandbox
     async with supervised(postgres, sources) as live:
         await live.says("nothing serves")
         live.part.send(signal.SIGTERM)
-        assert await live.part.wait(5) == 0
+        assert await live.part.wait(WITHIN) == 0
         assert not answering(live)
 
 
@@ -163,7 +169,7 @@ async def test_without_a_fork(postgres: Postgres, sources: Sandbox) -> None:
 @pytest.mark.parametrize("setting", [{"RELOAD_READY_WITHIN": "soon"}, {"RELOAD_FORK": "maybe"}])
 async def test_wrong_options(postgres: Postgres, sources: Sandbox, setting: dict[str, str]) -> None:
     async with supervised(postgres, sources, **setting) as live:
-        assert await live.part.wait(10) == 2
+        assert await live.part.wait(WITHIN) == 2
     [(name, value)] = setting.items()
     assert live.said(f"reload: {name}={value} is ")
 
@@ -216,12 +222,12 @@ async def test_as_process_1(postgres: Postgres, sources: Sandbox, unshare: list[
     async with supervised(postgres, sources, *unshare) as live:
         await live.says("serves$")
         first = min(descendants(live.part.pid))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WITHIN):
             while "sleep" in descendants(first).values() or zombies(first):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert (await live.get("/")).status_code == 200
         os.kill(first, signal.SIGTERM)
-        assert await live.part.wait(5) == 0
+        assert await live.part.wait(WITHIN) == 0
 
 
 def zombies(parent: int) -> list[str]:
