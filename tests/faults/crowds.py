@@ -22,18 +22,23 @@ _SUBSCRIBERS = 1000
 _OPENED_AT_ONCE = 100
 _EVENTS = 20
 _ARRIVES_WITHIN = 20.0
+_LONG_BODY = (
+    b"POST /notes HTTP/1.1\r\nhost: slipway\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n"
+)
 
 
 async def idle_and_slow_connections(place: Place, rate: float, seconds: float) -> str:
-    """Requests before and while there are 2,000 idle connections and 500 that send a header line now and then."""
+    """Requests before and while there are 2,000 idle connections, 500 slow headers and 500 slow bodies."""
     before = await _requests(place, rate, seconds)
-    async with _idle_connections(place), _slow_connections(place):
+    headers = _slow_connections(place, b"GET / HTTP/1.1\r\nhost: slipway\r\n", b"x-slow: 1\r\n")
+    bodies = _slow_connections(place, _LONG_BODY, b" ")
+    async with _idle_connections(place), headers, bodies:
         during = await _requests(place, rate, seconds)
-    worst = [_p99(before) * 1000, _p99(during) * 1000]
+    quiet, crowded = _p99(before) * 1000, _p99(during) * 1000
     assert not [outcome for outcome in during if outcome.failed], "requests failed"
     return (
-        f"{_IDLE:,} idle and {_SLOW} slow-header connections: p99 of {rate:g} requests a second "
-        f"{worst[0]:.1f} ms before, {worst[1]:.1f} ms meanwhile (x{worst[1] / worst[0]:.1f})"
+        f"{_IDLE:,} idle connections, {_SLOW} slow headers and {_SLOW} slow bodies: "
+        f"p99 of {rate:g} requests a second {quiet:.1f} ms before, {crowded:.1f} ms meanwhile (x{crowded / quiet:.1f})"
     )
 
 
@@ -111,19 +116,19 @@ async def _idle_connections(place: Place) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _slow_connections(place: Place) -> AsyncGenerator[None]:
-    """Each sends a line of its header every second, and never its end."""
+async def _slow_connections(place: Place, begin: bytes, more: bytes) -> AsyncGenerator[None]:
+    """Each sends the beginning of a request, then a little more of it every second, and never its end."""
     writers = []
     for _ in range(_SLOW):
         _, writer = await asyncio.open_connection("127.0.0.1", place.stack.envoy.port)
-        writer.write(b"GET / HTTP/1.1\r\nhost: slipway\r\n")
+        writer.write(begin)
         writers.append(writer)
 
     async def dribble() -> None:
         while True:
             await asyncio.sleep(1)
             for writer in writers:
-                writer.write(b"x-slow: 1\r\n")
+                writer.write(more)
 
     dribbling = asyncio.create_task(dribble())
     try:
