@@ -37,8 +37,8 @@ async def idle_and_slow_connections(place: Place, rate: float, seconds: float) -
     quiet, crowded = _p99(before) * 1000, _p99(during) * 1000
     assert not [outcome for outcome in during if outcome.failed], "requests failed"
     return (
-        f"{_IDLE:,} idle connections, {_SLOW} slow headers and {_SLOW} slow bodies: "
-        f"p99 of {rate:g} requests a second {quiet:.1f} ms before, {crowded:.1f} ms meanwhile (x{crowded / quiet:.1f})"
+        f"{_IDLE:,} idle connections, {_SLOW} slow headers, {_SLOW} slow bodies: p99 of {rate:g} requests a second "
+        f"{quiet:.1f} ms before, {crowded:.1f} ms meanwhile (x{crowded / quiet:.1f})"
     )
 
 
