@@ -117,10 +117,7 @@ def envoy_bootstrap(
 
 def _connection_manager(rules: IngressRules, access_log: bool) -> Json:
     http_port = rules.server.port.number
-    [local_replies] = rules.local_replies.spec.config_patches
-    replies = local_replies.patch.value.typed_config
-    http_filters = [found for rule in rules.http_filters for found in rule.spec.filters]
-    route_patches = [patch for rule in rules.http_filters for patch in rule.spec.routes]
+    patch = rules.connection_manager
     return {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": typed(
@@ -134,7 +131,7 @@ def _connection_manager(rules: IngressRules, access_log: bool) -> Json:
             upgrade_configs=[{"upgrade_type": "websocket"}],
             http_filters=[
                 {"name": "envoy.filters.http.fault", "typed_config": typed("filters.http.fault.v3.HTTPFault")},
-                *(found.model_dump(exclude_unset=True) for found in http_filters),
+                *(found.model_dump(exclude_unset=True) for found in rules.http_filters),
                 {"name": "envoy.filters.http.router", "typed_config": typed("filters.http.router.v3.Router")},
             ],
             route_config={
@@ -144,14 +141,12 @@ def _connection_manager(rules: IngressRules, access_log: bool) -> Json:
                         "name": f"*:{http_port}",
                         "domains": _domains(rules.server.hosts),
                         "include_request_attempt_count": True,
-                        "routes": envoy_routes(rules.virtual_service.spec.http, route_patches, cluster_name),
+                        "routes": envoy_routes(rules.virtual_service.spec.http, rules.route_patches, cluster_name),
                     }
                 ],
             },
-            request_headers_timeout=replies.request_headers_timeout,
-            request_timeout=replies.request_timeout,
-            local_reply_config=replies.local_reply_config,
             access_log=[_ACCESS_LOG] if access_log else [],
+            **(patch.model_dump(exclude={"type"}, exclude_unset=True) if patch else {}),
         ),
     }
 

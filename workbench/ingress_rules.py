@@ -3,19 +3,26 @@
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from workbench.istio import DestinationRule, Gateway, Server, Strict, VirtualService
-from workbench.istio_envoyfilter import EnvoyFilter, HttpEnvoyFilter, HttpRoutePatch, WorkloadSelector
+from workbench.istio_envoyfilter import (
+    ConnectionManager,
+    EnvoyFilter,
+    HttpFilter,
+    HttpFilterPatch,
+    HttpRoutePatch,
+    NetworkFilterPatch,
+)
 
 SERVICE_HOST = "slipway.slipway.svc.cluster.local"
 SERVICE_PORT = 80  # of the Service; the port of a replica is another one
-HTTP_FILTERS = ("envoyfilter-rate-limit.yaml", "envoyfilter-request-buffer.yaml")
 
+_Model = TypeVar("_Model", bound=BaseModel)
 _Kind = TypeVar("_Kind", bound=Strict)
 
 
@@ -29,14 +36,27 @@ class IngressRuleError(Exception):
         self.reason = reason
 
 
+class Kustomization(Strict):
+    """Which files the cluster is given."""
+
+    api_version: Literal["kustomize.config.k8s.io/v1beta1"]
+    kind: Literal["Kustomization"]
+    resources: list[str]
+
+
+class KubernetesObject(BaseModel):
+    kind: str
+
+
 @dataclass(frozen=True)
 class IngressRules:
     gateway: Gateway
     virtual_service: VirtualService
     destination_rule: DestinationRule
-    local_replies: EnvoyFilter
-    http_filters: list[HttpEnvoyFilter]
+    connection_manager: ConnectionManager | None
+    http_filters: list[HttpFilter]
     """In the order in which a request passes them."""
+    route_patches: list[HttpRoutePatch]
 
     @property
     def server(self) -> Server:
@@ -45,26 +65,55 @@ class IngressRules:
 
 
 def read_rules(directory: Path) -> IngressRules:
-    """Raises IngressRuleError for anything in the files that the workbench would not follow."""
-    files = {name: directory / f"{name}.yaml" for name in ("gateway", "virtualservice", "destinationrule")}
-    gateway = _read(files["gateway"], Gateway)
-    virtual_service = _read(files["virtualservice"], VirtualService)
-    destination_rule = _read(files["destinationrule"], DestinationRule)
-    replies_file = directory / "envoyfilter-local-replies.yaml"
-    local_replies = _read(replies_file, EnvoyFilter)
-    http_filters = {file: _read(file, HttpEnvoyFilter) for file in map(directory.joinpath, HTTP_FILTERS)}
+    """Raises IngressRuleError for anything in the files that the workbench would not follow.
 
-    _check_gateway(files["gateway"], gateway)
-    _check_virtual_service(files["virtualservice"], virtual_service, gateway, destination_rule.spec.policies().keys())
+    The files are those that `kustomization.yaml` names. Kinds that are no rules of the ingress, such as the policies
+    of the mesh, are left out.
+    """
+    listed = directory / "kustomization.yaml"
+    files = [directory / name for name in _validated(listed, _load(listed), Kustomization).resources]
+    documents = {file: _load(file) for file in files}
+    kinds = {file: _validated(file, document, KubernetesObject).kind for file, document in documents.items()}
+
+    def all_of(kind: type[_Kind]) -> dict[Path, _Kind]:
+        return {file: _validated(file, documents[file], kind) for file in files if kinds[file] == kind.__name__}
+
+    def the_only(kind: type[_Kind]) -> tuple[Path, _Kind]:
+        found = all_of(kind)
+        if len(found) != 1:
+            names = ", ".join(file.name for file in found) or "none"
+            raise IngressRuleError(
+                listed, "resources", f"the workbench follows one {kind.__name__}, here are: {names}"
+            )
+        return found.popitem()
+
+    gateway_file, gateway = the_only(Gateway)
+    virtual_service_file, virtual_service = the_only(VirtualService)
+    destination_rule_file, destination_rule = the_only(DestinationRule)
+    envoy_filters = all_of(EnvoyFilter)
+
+    _check_gateway(gateway_file, gateway)
+    subsets = destination_rule.spec.policies().keys()
+    _check_virtual_service(virtual_service_file, virtual_service, gateway, subsets)
     if destination_rule.spec.host != SERVICE_HOST:
         reason = f"{destination_rule.spec.host!r} is not the service; use {SERVICE_HOST}"
-        raise IngressRuleError(files["destinationrule"], "spec.host", reason)
-    _check_selector(replies_file, local_replies.spec.workload_selector, gateway)
-    for file, http_filter in http_filters.items():
-        _check_selector(file, http_filter.spec.workload_selector, gateway)
-        _check_patched_routes(file, http_filter, virtual_service)
-    in_order = sorted(http_filters.values(), key=lambda http_filter: http_filter.spec.priority)
-    return IngressRules(gateway, virtual_service, destination_rule, local_replies, in_order)
+        raise IngressRuleError(destination_rule_file, "spec.host", reason)
+    for file, envoy_filter in envoy_filters.items():
+        _check_envoy_filter(file, envoy_filter, gateway, virtual_service)
+    in_order = sorted(envoy_filters.values(), key=lambda envoy_filter: envoy_filter.spec.priority)
+    managers = [patch for found in in_order for patch in found.patches(NetworkFilterPatch)]
+    if len(managers) > 1:
+        raise IngressRuleError(
+            listed, "resources", "two patches of the connection manager; make them one EnvoyFilter"
+        )
+    return IngressRules(
+        gateway,
+        virtual_service,
+        destination_rule,
+        managers[0].patch.value.typed_config if managers else None,
+        [patch.patch.value for found in in_order for patch in found.patches(HttpFilterPatch)],
+        [patch for found in in_order for patch in found.patches(HttpRoutePatch)],
+    )
 
 
 def _check_gateway(file: Path, gateway: Gateway) -> None:
@@ -107,24 +156,22 @@ def _check_virtual_service(
             raise IngressRuleError(file, f"spec.http[{index}]", reason)
 
 
-def _check_selector(file: Path, selector: WorkloadSelector, gateway: Gateway) -> None:
-    if selector.labels != gateway.spec.selector:
+def _check_envoy_filter(
+    file: Path, envoy_filter: EnvoyFilter, gateway: Gateway, virtual_service: VirtualService
+) -> None:
+    if envoy_filter.spec.workload_selector.labels != gateway.spec.selector:
         reason = f"selects other pods than the Gateway, whose selector is {gateway.spec.selector}"
         raise IngressRuleError(file, "spec.workloadSelector.labels", reason)
-
-
-def _check_patched_routes(file: Path, http_filter: HttpEnvoyFilter, virtual_service: VirtualService) -> None:
     routes = {route.name_for(match) for route in virtual_service.spec.http for match in route.alternatives}
-    for index, patch in enumerate(http_filter.spec.config_patches):
+    for index, patch in enumerate(envoy_filter.spec.config_patches):
         if isinstance(patch, HttpRoutePatch) and patch.route not in routes:
             field = f"spec.configPatches[{index}].match.routeConfiguration.vhost.route.name"
             raise IngressRuleError(file, field, f"virtualservice.yaml has no route {patch.route!r}")
 
 
-def _read(file: Path, kind: type[_Kind]) -> _Kind:
+def _load(file: Path) -> Any:
     try:
-        document = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
-        return kind.model_validate(document)
+        return yaml.load(file.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
     except OSError as error:
         raise IngressRuleError(file, "", f"cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
@@ -133,6 +180,11 @@ def _read(file: Path, kind: type[_Kind]) -> _Kind:
         # A second document in the file arrives here as well: "expected a single document in the stream".
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise IngressRuleError(file, line, f"{error.problem}; one YAML document is expected") from error
+
+
+def _validated(file: Path, document: Any, kind: type[_Model]) -> _Model:
+    try:
+        return kind.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         raise IngressRuleError(file, _field(first["loc"]), _reason(first)) from error
@@ -154,7 +206,7 @@ def _field(location: tuple[int | str, ...]) -> str:
     """The path of a field as kubectl writes it: spec.http[3].retries.attempts."""
     path = ""
     for part in location:
-        if part in ("HTTP_FILTER", "HTTP_ROUTE"):  # which of the kinds of a patch it was read as
+        if part in ("NETWORK_FILTER", "HTTP_FILTER", "HTTP_ROUTE"):  # which of the kinds of a patch it was read as
             continue
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path
@@ -162,7 +214,7 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 def _reason(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
-        return "the workbench does not know this field; remove it, or teach it to workbench/istio.py"
+        return "the workbench does not know this field; remove it, or teach it to workbench/istio*.py"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     if error["type"] == "missing":

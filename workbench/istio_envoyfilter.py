@@ -1,17 +1,25 @@
 """The part of Istio's EnvoyFilter that the workbench understands, read as strictly as the rest of its rules.
 
-There are two kinds: of what the gateway answers itself, with one patch, and of filters before its router.
+A patch changes the gateway's connection manager, puts a filter before its router, or changes one of its routes.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from workbench.istio import Metadata, Strict
 
+_Patch = TypeVar("_Patch", bound=Strict)
 
-class WorkloadSelector(Strict):
-    labels: Annotated[dict[str, str], Field(min_length=1)]
+
+class EnvoyConfig(BaseModel):
+    """In Envoy's own words and passed on as it is: Envoy refuses what it does not know when it starts."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+# --- applyTo: NETWORK_FILTER
 
 
 class FilterMatch(Strict):
@@ -26,53 +34,38 @@ class ListenerMatch(Strict):
     filter_chain: FilterChainMatch
 
 
-class PatchMatch(Strict):
+class NetworkFilterMatch(Strict):
     context: Literal["GATEWAY"]
     listener: ListenerMatch
 
 
-class EnvoyConfig(BaseModel):
-    """In Envoy's own words and passed on as it is: Envoy refuses what it does not know when it starts."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class HttpConnectionManagerPatch(EnvoyConfig):
+class ConnectionManager(EnvoyConfig):
     type: Literal[
         "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
     ] = Field(alias="@type")
-    request_headers_timeout: Annotated[str, Field(pattern=r"^\d+(\.\d+)?s$")]
-    request_timeout: Annotated[str, Field(pattern=r"^\d+(\.\d+)?s$")]
-    local_reply_config: dict[str, Any]
+    request_headers_timeout: Annotated[str, Field(pattern=r"^\d+(\.\d+)?s$")] = "0s"
+    request_timeout: Annotated[str, Field(pattern=r"^\d+(\.\d+)?s$")] = "0s"
+    local_reply_config: dict[str, Any] = {}
 
 
-class PatchValue(EnvoyConfig):
-    typed_config: HttpConnectionManagerPatch
+class NetworkFilterValue(EnvoyConfig):
+    typed_config: ConnectionManager
 
 
-class Patch(Strict):
+class NetworkFilterMerge(Strict):
     operation: Literal["MERGE"]
-    value: PatchValue
+    value: NetworkFilterValue
 
 
-class ConfigPatch(Strict):
+class NetworkFilterPatch(Strict):
+    """What the gateway answers by itself, and how long it waits for a request."""
+
     apply_to: Literal["NETWORK_FILTER"]
-    match: PatchMatch
-    patch: Patch
+    match: NetworkFilterMatch
+    patch: NetworkFilterMerge
 
 
-class EnvoyFilterSpec(Strict):
-    workload_selector: WorkloadSelector
-    config_patches: Annotated[list[ConfigPatch], Field(min_length=1, max_length=1)]
-
-
-class EnvoyFilter(Strict):
-    """What the gateway answers by itself."""
-
-    api_version: Literal["networking.istio.io/v1alpha3"]
-    kind: Literal["EnvoyFilter"]
-    metadata: Metadata
-    spec: EnvoyFilterSpec
+# --- applyTo: HTTP_FILTER
 
 
 class RouterMatch(Strict):
@@ -91,7 +84,7 @@ class BeforeRouterListenerMatch(Strict):
     filter_chain: BeforeRouterChainMatch
 
 
-class BeforeRouterPatchMatch(Strict):
+class HttpFilterMatch(Strict):
     context: Literal["GATEWAY"]
     listener: BeforeRouterListenerMatch
 
@@ -102,15 +95,20 @@ class HttpFilter(EnvoyConfig):
     typed_config: dict[str, Any]
 
 
-class InsertPatch(Strict):
+class HttpFilterInsert(Strict):
     operation: Literal["INSERT_BEFORE"]
     value: HttpFilter
 
 
 class HttpFilterPatch(Strict):
+    """A filter that requests pass before they are routed."""
+
     apply_to: Literal["HTTP_FILTER"]
-    match: BeforeRouterPatchMatch
-    patch: InsertPatch
+    match: HttpFilterMatch
+    patch: HttpFilterInsert
+
+
+# --- applyTo: HTTP_ROUTE
 
 
 class RouteMatch(Strict):
@@ -125,7 +123,7 @@ class RouteConfigurationMatch(Strict):
     vhost: VhostMatch
 
 
-class RoutePatchMatch(Strict):
+class HttpRouteMatch(Strict):
     context: Literal["GATEWAY"]
     route_configuration: RouteConfigurationMatch
 
@@ -135,43 +133,41 @@ class RouteValue(EnvoyConfig):
     typed_per_filter_config: dict[str, Any] = {}
 
 
-class MergePatch(Strict):
+class HttpRouteMerge(Strict):
     operation: Literal["MERGE"]
     value: RouteValue
 
 
 class HttpRoutePatch(Strict):
-    """What one route of the VirtualService has besides, such as its settings for the filter."""
+    """What one route of the VirtualService has besides, such as its settings for a filter."""
 
     apply_to: Literal["HTTP_ROUTE"]
-    match: RoutePatchMatch
-    patch: MergePatch
+    match: HttpRouteMatch
+    patch: HttpRouteMerge
 
     @property
     def route(self) -> str:
         return self.match.route_configuration.vhost.route.name
 
 
-class HttpFilterSpec(Strict):
+class WorkloadSelector(Strict):
+    labels: Annotated[dict[str, str], Field(min_length=1)]
+
+
+class EnvoyFilterSpec(Strict):
     workload_selector: WorkloadSelector
     priority: int = 0
     config_patches: Annotated[
-        list[Annotated[HttpFilterPatch | HttpRoutePatch, Field(discriminator="apply_to")]], Field(min_length=1)
+        list[Annotated[NetworkFilterPatch | HttpFilterPatch | HttpRoutePatch, Field(discriminator="apply_to")]],
+        Field(min_length=1),
     ]
 
-    @property
-    def filters(self) -> list[HttpFilter]:
-        return [patch.patch.value for patch in self.config_patches if isinstance(patch, HttpFilterPatch)]
 
-    @property
-    def routes(self) -> list[HttpRoutePatch]:
-        return [patch for patch in self.config_patches if isinstance(patch, HttpRoutePatch)]
-
-
-class HttpEnvoyFilter(Strict):
-    """Filters that requests pass before they are routed, those with the lowest priority first."""
-
+class EnvoyFilter(Strict):
     api_version: Literal["networking.istio.io/v1alpha3"]
     kind: Literal["EnvoyFilter"]
     metadata: Metadata
-    spec: HttpFilterSpec
+    spec: EnvoyFilterSpec
+
+    def patches(self, kind: type[_Patch]) -> Iterator[_Patch]:
+        return (patch for patch in self.spec.config_patches if isinstance(patch, kind))

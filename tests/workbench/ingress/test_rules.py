@@ -1,5 +1,6 @@
 """What the workbench says when it is given ingress rules that it cannot follow."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ GATEWAY = "gateway.yaml"
 DESTINATION_RULE = "destinationrule.yaml"
 ENVOY_FILTER = "envoyfilter-local-replies.yaml"
 BUFFER = "envoyfilter-request-buffer.yaml"
+KUSTOMIZATION = "kustomization.yaml"
 
 
 def translate(rules: Path) -> dict[str, Any]:
@@ -164,13 +166,13 @@ UNFOLLOWABLE = [
      "spec.servers[0]", "tls"),
     (GATEWAY, "protocol: HTTP\n", "protocol: TCP\n",
      "spec.servers[0].port.protocol", "'TCP'"),
-    # Another object than the one that belongs in the file.
-    (GATEWAY, "kind: Gateway", "kind: VirtualService",
-     "kind", "'Gateway'"),
+    # Objects of another version, or with too little or too much in them.
     (GATEWAY, "networking.istio.io/v1", "networking.istio.io/v1alpha3",
      "apiVersion", "networking.istio.io/v1"),
     (DESTINATION_RULE, "namespace: slipway", "uid: slipway",
      "metadata.namespace", "missing"),
+    (KUSTOMIZATION, "resources:", "namePrefix: my-\nresources:",
+     "namePrefix", "remove"),
 ]
 # fmt: on
 
@@ -180,6 +182,24 @@ def test_a_rule_that_cannot_be_followed_is_named(
     edited_rules: EditRules, file: str, old: str, new: str, field: str, word: str
 ) -> None:
     assert_refused(edited_rules((file, old, new)), file, field, word)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        (GATEWAY, "kind: Gateway", "kind: Sidecar", ["Gateway", "none"]),
+        (GATEWAY, "kind: Gateway", "kind: VirtualService", ["Gateway", "none"]),
+        (KUSTOMIZATION, "- destinationrule.yaml", "- destinationrule.yaml\n  - other.yaml", ["other.yaml"]),
+        (KUSTOMIZATION, f"- {ENVOY_FILTER}", f"- {ENVOY_FILTER}\n  - envoyfilter.yaml", ["two patches"]),
+    ],
+)
+def test_more_or_fewer_objects_than_can_be_followed_are_named(
+    edited_rules: EditRules, file: str, old: str, new: str, words: list[str]
+) -> None:
+    rules = edited_rules((file, old, new))
+    shutil.copy(rules / DESTINATION_RULE, rules / "other.yaml")
+    shutil.copy(rules / ENVOY_FILTER, rules / "envoyfilter.yaml")
+    assert_refused(rules, KUSTOMIZATION, "resources", *words)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +324,14 @@ def test_streams_do_not_count_among_the_requests() -> None:
 def test_what_is_refused_is_not_read_before() -> None:
     names = [found["name"] for found in connection_manager(RULES)["http_filters"]]
     assert [name.rpartition(".")[2] for name in names] == ["fault", "local_ratelimit", "buffer", "router"]
+
+
+def test_what_the_cluster_is_not_given_the_workbench_does_without(edited_rules: EditRules) -> None:
+    rules = edited_rules((KUSTOMIZATION, f"  - {BUFFER}\n", ""), (KUSTOMIZATION, f"  - {ENVOY_FILTER}\n", ""))
+    manager = connection_manager(rules)
+    assert "buffer" not in str(manager["http_filters"])
+    assert "typed_per_filter_config" not in str(manager["route_config"])
+    assert "local_reply_config" not in manager
 
 
 def test_all_that_is_no_stream_is_read_whole_and_within_a_time() -> None:
