@@ -63,11 +63,16 @@ class Settings(BaseModel):
         30, description="Longest silence of a client that sends an import or reads an export"
     )
     import_timeout: PositiveSeconds = Field(
-        600, description="Longest import: while one is in progress, `/notes/events` waits for its end"
+        600,
+        description="Longest import, for whose end `/notes/events` waits. The gateway's limit is 660",
     )
     max_requests: int = Field(100, ge=1, description="Most requests at a time; the next gets 503 at once")
     max_streams: int = Field(2000, ge=1, description="Most open `/notes/events` streams; the next gets 503 at once")
-    max_body: int = Field(262_144, ge=1024, description="Largest request body in bytes; an import has no limit")
+    max_body: int = Field(
+        262_144,
+        ge=1024,
+        description="Largest request body in bytes; an import has no limit. The gateway's limit is 327,680",
+    )
     heartbeat: PositiveSeconds = Field(15, description="Time between the heartbeats of `/notes/events`")
     key_lifetime: Lifetime = Field(86_400, description="How long the answer to an `Idempotency-Key` is kept")
     event_lifetime: Lifetime = Field(86_400, description="How long `/notes/events` can be resumed after an event")

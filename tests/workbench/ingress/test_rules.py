@@ -335,19 +335,22 @@ def test_what_the_cluster_is_not_given_the_workbench_does_without(edited_rules: 
 
 
 def test_all_that_is_no_stream_is_read_whole_and_within_a_time() -> None:
+    setting = Settings.model_fields["max_body"]
     for name, route in routes(RULES).items():
         if route.get("route", {}).get("cluster") != CLUSTER:
             assert "typed_per_filter_config" not in route, name
             continue
         buffer = route["typed_per_filter_config"]["envoy.filters.http.buffer"]["buffer"]
-        assert buffer["max_request_bytes"] > Settings.model_fields["max_body"].default, name
+        assert buffer["max_request_bytes"] > setting.default, name
+        assert f"The gateway's limit is {buffer['max_request_bytes']:,}" in str(setting.description)
         # While the service works nothing is sent, and that is not the client's fault.
         assert seconds(route["route"]["idle_timeout"]) > seconds(route["route"]["timeout"]), name
 
 
 def test_the_longest_request_is_an_import() -> None:
-    longest = Settings.model_fields["import_timeout"].default
-    assert seconds(connection_manager(RULES)["request_timeout"]) > longest
+    setting, limit = Settings.model_fields["import_timeout"], seconds(connection_manager(RULES)["request_timeout"])
+    assert limit > setting.default
+    assert f"The gateway's limit is {limit:g}" in str(setting.description)
 
 
 def test_what_a_subset_does_not_say_is_as_for_all() -> None:
