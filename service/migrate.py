@@ -4,8 +4,11 @@ Migrations are `migrations/NNNN_name.sql`, applied in the order of their numbers
 of runs at once is safe: an advisory lock is taken before the applied versions are read. An applied file that was
 edited or removed is an error; write a new one instead. SIGTERM and SIGINT cancel the statement that runs: its file is
 undone, those before it stay applied.
+
+With `--wait SECONDS` a database that is not there yet is waited for.
 """
 
+import argparse
 import asyncio
 import hashlib
 import os
@@ -22,6 +25,15 @@ from service.settings import Settings, SettingsError, load
 
 DIRECTORY = Path(__file__).parent / "migrations"
 LOCK = 0x51_1B_3A_1E  # any number that no other program locks in this database
+
+# What passes by itself. A wrong password or name does not.
+_NOT_THERE_YET = (
+    OSError,  # refused, no route, no such name, no answer in time
+    asyncpg.PostgresConnectionError,  # a proxy took the connection and has nobody behind it
+    asyncpg.OperatorInterventionError,  # it starts up, or shuts down
+    asyncpg.InsufficientResourcesError,  # too many connections
+)
+_PAUSE = 0.2  # s, between two tries
 
 _NAME = re.compile(r"(?P<number>[0-9]{4})_(?P<name>.+)\.sql")
 
@@ -134,30 +146,41 @@ def _line(sql: str, error: asyncpg.PostgresError) -> str:
 
 def _words(error: Exception) -> str:
     """PostgreSQL's message, detail and hint on one line."""
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or type(error).__name__
 
 
-async def run(settings: Settings, directory: Path = DIRECTORY) -> list[Migration]:
-    """Connect as the schema's owner and apply what is missing. Raises MigrationError."""
-    password = settings.database_owner_password
-    try:
-        connection = await asyncpg.connect(
-            settings.database_owner_url,
-            password=password.get_secret_value() if password else None,
-            timeout=10,
-        )
-    except FAILURES as error:
-        raise MigrationError(
-            f"no connection as the schema's owner: {_words(error)}; look at SERVICE_DATABASE_OWNER_URL"
-        ) from error
+async def run(settings: Settings, directory: Path = DIRECTORY, wait: float = 0) -> list[Migration]:
+    """Connect as the schema's owner, for up to `wait` seconds, and apply what is missing. Raises MigrationError."""
+    connection = await _connect(settings, wait)
     try:
         return await migrate(connection, read(directory))
     finally:
         await connection.close()
 
 
-async def _run_until_stopped(settings: Settings) -> list[Migration]:
-    running = asyncio.create_task(run(settings))
+async def _connect(settings: Settings, wait: float) -> "asyncpg.Connection[asyncpg.Record]":
+    password = settings.database_owner_password
+    now = asyncio.get_running_loop().time
+    until, waiting = now() + wait, False
+    while True:
+        try:
+            return await asyncpg.connect(
+                settings.database_owner_url,
+                password=password.get_secret_value() if password else None,
+                timeout=10,
+            )
+        except FAILURES as error:
+            reason = f"no connection as the schema's owner: {_words(error)}"
+            if now() >= until or not isinstance(error, _NOT_THERE_YET):
+                raise MigrationError(f"{reason}; look at SERVICE_DATABASE_OWNER_URL") from error
+        if not waiting:
+            sys.stderr.write(f"migrate: {reason}; trying again for {wait:g} s\n")
+            waiting = True
+        await asyncio.sleep(_PAUSE)
+
+
+async def _run_until_stopped(settings: Settings, wait: float) -> list[Migration]:
+    running = asyncio.create_task(run(settings, wait=wait))
     # As the first process of a container it would not even notice SIGTERM.
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
@@ -168,8 +191,13 @@ async def _run_until_stopped(settings: Settings) -> list[Migration]:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m service.migrate", description="Bring the schema up to date.")
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="for a database that is not there yet"
+    )
+    wait = parser.parse_args().wait
     try:
-        applied = asyncio.run(_run_until_stopped(load(os.environ)))
+        applied = asyncio.run(_run_until_stopped(load(os.environ), wait))
     except (SettingsError, MigrationError) as error:
         sys.stderr.write(f"migrate: {error}\n")
         return 1

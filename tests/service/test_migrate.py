@@ -12,8 +12,9 @@ import pytest
 from service.migrate import DIRECTORY, LOCK, MigrationError, expected_version
 from tests.service.commands import ended, run_command, running
 from tests.service.databases import Database, migrate
-from tests.waiting import eventually
+from tests.waiting import WITHIN, eventually
 
+MIGRATE = (sys.executable, "-m", "service.migrate")
 FILES = {
     "0001_boats.sql": "CREATE TABLE boats (name text);",
     "0002_crew.sql": "CREATE TABLE crew (boat text);\nINSERT INTO boats VALUES ('Ada');",
@@ -191,7 +192,7 @@ async def test_the_role_of_the_service_cannot_change_the_schema_nor_its_history(
 async def test_the_command_says_what_it_applied(empty_database: Database) -> None:
     url = empty_database.url("app_owner")
 
-    done = await run_command(sys.executable, "-m", "service.migrate", SERVICE_DATABASE_OWNER_URL=url)
+    done = await run_command(*MIGRATE, SERVICE_DATABASE_OWNER_URL=url)
 
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
@@ -203,11 +204,50 @@ async def test_the_command_says_what_it_applied(empty_database: Database) -> Non
 async def test_the_command_fails_with_one_line(empty_database: Database) -> None:
     url = Database(empty_database.server, "nowhere").url("app_owner")
 
-    done = await run_command(sys.executable, "-m", "service.migrate", SERVICE_DATABASE_OWNER_URL=url)
+    done = await run_command(*MIGRATE, SERVICE_DATABASE_OWNER_URL=url)
 
     assert (done.status, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
     assert line.startswith("migrate: no connection")
+
+
+async def test_the_command_waits_for_a_database_that_is_not_there_yet(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    sockets = str(empty_database.server.sockets)
+    later = tmp_path / "later"
+    url = empty_database.url("app_owner").replace(sockets, str(later))
+
+    command = *MIGRATE, "--wait", f"{WITHIN:g}"
+    async with running(*command, SERVICE_DATABASE_OWNER_URL=url) as process:
+        assert process.stderr
+        line = await process.stderr.readline()
+        later.symlink_to(sockets)
+        done = await ended(process)
+
+    assert line.startswith(b"migrate: no connection as the schema's owner: ")
+    assert line.endswith(f"; trying again for {WITHIN:g} s\n".encode())
+    assert (done.status, done.stderr) == (0, "")
+    assert await tables(empty_database)
+
+
+async def test_the_command_does_not_wait_for_ever(tmp_path: Path) -> None:
+    url = f"postgresql://app_owner@/app?host={tmp_path}"
+
+    done = await run_command(*MIGRATE, "--wait", "0.1", SERVICE_DATABASE_OWNER_URL=url)
+
+    assert (done.status, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].endswith("look at SERVICE_DATABASE_OWNER_URL")
+
+
+async def test_the_command_does_not_wait_for_what_does_not_pass(empty_database: Database) -> None:
+    url = Database(empty_database.server, "nowhere").url("app_owner")
+
+    done = await run_command(*MIGRATE, "--wait", "3600", SERVICE_DATABASE_OWNER_URL=url)
+
+    assert done.status == 1
+    [line] = done.stderr.splitlines()
+    assert '"nowhere" does not exist' in line
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -223,7 +263,7 @@ async def test_a_signal_cancels_what_runs(empty_database: Database, number: sign
             return bool(await other.fetchval(sessions) == 1)
 
         await other.execute("SELECT pg_advisory_lock($1)", LOCK)
-        async with running(sys.executable, "-m", "service.migrate", SERVICE_DATABASE_OWNER_URL=url) as process:
+        async with running(*MIGRATE, SERVICE_DATABASE_OWNER_URL=url) as process:
             await eventually(waits, "it waits for the lock")
             process.send_signal(number)
             done = await ended(process)
