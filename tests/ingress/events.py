@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-PATIENCE = 30  # seconds; a stream has heartbeats, so that an event that never comes is no timeout of its client
+from tests.waiting import WITHIN
 
 
 class Event(NamedTuple):
@@ -57,7 +57,8 @@ class Subscriber:
 async def subscribed(client: httpx.AsyncClient, last_event_id: str | None = None) -> AsyncIterator[Subscriber]:
     """Open a stream; inside the block it has begun, so that nothing is missed from then on."""
     headers = {} if last_event_id is None else {"last-event-id": last_event_id}
-    async with asyncio.timeout(PATIENCE), client.stream("GET", "/notes/events", headers=headers) as response:
+    # A stream has heartbeats, so that an event that never comes is no timeout of its client.
+    async with asyncio.timeout(WITHIN), client.stream("GET", "/notes/events", headers=headers) as response:
         assert response.status_code == 200, await response.aread()
         assert response.headers["content-type"] == "text/event-stream"
         subscriber = Subscriber(response)

@@ -22,7 +22,7 @@ async def test_bodies_that_do_not_end_keep_nobody_out(client: httpx.AsyncClient,
 
     unlimited = httpx.Limits(max_connections=None)
     async with (
-        httpx.AsyncClient(base_url=ingress_url, timeout=30, limits=unlimited) as slow,
+        httpx.AsyncClient(base_url=ingress_url, timeout=WITHIN, limits=unlimited) as slow,
         asyncio.timeout(WITHIN),
         asyncio.TaskGroup() as group,
     ):

@@ -1,7 +1,6 @@
 """What a test asks a running service, wherever it runs: its two ports."""
 
 import socket
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,10 +10,8 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.service.sse import Subscriber
+from tests.tls import NO_TLS
 from tests.waiting import WITHIN, eventually
-
-# One for all clients: httpx would read all root certificates again for each, which takes longer than most tests.
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def client_of(listener: socket.socket) -> httpx.AsyncClient:
     host, port = listener.getsockname()
     limits = httpx.Limits(max_connections=None)
     return httpx.AsyncClient(
-        base_url=f"http://{host}:{port}", timeout=WITHIN, limits=limits, verify=_NO_TLS, trust_env=False
+        base_url=f"http://{host}:{port}", timeout=WITHIN, limits=limits, verify=NO_TLS, trust_env=False
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import WITHIN
 from tests.workbench.ingress.gateway import ENVOY, RULES, StartGateway
 from tests.workbench.ingress.peers import Peer
 from workbench.ingress import envoy_bootstrap
@@ -30,7 +31,7 @@ async def test_a_second_envoy_does_not_share_the_port(start_gateway: StartGatewa
     second = await asyncio.create_subprocess_exec(
         ENVOY, "-c", config, "--disable-hot-restart", "--log-level", "off", stderr=asyncio.subprocess.PIPE
     )
-    _, error = await asyncio.wait_for(second.communicate(), 10)
+    _, error = await asyncio.wait_for(second.communicate(), WITHIN)
 
     assert second.returncode != 0
     assert b"in use" in error

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 
 from bench.sandbox import Sandbox
+from tests.tls import NO_TLS
 from tests.waiting import WITHIN
-from tests.workbench.tls import NO_TLS
 from workbench import ports
 from workbench.console import Console
 from workbench.postgres import Postgres
