@@ -22,7 +22,7 @@ _SUBSCRIBERS = 1000
 _OPENED_AT_ONCE = 100
 _EVENTS = 20
 _ARRIVES_WITHIN = 20.0
-_LONG_BODY = (
+_HEAD_OF_LONG_BODY = (
     b"POST /notes HTTP/1.1\r\nhost: slipway\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n"
 )
 
@@ -31,7 +31,7 @@ async def idle_and_slow_connections(place: Place, rate: float, seconds: float) -
     """Requests before and while there are 2,000 idle connections, 500 slow headers and 500 slow bodies."""
     before = await _requests(place, rate, seconds)
     headers = _slow_connections(place, b"GET / HTTP/1.1\r\nhost: slipway\r\n", b"x-slow: 1\r\n")
-    bodies = _slow_connections(place, _LONG_BODY, b" ")
+    bodies = _slow_connections(place, _HEAD_OF_LONG_BODY, b" ")
     async with _idle_connections(place), headers, bodies:
         during = await _requests(place, rate, seconds)
     quiet, crowded = _p99(before) * 1000, _p99(during) * 1000

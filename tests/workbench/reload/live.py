@@ -127,7 +127,7 @@ class Live:
         [value] = re.findall(rf"^{re.escape(name)} (\S+)$", (await self.ops("/metrics")).text, re.MULTILINE)
         return float(value)
 
-    async def is_answering(self) -> None:
+    async def until_answering(self) -> None:
         """Waits until a request is in flight."""
         async with asyncio.timeout(WITHIN):
             while await self.metric('http_requests_in_flight{kind="request"}') == 0:  # noqa: ASYNC110 - nothing tells

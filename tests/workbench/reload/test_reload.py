@@ -100,7 +100,7 @@ async def test_a_request_in_flight_is_answered_by_the_code_that_began_it(live: L
     begun = live.sources.version
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.api_port}") as client:
         answering = asyncio.create_task(client.get("/slow"))
-        await live.is_answering()
+        await live.until_answering()
         live.sources.append(MODULE, "\n# while it is being answered\n")
         await live.reloads()
         go_on.touch()

@@ -128,7 +128,7 @@ async def test_a_signal_to_stop_is_passed_on(
         await live.says("serves$")
         processes = descendants(live.part.pid)
         begun = asyncio.create_task(live.get("/slow"))
-        await live.is_answering()
+        await live.until_answering()
         live.part.send(number)
 
         async def is_stopping() -> bool:
