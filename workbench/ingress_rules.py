@@ -82,9 +82,8 @@ def read_rules(directory: Path) -> IngressRules:
         found = all_of(kind)
         if len(found) != 1:
             names = ", ".join(file.name for file in found) or "none"
-            raise IngressRuleError(
-                listed, "resources", f"the workbench follows one {kind.__name__}, here are: {names}"
-            )
+            reason = f"the workbench follows one {kind.__name__}, here are: {names}; make it one"
+            raise IngressRuleError(listed, "resources", reason)
         return found.popitem()
 
     gateway_file, gateway = the_only(Gateway)
@@ -103,9 +102,8 @@ def read_rules(directory: Path) -> IngressRules:
     in_order = sorted(envoy_filters.values(), key=lambda envoy_filter: envoy_filter.spec.priority)
     managers = [patch for found in in_order for patch in found.patches(NetworkFilterPatch)]
     if len(managers) > 1:
-        raise IngressRuleError(
-            listed, "resources", "two patches of the connection manager; make them one EnvoyFilter"
-        )
+        reason = "two patches of the connection manager; make them one EnvoyFilter"
+        raise IngressRuleError(listed, "resources", reason)
     return IngressRules(
         gateway,
         virtual_service,
@@ -148,7 +146,7 @@ def _check_virtual_service(
                 reason = f"the service has no port {destination.port.number}; use {SERVICE_PORT}"
                 raise IngressRuleError(file, f"{field}.port.number", reason)
             if destination.subset not in subsets:
-                reason = f"destinationrule.yaml has no subset {destination.subset!r}"
+                reason = f"the DestinationRule has no subset {destination.subset!r}; add it, or name another"
                 raise IngressRuleError(file, f"{field}.subset", reason)
     for index, http_route in enumerate(spec.http[:-1]):
         if not http_route.match:
@@ -162,11 +160,12 @@ def _check_envoy_filter(
     if envoy_filter.spec.workload_selector.labels != gateway.spec.selector:
         reason = f"selects other pods than the Gateway, whose selector is {gateway.spec.selector}"
         raise IngressRuleError(file, "spec.workloadSelector.labels", reason)
-    routes = {route.name_for(match) for route in virtual_service.spec.http for match in route.alternatives}
+    routes = [route.name_for(match) for route in virtual_service.spec.http for match in route.alternatives]
     for index, patch in enumerate(envoy_filter.spec.config_patches):
         if isinstance(patch, HttpRoutePatch) and patch.route not in routes:
             field = f"spec.configPatches[{index}].match.routeConfiguration.vhost.route.name"
-            raise IngressRuleError(file, field, f"virtualservice.yaml has no route {patch.route!r}")
+            reason = f"the VirtualService has no route {patch.route!r}; name one of {', '.join(routes)}"
+            raise IngressRuleError(file, field, reason)
 
 
 def _load(file: Path) -> Any:
