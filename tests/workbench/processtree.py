@@ -3,6 +3,8 @@
 import asyncio
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 
 from tests.waiting import WITHIN
 
@@ -22,6 +24,21 @@ def descendants(pid: int) -> dict[int, str]:
             break
         found = more
     return {child: name for child, name in found.items() if child != pid}
+
+
+def oldest_first(pids: Iterable[int]) -> list[int]:
+    """By when they were started, on Linux. Not by their numbers, which begin anew at some point."""
+
+    def ticks(pid: int) -> int:
+        return int(
+            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        )  # proc_pid_stat(5): starttime
+
+    started = {}
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            started[pid] = ticks(pid)
+    return sorted(started, key=lambda pid: (started[pid], pid))
 
 
 def _parents() -> dict[int, tuple[int, str]]:

@@ -16,7 +16,7 @@ import pytest
 
 from bench.sandbox import Sandbox
 from tests.waiting import WITHIN, eventually
-from tests.workbench.processtree import descendants, gone
+from tests.workbench.processtree import descendants, gone, oldest_first
 from tests.workbench.reload.live import CRASH, MODULE, Live, slow_route, supervised
 from workbench.postgres import Postgres
 
@@ -42,7 +42,7 @@ async def serving(live: Live) -> int:
 
 
 def template(live: Live) -> int:
-    return min(descendants(live.part.pid))
+    return oldest_first(descendants(live.part.pid))[0]
 
 
 def answering(live: Live) -> bool:
@@ -113,9 +113,9 @@ async def test_a_process_is_made_ahead_of_time(own: Live) -> None:
 async def made_ahead(live: Live) -> int:
     """The process that waits to serve, once there is one: the youngest."""
     now = await serving(live)
-    while max(descendants(live.part.pid)) <= now:  # noqa: ASYNC110 - nothing tells
+    while (youngest := oldest_first(descendants(live.part.pid))[-1]) == now:  # noqa: ASYNC110 - nothing tells
         await asyncio.sleep(0.01)
-    return max(descendants(live.part.pid))
+    return youngest
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -221,7 +221,7 @@ async def test_as_process_1(postgres: Postgres, sources: Sandbox, unshare: list[
     sources.append(MODULE, orphans)
     async with supervised(postgres, sources, *unshare) as live:
         await live.says("serves$")
-        first = min(descendants(live.part.pid))
+        first = oldest_first(descendants(live.part.pid))[0]
         async with asyncio.timeout(WITHIN):
             while "sleep" in descendants(first).values() or zombies(first):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
