@@ -138,13 +138,13 @@ faults: environment-dev ## break a workbench (or WHERE=cluster) in every way, un
 	@$(VENV_PYTHON) -m tests.faults$(if $(filter cluster,$(WHERE)),.cluster) $(ARGS)
 
 environment-workbench: python
-	@$(PYTHON) -m workbench.environment workbench
+	@$(PYTHON) -m workbench.virtualenv workbench
 
 environment-dev: python
-	@$(PYTHON) -m workbench.environment dev
+	@$(PYTHON) -m workbench.virtualenv dev
 
 environment-bench: python
-	@$(PYTHON) -m workbench.environment bench
+	@$(PYTHON) -m workbench.virtualenv bench
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

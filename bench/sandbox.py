@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from workbench.folders import ROOT
+from workbench.machine.folders import ROOT
 from workbench.reload import code
 
 _PARTS = ("service", "workbench", "k8s", "pyproject.toml")

@@ -11,12 +11,13 @@ from typing import cast
 
 from bench.breakages import MODULE
 from bench.sandbox import Sandbox
-from workbench import ingress, ports
 from workbench.console import Console
-from workbench.envoy import Envoy
-from workbench.probe import until_ok
-from workbench.processes import Part
-from workbench.replica import Replica, environment
+from workbench.ingress import bootstrap as ingress
+from workbench.machine import ports
+from workbench.parts.envoy import Envoy
+from workbench.parts.probe import until_ok
+from workbench.parts.process import Part
+from workbench.parts.replica import Replica, environment
 from workbench.stack import Stack
 
 FLASK = "bench/peers/flask_app.py"

@@ -26,13 +26,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from service import logs, server, tasks, tracing
 from service.app import Application, create_app
-from service.connections import Connections
-from service.lifecycle import Lifecycle
-from service.loop import ServingLoop
-from service.notify import Notifier
+from service.handover.connections import Connections
+from service.handover.loop import ServingLoop
+from service.handover.notify import Notifier
+from service.lifecycle import Lifecycle, background_tasks
+from service.server import contract as server
 from service.settings import Settings, SettingsError, load
+from service.telemetry import logs
+from service.tracing import hooks as tracing
 
 logger = logging.getLogger("service.server")
 
@@ -63,7 +65,7 @@ async def run(settings: Settings, traced: tracing.Tracing, notifier: Notifier) -
     gc.enable()  # who has forked this process may have switched it off until here
     notifier.stage("created")
     _handle_signals(application, notifier)
-    async with tasks.running(_notify(lifecycle, notifier)):
+    async with background_tasks(_notify(lifecycle, notifier)):
         return await serve_until_closed(application, settings)
 
 

@@ -8,23 +8,23 @@ from quart import Quart
 from quart_schema import Info, QuartSchema
 from quart_schema.typing import PydanticDumpOptions
 
-from service import problems, tasks
-from service.admission import Admission
-from service.connection import HTTPConnection, Request
-from service.dispatch import ENDPOINTS, Endpoints
-from service.lifecycle import Lifecycle
-from service.metrics import Metrics
-from service.middleware import Middleware
+from service.database.readiness import Readiness
+from service.lifecycle import Lifecycle, background_tasks
 from service.migrate import expected_version
 from service.notes import routes as note_routes
 from service.notes.cleanup import Cleanup
 from service.notes.feed import Feed
-from service.openapi import Description
-from service.ops import Ops
 from service.pages import routes as page_routes
-from service.readiness import Readiness
 from service.settings import Settings
-from service.tracing import OFF, Tracing
+from service.telemetry.metrics import Metrics
+from service.telemetry.ops import Ops
+from service.tracing.hooks import OFF, Tracing
+from service.web import error_handlers as problems
+from service.web.admission import Admission
+from service.web.dispatch import ENDPOINTS, Endpoints
+from service.web.middleware import Middleware
+from service.web.openapi import Description
+from service.web.quart_connection import HTTPConnection, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF) -> Application:
     @app.while_serving
     async def lifespan() -> AsyncGenerator[None]:
         await database.open()
-        async with tasks.running(readiness.run(), feed.run(), cleanup.run()):
+        async with background_tasks(readiness.run(), feed.run(), cleanup.run()):
             if settings.listen != "immediately":
                 await lifecycle.started.wait()
             yield

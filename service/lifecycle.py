@@ -1,12 +1,16 @@
 """The life of the process: starting -> ready <-> unready -> draining. One state, read by all who report it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from logging import INFO, WARNING, getLogger
+from typing import Any
 
 logger = getLogger(__name__)
+
+_CANCEL_AGAIN = 0.1  # s
 
 
 class State(StrEnum):
@@ -91,3 +95,24 @@ class Lifecycle:
             logger.warning("still %s%s", state, failed)
         self.state = state
         self.observe(state, self.failed)
+
+
+@asynccontextmanager
+async def background_tasks(*jobs: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Run `jobs` in the background while the block lasts, then cancel them and wait for their end."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    for task in tasks:
+        task.add_done_callback(_report)
+    try:
+        yield
+    finally:
+        # More than once: asyncio.wait_for() of Python 3.11 forgets a cancellation that meets its result.
+        while pending := [task for task in tasks if not task.done()]:
+            for task in pending:
+                task.cancel()
+            await asyncio.wait(pending, timeout=_CANCEL_AGAIN)
+
+
+def _report(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.critical("a background task ended with an error; the service goes on without it", exc_info=error)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import asyncpg
 
-from service.database import FAILURES
+from service.database.pool import FAILURES
 from service.settings import Settings, SettingsError, load
 
 DIRECTORY = Path(__file__).parent / "migrations"

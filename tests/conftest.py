@@ -9,9 +9,9 @@ import pytest
 
 from tests.servers import SERVER
 from workbench.console import Console
-from workbench.folders import run_folder
+from workbench.machine.folders import run_folder
 from workbench.options import StackOptions
-from workbench.pgdata import NOT_DURABLE, open_postgres
+from workbench.parts.pgdata import NOT_DURABLE, open_postgres
 from workbench.stack import Stack
 
 

@@ -19,7 +19,7 @@ import time
 
 from workbench.console import Console
 from workbench.errors import UsageError, WorkbenchError
-from workbench.folders import shown
+from workbench.machine.folders import shown
 from workbench.options import StackOptions, from_environment
 from workbench.stack import Stack
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.folders import ROLES, shown
+from workbench.machine.folders import ROLES, shown
 from workbench.options import data_folder
-from workbench.postgres import SUPERUSER, environment, program
+from workbench.parts.postgres import SUPERUSER, environment, program
 
 SCRIPTS = ROLES.parent
 SOCKETS = 4  # the line of postmaster.pid that names the folder of the socket, counted from 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.errors import UsageError
-from workbench.folders import INGRESS_RULES, ROOT
+from workbench.machine.folders import INGRESS_RULES, ROOT
 
 MOST_REPLICAS = 9
 TRACES = ("console", "otlp", "none")

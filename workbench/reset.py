@@ -8,10 +8,10 @@ from pathlib import Path
 
 from workbench.console import Console
 from workbench.errors import DataFolderError, WorkbenchError
-from workbench.folders import make_data_folder, shown
-from workbench.lock import only_one
+from workbench.machine.folders import make_data_folder, shown
+from workbench.machine.lock import only_one
 from workbench.options import data_folder
-from workbench.pgdata import stop_left_over
+from workbench.parts.pgdata import stop_left_over
 
 MADE_BY_THE_WORKBENCH = {"lock", "postgres", "postgres.new", "prometheus", "run"}
 

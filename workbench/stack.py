@@ -4,18 +4,18 @@ import asyncio
 from contextlib import AsyncExitStack
 from types import TracebackType
 
-from workbench import ports
 from workbench.console import Console
-from workbench.envoy import Envoy
 from workbench.errors import PartFailed
-from workbench.folders import make_data_folder, run_folder
-from workbench.lock import only_one
+from workbench.machine import ports
+from workbench.machine.folders import make_data_folder, run_folder
+from workbench.machine.lock import only_one
 from workbench.options import StackOptions
-from workbench.pgdata import open_postgres
-from workbench.postgres import Postgres
-from workbench.processes import Part, describe
-from workbench.prometheus import Prometheus
-from workbench.replica import Replica, environment, migrate
+from workbench.parts.envoy import Envoy
+from workbench.parts.pgdata import open_postgres
+from workbench.parts.postgres import Postgres
+from workbench.parts.process import Part, describe
+from workbench.parts.prometheus import Prometheus
+from workbench.parts.replica import Replica, environment, migrate
 
 
 class Stack:

@@ -18,17 +18,18 @@ from bench.speed import usage
 from bench.speed.contenders import POOL_SIZE, SERVER_CORE, Contender
 from bench.speed.wrk import Load
 from bench.subjects import always_ready
-from workbench import ingress, ports
 from workbench.console import Console
-from workbench.envoy import Envoy
 from workbench.errors import WorkbenchError
-from workbench.folders import INGRESS_RULES, ROOT, make_data_folder, run_folder
-from workbench.lock import only_one
-from workbench.pgdata import open_postgres
-from workbench.postgres import SUPERUSER, Postgres
-from workbench.probe import until_ok
-from workbench.processes import Part
-from workbench.replica import Replica, environment, migrate
+from workbench.ingress import bootstrap as ingress
+from workbench.machine import ports
+from workbench.machine.folders import INGRESS_RULES, ROOT, make_data_folder, run_folder
+from workbench.machine.lock import only_one
+from workbench.parts.envoy import Envoy
+from workbench.parts.pgdata import open_postgres
+from workbench.parts.postgres import SUPERUSER, Postgres
+from workbench.parts.probe import until_ok
+from workbench.parts.process import Part
+from workbench.parts.replica import Replica, environment, migrate
 
 _DATA = ROOT / ".bench"
 _POSTGRES = {

@@ -16,7 +16,7 @@ from bench.speed.compare import Plan, compare
 from bench.speed.contenders import ON_UVICORN, REFERENCE, SERVICE
 from bench.speed.results import find, share
 from workbench.errors import WorkbenchError
-from workbench.folders import ROOT
+from workbench.machine.folders import ROOT
 
 BASELINE = ROOT / "bench" / "baseline.json"
 _TOLERATED = 1.15

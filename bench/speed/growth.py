@@ -21,7 +21,7 @@ from bench.speed.compare import Plan, measure
 from bench.speed.contenders import POOL_SIZE, SERVICE
 from bench.speed.subscribers import deliver
 from workbench.errors import WorkbenchError
-from workbench.postgres import SUPERUSER, program
+from workbench.parts.postgres import SUPERUSER, program
 
 _PATIENT = {"SERVICE_MAX_REQUESTS": "5000", "SERVICE_ACQUIRE_TIMEOUT": "30", "SERVICE_REQUEST_TIMEOUT": "60"}
 _SMALL = 10_000

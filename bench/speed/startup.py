@@ -13,12 +13,12 @@ from pathlib import Path
 from bench.sandbox import Sandbox
 from bench.speed import usage
 from bench.speed.arena import Arena
-from workbench import ports
 from workbench.console import Console
-from workbench.folders import ROOT
-from workbench.probe import until_ok
-from workbench.processes import Part
-from workbench.replica import environment
+from workbench.machine import ports
+from workbench.machine.folders import ROOT
+from workbench.parts.probe import until_ok
+from workbench.parts.process import Part
+from workbench.parts.replica import environment
 
 _SERVICE_STARTS = 10
 _MAKE_DEV_STARTS = 5

@@ -5,11 +5,11 @@ import random
 from datetime import timedelta
 from logging import getLogger
 
-from service.database import Database, Statement
+from service.database.pool import Database, Statement
 from service.errors import Unavailable
-from service.metrics import Metrics
 from service.notes import queries
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
 logger = getLogger(__name__)
 

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import asyncpg
 
-from service.database import FAILURES, Database
+from service.database.pool import FAILURES, Database
 from service.errors import Invalid, Unavailable
 from service.lifecycle import Lifecycle
-from service.metrics import Metrics
 from service.notes import queries
 from service.notes.models import Event
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
 logger = getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """All SQL on notes. Each statement has the name under which its times are measured."""
 
-from service.database import Statement
+from service.database.pool import Statement
 
 GET = Statement(
     "note_get",

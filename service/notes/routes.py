@@ -11,11 +11,7 @@ from quart import Blueprint, Response, current_app, request
 from quart_schema import tag_blueprint, validate_headers, validate_querystring, validate_response
 from werkzeug.http import parse_etags
 
-from service.admission import Kind
-from service.answer import Answer, encode, json
-from service.connection import Request
-from service.database import Database
-from service.endpoint import endpoint
+from service.database.pool import Database
 from service.notes import store, transfer
 from service.notes.feed import Feed
 from service.notes.models import (
@@ -29,8 +25,12 @@ from service.notes.models import (
     NotePage,
     ReadHeaders,
 )
-from service.openapi import NoQuery, problems, response_headers, streams
 from service.settings import Settings
+from service.web.admission import Kind
+from service.web.answer import Answer, encode, json
+from service.web.endpoint import endpoint
+from service.web.openapi import NoQuery, problems, response_headers, streams
+from service.web.quart_connection import Request
 
 STREAMED_UPLOADS = frozenset({"/notes/import"})
 STREAMS = {"/notes/events": Kind.EVENTS, "/notes/export": Kind.BULK, "/notes/import": Kind.BULK}

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from service.database import Connection
+from service.database.pool import Connection
 from service.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from service.notes import queries
 from service.notes.models import ListQuery, Note, NoteContent

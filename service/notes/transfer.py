@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 import asyncpg
 from pydantic import ValidationError
 
-from service.database import Connection
+from service.database.pool import Connection
 from service.errors import Conflict, Invalid, TooLarge, wrong_fields
 from service.notes import queries
 from service.notes.models import ImportedNote

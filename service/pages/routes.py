@@ -7,13 +7,13 @@ from pathlib import Path
 from quart import Blueprint, Response, abort, request, send_from_directory
 from quart_schema import hide, tag_blueprint, validate_querystring
 
-from service.answer import Answer, json
-from service.endpoint import endpoint
+from service.database.readiness import Readiness
 from service.lifecycle import Lifecycle
-from service.openapi import NoQuery, problems
 from service.pages.models import DatabaseStatus, Root
-from service.readiness import Readiness
 from service.settings import Settings
+from service.web.answer import Answer, json
+from service.web.endpoint import endpoint
+from service.web.openapi import NoQuery, problems
 
 _HERE = Path(__file__).parent / "static"
 _OWN_FILES = frozenset({"style.css", "page.js", "error.css", "docs.css", "docs.js", "icon.svg"})

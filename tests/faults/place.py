@@ -18,8 +18,8 @@ from tests.faults.proxy import Network
 from tests.workbench.processtree import descendants
 from workbench.console import Console
 from workbench.options import StackOptions
-from workbench.postgres import SUPERUSER
-from workbench.replica import Replica
+from workbench.parts.postgres import SUPERUSER
+from workbench.parts.replica import Replica
 from workbench.stack import Stack
 
 

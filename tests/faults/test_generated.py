@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.faults.place import Place
 from tests.ingress.notes import create
-from workbench.folders import ROOT
+from workbench.machine.folders import ROOT
 
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES") or "5"
 

@@ -17,9 +17,9 @@ import pytest
 from tests.ingress.events import subscribed
 from tests.ingress.notes import create
 from workbench.console import Console
-from workbench.folders import ROOT, run_folder
-from workbench.pgdata import NOT_DURABLE, open_postgres
-from workbench.postgres import SUPERUSER, Postgres
+from workbench.machine.folders import ROOT, run_folder
+from workbench.parts.pgdata import NOT_DURABLE, open_postgres
+from workbench.parts.postgres import SUPERUSER, Postgres
 from workbench.stack import Stack
 
 

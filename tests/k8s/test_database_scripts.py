@@ -13,9 +13,9 @@ from service.migrate import run as migrate
 from service.settings import load
 from tests.k8s.kustomization import K8S
 from workbench.console import Console
-from workbench.folders import run_folder
-from workbench.pgdata import NOT_DURABLE, open_postgres
-from workbench.postgres import SUPERUSER, Postgres, program
+from workbench.machine.folders import run_folder
+from workbench.parts.pgdata import NOT_DURABLE, open_postgres
+from workbench.parts.postgres import SUPERUSER, Postgres, program
 
 SCRIPTS = K8S / "postgres"
 ROLES = {"postgres": "POSTGRES", "app_owner": "APP_OWNER", "app_rw": "APP_RW", "metrics": "METRICS"}

@@ -19,7 +19,7 @@ from tests.observability.promtool import program
 from tests.observability.traffic import ask_everything, refuse_by_lock
 from workbench.console import Console
 from workbench.options import StackOptions
-from workbench.postgres import SUPERUSER
+from workbench.parts.postgres import SUPERUSER
 from workbench.stack import Stack
 
 WITHIN = 60

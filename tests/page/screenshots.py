@@ -19,7 +19,7 @@ from bench.sandbox import Sandbox
 from tests.page.browser import Conduct, NoBrowser, chromium, new_page
 from workbench.console import Console
 from workbench.errors import WorkbenchError
-from workbench.folders import ROOT
+from workbench.machine.folders import ROOT
 from workbench.options import StackOptions
 from workbench.stack import Stack
 

@@ -14,7 +14,7 @@ from typing import Any
 from playwright.async_api import Browser
 
 from tests.page.browser import NoBrowser, chromium
-from workbench.folders import ROOT
+from workbench.machine.folders import ROOT
 
 UI = "http://localhost:10350/overview"
 PICTURE = ROOT / "docs" / "tilt.png"

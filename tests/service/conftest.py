@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from quart import Quart
 
-from service import middleware
+from service.web import middleware
 from tests.service.databases import EMPTY, MIGRATED, Connection, Database, copy_database, postgres_server
 from tests.service.serving import Service, serving, settings_for
-from workbench.pgdata import NOT_DURABLE
-from workbench.postgres import SUPERUSER, Postgres
+from workbench.parts.pgdata import NOT_DURABLE
+from workbench.parts.postgres import SUPERUSER, Postgres
 
 StartService = Callable[..., Awaitable[Service]]
 NewDatabase = Callable[..., Awaitable[Database]]

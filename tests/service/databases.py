@@ -14,9 +14,9 @@ from service.migrate import DIRECTORY, Migration, run
 from service.settings import Settings
 from tests.waiting import eventually
 from workbench.console import Console
-from workbench.folders import make_data_folder, run_folder
-from workbench.pgdata import open_postgres
-from workbench.postgres import SUPERUSER, Postgres
+from workbench.machine.folders import make_data_folder, run_folder
+from workbench.parts.pgdata import open_postgres
+from workbench.parts.postgres import SUPERUSER, Postgres
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

@@ -13,7 +13,7 @@ from tests.service.problems import problem_of
 from tests.service.raw import COPYING, stalled_export, stalled_import
 from tests.service.serving import Service, serving, settings_for
 from tests.waiting import WITHIN, eventually
-from workbench.postgres import Postgres
+from workbench.parts.postgres import Postgres
 
 # More than all buffers between PostgreSQL and a client that does not read.
 MANY = "INSERT INTO notes (title, body) SELECT 'note ' || n, repeat('x', 10000) FROM generate_series(1, 1000) AS n"
@@ -202,7 +202,7 @@ async def test_a_server_that_goes_away_in_the_middle_of_an_export_cuts_it(
 
     assert not received.endswith(b"0\r\n\r\n")
     assert received.count(b"HTTP/1.1 ") == 1, "nothing is answered twice"
-    assert [record.message for record in caplog.records if record.name == "service.middleware"]
+    assert [record.message for record in caplog.records if record.name == "service.web.middleware"]
     assert not [record for record in caplog.records if record.name == "hypercorn.error"]
 
 

@@ -6,7 +6,7 @@ from html import unescape
 
 import pytest
 
-from service import error_page
+from service.web import error_page
 from tests.service.conftest import StartService
 from tests.service.databases import Database
 from tests.service.problems import problem_of

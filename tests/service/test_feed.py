@@ -13,7 +13,7 @@ from tests.service.problems import problem_of
 from tests.service.raw import COPYING, stalled_import
 from tests.service.serving import Service, serving, settings_for
 from tests.service.sse import Block, Subscriber, note_of
-from workbench.postgres import Postgres
+from workbench.parts.postgres import Postgres
 
 FEED = "query LIKE '%note_events%'"
 HAS_LOOKED = "query LIKE '%AS waiting%' AND state = 'idle'"

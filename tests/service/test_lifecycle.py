@@ -20,7 +20,7 @@ from tests.service.problems import problem_of
 from tests.service.processes import service_process
 from tests.service.serving import serving, settings_for
 from tests.waiting import WITHIN, eventually
-from workbench.postgres import Postgres
+from workbench.parts.postgres import Postgres
 
 LONG = "3600"  # seconds: longer than any test waits
 

@@ -13,9 +13,9 @@ import h2.config
 import h2.connection
 import pytest
 
-from service import logs
-from service.logs import JSONFormatter, TextFormatter
 from service.settings import load
+from service.telemetry import logs
+from service.telemetry.logs import JSONFormatter, TextFormatter
 from tests.service.clients import Clients
 from tests.service.databases import Database
 from tests.service.processes import Process, service_process

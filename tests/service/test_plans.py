@@ -1,6 +1,6 @@
 """No statement that runs again and again reads a whole table, however large that has become."""
 
-from service.database import Statement
+from service.database.pool import Statement
 from service.notes import queries
 from tests.service.databases import Connection, Database
 

@@ -15,8 +15,8 @@ from hypercorn.events import Event, RawData
 from hypercorn.protocol.events import Body, EndBody, Response
 from hypercorn.typing import ConnectionState
 
-from service import server
-from service.server_hypercorn import WholeAnswers
+from service.server import contract as server
+from service.server.hypercorn import WholeAnswers
 from service.settings import Settings
 from tests.service.conftest import StartService
 from tests.waiting import WITHIN, eventually
@@ -127,8 +127,8 @@ async def test_idle_connections_do_not_delay_the_end(name: str) -> None:
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    monkeypatch.delitem(sys.modules, "service.server_uvicorn", raising=False)
-    monkeypatch.delattr("service.server_uvicorn", raising=False)
+    monkeypatch.delitem(sys.modules, "service.server.uvicorn", raising=False)
+    monkeypatch.delattr("service.server.uvicorn", raising=False)
 
     with pytest.raises(server.CannotServe, match=r"pip install -r requirements/uvicorn\.txt"):
         server.choose(Settings.model_validate({"server": "uvicorn"}))

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from service.settings import SettingsError, load
-from service.tracing import OFF, from_environment
+from service.tracing.hooks import OFF, from_environment
 from tests.service.commands import run_command
 from tests.service.databases import Database
 from tests.service.processes import service_process
@@ -26,7 +26,8 @@ def test_it_is_off_unless_it_is_asked_for(variables: dict[str, str]) -> None:
 
 async def test_off_it_imports_nothing() -> None:
     script = (
-        "import sys, service.__main__ as main; from service import tracing, settings; "
+        "import sys, service.__main__ as main; "
+        "from service import settings; from service.tracing import hooks as tracing; "
         "assert tracing.from_environment({}, settings.load({})) is tracing.OFF; "
         "sys.exit(', '.join(name for name in sys.modules if name.startswith('opentelemetry')) or 0)"
     )

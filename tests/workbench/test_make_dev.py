@@ -17,9 +17,9 @@ import pytest
 
 from tests.waiting import WITHIN
 from tests.workbench.processtree import descendants, gone
-from workbench import envoy, postgres, prometheus, replica
-from workbench.folders import ROOT
-from workbench.lock import only_one
+from workbench.machine.folders import ROOT
+from workbench.machine.lock import only_one
+from workbench.parts import envoy, postgres, prometheus, replica
 
 NewData = Callable[[], Path]
 ANY_PORTS = {"INGRESS_PORT": "0", "API_PORT": "0", "OPS_PORT": "0", "PROMETHEUS_PORT": "0"}

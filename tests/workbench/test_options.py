@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench import ports
 from workbench.errors import PortTaken, UsageError
+from workbench.machine import ports
 from workbench.options import from_environment, read_env_file
 
 

@@ -12,12 +12,13 @@ import asyncpg
 import pytest
 
 from tests.waiting import WITHIN
-from workbench import processes, unprivileged
 from workbench.console import Console
 from workbench.errors import DataFolderError, StepFailed
-from workbench.folders import SOCKET_PATH_LIMIT, run_folder
-from workbench.pgdata import NOT_DURABLE, open_postgres
-from workbench.postgres import SUPERUSER, Postgres, environment, program
+from workbench.machine import unprivileged
+from workbench.machine.folders import SOCKET_PATH_LIMIT, run_folder
+from workbench.parts import process as processes
+from workbench.parts.pgdata import NOT_DURABLE, open_postgres
+from workbench.parts.postgres import SUPERUSER, Postgres, environment, program
 
 NewData = Callable[[], Path]
 

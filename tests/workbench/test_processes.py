@@ -11,10 +11,10 @@ import pytest
 
 from tests.waiting import WITHIN
 from tests.workbench.processtree import gone
-from workbench import unprivileged
 from workbench.console import Console
 from workbench.errors import PartFailed, StepFailed
-from workbench.processes import LONGEST_LINE, Part, run
+from workbench.machine import unprivileged
+from workbench.parts.process import LONGEST_LINE, Part, run
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from tests.waiting import WITHIN
 from workbench.errors import DataFolderError
-from workbench.lock import only_one
+from workbench.machine.lock import only_one
 from workbench.stack import Stack
 
 

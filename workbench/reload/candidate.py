@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.processes import describe
+from workbench.parts.process import describe
 from workbench.reload import code
 from workbench.reload.spawner import Child, Spawner
 

@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from workbench import linux
+from workbench.machine import linux
 from workbench.reload import child, code
 from workbench.reload.spare import Spare, receive, take_snapshot
 

@@ -17,7 +17,7 @@ from tests.tls import NO_TLS
 from tests.waiting import eventually
 from tests.workbench.ingress.gateway import ENVOY, RULES, Edit, EditRules, Gateway, StartGateway
 from tests.workbench.ingress.peers import Peer
-from workbench.ingress import envoy_bootstrap
+from workbench.ingress.bootstrap import envoy_bootstrap
 
 
 @pytest.fixture

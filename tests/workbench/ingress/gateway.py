@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.workbench.ingress.peers import Peer
-from workbench.ingress import CLUSTER
+from workbench.ingress.bootstrap import CLUSTER
 
 RULES = Path(__file__).parents[3] / "k8s" / "istio"
 ENVOY = Path(sysconfig.get_path("scripts")) / "envoy"

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
-from workbench.ingress import Replica
+from workbench.ingress.bootstrap import Replica
 
 
 @dataclass

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from tests.waiting import eventually
 from tests.workbench.ingress.gateway import IDEMPOTENT, EditRules, Gateway, StartGateway, assert_problem
 from tests.workbench.ingress.peers import Peer
-from workbench.ingress import cluster_name
+from workbench.ingress.bootstrap import cluster_name
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import pytest
 from tests.waiting import WITHIN
 from tests.workbench.ingress.gateway import ENVOY, RULES, StartGateway
 from tests.workbench.ingress.peers import Peer
-from workbench.ingress import envoy_bootstrap
+from workbench.ingress.bootstrap import envoy_bootstrap
 
 
 async def test_the_administration_is_a_socket_of_this_user_only(start_gateway: StartGateway) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from service.settings import Settings
 from tests.workbench.ingress.gateway import RULES, EditRules
-from workbench.ingress import CLUSTER, IngressRuleError, Replica, cluster_name, envoy_bootstrap
+from workbench.ingress.bootstrap import CLUSTER, IngressRuleError, Replica, cluster_name, envoy_bootstrap
 
 VIRTUAL_SERVICE = "virtualservice.yaml"
 GATEWAY = "gateway.yaml"

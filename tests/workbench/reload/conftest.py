@@ -11,7 +11,7 @@ from tests.servers import SERVER
 from tests.workbench.reload.live import Live, Output
 from workbench.console import Console
 from workbench.options import StackOptions
-from workbench.postgres import Postgres
+from workbench.parts.postgres import Postgres
 from workbench.stack import Stack
 
 READY_WITHIN = 5.0

@@ -17,11 +17,11 @@ import httpx
 from bench.sandbox import Sandbox
 from tests.tls import NO_TLS
 from tests.waiting import WITHIN
-from workbench import ports
 from workbench.console import Console
-from workbench.postgres import Postgres
-from workbench.processes import Part
-from workbench.replica import environment
+from workbench.machine import ports
+from workbench.parts.postgres import Postgres
+from workbench.parts.process import Part
+from workbench.parts.replica import environment
 
 MODULE = "service/pages/models.py"
 """A file that tests edit."""

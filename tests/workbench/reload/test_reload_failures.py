@@ -7,7 +7,7 @@ import pytest
 from bench.sandbox import Sandbox
 from tests.workbench.reload.conftest import READY_WITHIN
 from tests.workbench.reload.live import CRASH, MODULE, Live, supervised
-from workbench.postgres import Postgres
+from workbench.parts.postgres import Postgres
 from workbench.reload.child import FRAMES
 
 ENV = ".env"
@@ -101,7 +101,8 @@ async def test_wrong_settings(live: Live) -> None:
 
 
 async def test_not_ready_in_time(live: Live) -> None:
-    live.sources.edit("service/readiness.py", "checks = await self._check()", "checks = await asyncio.Event().wait()")
+    never = "checks = await asyncio.Event().wait()"
+    live.sources.edit("service/database/readiness.py", "checks = await self._check()", never)
     await goes_on(live, rf"not ready within {READY_WITHIN:g} s: starting")
     await recovers_by_restoring(live)
 
@@ -129,10 +130,10 @@ async def test_a_crash_right_after_the_start(live: Live) -> None:
 
 
 async def test_a_missing_file(live: Live) -> None:
-    content = live.sources.read("service/tasks.py")
-    (live.sources.root / "service/tasks.py").unlink()
+    content = live.sources.read("service/lifecycle.py")
+    (live.sources.root / "service/lifecycle.py").unlink()
     await goes_on(live, r"service/\w+\.py:\d+: (ImportError|ModuleNotFoundError): .*tasks.*")
-    live.sources.write("service/tasks.py", content)
+    live.sources.write("service/lifecycle.py", content)
     await live.says("the files are what runs again")
     assert await live.metric("reload_code_stale") == 0
 

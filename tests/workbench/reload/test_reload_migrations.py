@@ -3,7 +3,7 @@
 import asyncpg
 
 from tests.workbench.reload.live import Live
-from workbench.postgres import Postgres
+from workbench.parts.postgres import Postgres
 
 MIGRATION = "service/migrations/0002_moods.sql"
 PAGES = "service/pages/routes.py"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.waiting import WITHIN
 from tests.workbench.reload.live import MODULE, Live
-from workbench.folders import ROOT
+from workbench.machine.folders import ROOT
 from workbench.reload import sources
 from workbench.reload.code import ignored
 from workbench.reload.sources import Change, Watcher

@@ -18,7 +18,7 @@ from bench.sandbox import Sandbox
 from tests.waiting import WITHIN, eventually
 from tests.workbench.processtree import descendants, gone, oldest_first
 from tests.workbench.reload.live import CRASH, MODULE, Live, slow_route, supervised
-from workbench.postgres import Postgres
+from workbench.parts.postgres import Postgres
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
 

@@ -1,0 +1,100 @@
+"""Logs on stdout: JSON for machines, one readable line for people. Each line carries the request's id and trace."""
+
+import json
+import logging
+import re
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from service.settings import LogLevel, Settings
+
+logger = logging.getLogger("service.telemetry.logs")
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
+"""Set if requests are traced."""
+
+# What a LogRecord always has; whatever else is on it came by `extra=` and is logged as a field.
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+# What would break the line, or command the terminal: a path can hold it, over HTTP/2.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_COLOURS = {"DEBUG": "\033[2m", "WARNING": "\033[33m", "ERROR": "\033[31m", "CRITICAL": "\033[31m"}
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._common = {"service": settings.name, "version": settings.version, "instance": settings.instance}
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (current := request_id.get()) is not None:
+            line["request_id"] = current
+        if (trace := trace_id.get()) is not None:
+            line["trace_id"] = trace
+        line |= _fields(record) | self._common
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """One line for a person: time, level if it is not info, message, fields; a traceback below it."""
+
+    def __init__(self, *, colour: bool) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        level = "" if record.levelno == logging.INFO else f"{record.levelname} "
+        # "http" repeats the message of an access line, for machines.
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items() if name != "http")
+        line = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], f"{time} {level}{record.getMessage()}{fields}")
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        if self._colour and record.levelname in _COLOURS:
+            line = f"{_COLOURS[record.levelname]}{line}\033[0m"
+        return line
+
+
+LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
+
+
+def level() -> str:
+    """The least severe level that is logged."""
+    return logging.getLevelName(logging.getLogger().level).lower()
+
+
+def set_level(name: LogLevel) -> None:
+    """From now on, log what is at least that severe. Says so, whatever it was."""
+    root, before = logging.getLogger(), level()
+    root.setLevel(min(root.level, logging.WARNING))
+    logger.warning("log level %s, was %s", name, before)
+    root.setLevel(name.upper())
+
+
+def configure(settings: Settings) -> None:
+    """Send every logger's lines to stdout in the format of the settings."""
+    text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stdout.isatty())
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(TextFormatter(colour=sys.stdout.isatty()) if text else JSONFormatter(settings))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level.upper())
+    # Servers say how they start and stop; `__main__` says it once, with what it means.
+    for name in ("hypercorn.error", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)

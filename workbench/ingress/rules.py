@@ -1,0 +1,222 @@
+"""Reads the ingress rules of k8s/istio and checks that they belong together."""
+
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from workbench.ingress.envoyfilter import (
+    ConnectionManager,
+    EnvoyFilter,
+    HttpFilter,
+    HttpFilterPatch,
+    HttpRoutePatch,
+    NetworkFilterPatch,
+)
+from workbench.ingress.istio import DestinationRule, Gateway, Server, Strict, VirtualService
+
+SERVICE_HOST = "slipway.slipway.svc.cluster.local"
+SERVICE_PORT = 80  # of the Service; the port of a replica is another one
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_Kind = TypeVar("_Kind", bound=Strict)
+
+
+class IngressRuleError(Exception):
+    """A rule that the workbench cannot follow; str() is one line: the file, the field in it, what to do."""
+
+    def __init__(self, file: Path, field: str, reason: str) -> None:
+        super().__init__(f"{file}: {field}: {reason}" if field else f"{file}: {reason}")
+        self.file = file
+        self.field = field
+        self.reason = reason
+
+
+class Kustomization(Strict):
+    """Which files the cluster is given."""
+
+    api_version: Literal["kustomize.config.k8s.io/v1beta1"]
+    kind: Literal["Kustomization"]
+    resources: list[str]
+
+
+class KubernetesObject(BaseModel):
+    kind: str
+
+
+@dataclass(frozen=True)
+class IngressRules:
+    gateway: Gateway
+    virtual_service: VirtualService
+    destination_rule: DestinationRule
+    connection_manager: ConnectionManager | None
+    http_filters: list[HttpFilter]
+    """In the order in which a request passes them."""
+    route_patches: list[HttpRoutePatch]
+
+    @property
+    def server(self) -> Server:
+        """The Gateway's HTTP server, the only one that the workbench opens."""
+        return next(server for server in self.gateway.spec.servers if server.port.protocol == "HTTP")
+
+
+def read_rules(directory: Path) -> IngressRules:
+    """Raises IngressRuleError for anything in the files that the workbench would not follow.
+
+    The files are those that `kustomization.yaml` names. Kinds that are no rules of the ingress, such as the policies
+    of the mesh, are left out.
+    """
+    listed = directory / "kustomization.yaml"
+    files = [directory / name for name in _validated(listed, _load(listed), Kustomization).resources]
+    documents = {file: _load(file) for file in files}
+    kinds = {file: _validated(file, document, KubernetesObject).kind for file, document in documents.items()}
+
+    def all_of(kind: type[_Kind]) -> dict[Path, _Kind]:
+        return {file: _validated(file, documents[file], kind) for file in files if kinds[file] == kind.__name__}
+
+    def the_only(kind: type[_Kind]) -> tuple[Path, _Kind]:
+        found = all_of(kind)
+        if len(found) != 1:
+            names = ", ".join(file.name for file in found) or "none"
+            reason = f"the workbench follows one {kind.__name__}, here are: {names}; make it one"
+            raise IngressRuleError(listed, "resources", reason)
+        return found.popitem()
+
+    gateway_file, gateway = the_only(Gateway)
+    virtual_service_file, virtual_service = the_only(VirtualService)
+    destination_rule_file, destination_rule = the_only(DestinationRule)
+    envoy_filters = all_of(EnvoyFilter)
+
+    _check_gateway(gateway_file, gateway)
+    subsets = destination_rule.spec.policies().keys()
+    _check_virtual_service(virtual_service_file, virtual_service, gateway, subsets)
+    if destination_rule.spec.host != SERVICE_HOST:
+        reason = f"{destination_rule.spec.host!r} is not the service; use {SERVICE_HOST}"
+        raise IngressRuleError(destination_rule_file, "spec.host", reason)
+    for file, envoy_filter in envoy_filters.items():
+        _check_envoy_filter(file, envoy_filter, gateway, virtual_service)
+    in_order = sorted(envoy_filters.values(), key=lambda envoy_filter: envoy_filter.spec.priority)
+    managers = [patch for found in in_order for patch in found.patches(NetworkFilterPatch)]
+    if len(managers) > 1:
+        reason = "two patches of the connection manager; make them one EnvoyFilter"
+        raise IngressRuleError(listed, "resources", reason)
+    return IngressRules(
+        gateway,
+        virtual_service,
+        destination_rule,
+        managers[0].patch.value.typed_config if managers else None,
+        [patch.patch.value for found in in_order for patch in found.patches(HttpFilterPatch)],
+        [patch for found in in_order for patch in found.patches(HttpRoutePatch)],
+    )
+
+
+def _check_gateway(file: Path, gateway: Gateway) -> None:
+    protocols = [server.port.protocol for server in gateway.spec.servers]
+    if protocols.count("HTTP") != 1:
+        raise IngressRuleError(file, "spec.servers", "the workbench needs exactly one server with protocol HTTP")
+    for index, server in enumerate(gateway.spec.servers):
+        for position, host in enumerate(server.hosts):
+            if "/" in host:
+                reason = f"{host!r}: a host with a namespace is not supported; write the host alone"
+                raise IngressRuleError(file, f"spec.servers[{index}].hosts[{position}]", reason)
+
+
+def _check_virtual_service(
+    file: Path, virtual_service: VirtualService, gateway: Gateway, subsets: Collection[str]
+) -> None:
+    spec = virtual_service.spec
+    name = f"{gateway.metadata.namespace}/{gateway.metadata.name}"
+    if spec.gateways != [name]:
+        raise IngressRuleError(file, "spec.gateways", f"has to be [{name}], the Gateway next to this file")
+    if spec.hosts != ["*"]:
+        # Istio intersects them with the Gateway's hosts, wildcards and all; one place to name hosts is enough.
+        raise IngressRuleError(file, "spec.hosts", 'has to be ["*"]; name the hosts in the Gateway')
+    for index, http_route in enumerate(spec.http):
+        for position, route in enumerate(http_route.route):
+            destination = route.destination
+            field = f"spec.http[{index}].route[{position}].destination"
+            if destination.host != SERVICE_HOST:
+                reason = f"{destination.host!r} does not run in the workbench; use {SERVICE_HOST}"
+                raise IngressRuleError(file, f"{field}.host", reason)
+            if destination.port.number != SERVICE_PORT:
+                reason = f"the service has no port {destination.port.number}; use {SERVICE_PORT}"
+                raise IngressRuleError(file, f"{field}.port.number", reason)
+            if destination.subset not in subsets:
+                reason = f"the DestinationRule has no subset {destination.subset!r}; add it, or name another"
+                raise IngressRuleError(file, f"{field}.subset", reason)
+    for index, http_route in enumerate(spec.http[:-1]):
+        if not http_route.match:
+            reason = "a route without match takes every request, so none below it can; move it to the end"
+            raise IngressRuleError(file, f"spec.http[{index}]", reason)
+
+
+def _check_envoy_filter(
+    file: Path, envoy_filter: EnvoyFilter, gateway: Gateway, virtual_service: VirtualService
+) -> None:
+    if envoy_filter.spec.workload_selector.labels != gateway.spec.selector:
+        reason = f"selects other pods than the Gateway, whose selector is {gateway.spec.selector}"
+        raise IngressRuleError(file, "spec.workloadSelector.labels", reason)
+    routes = [route.name_for(match) for route in virtual_service.spec.http for match in route.alternatives]
+    for index, patch in enumerate(envoy_filter.spec.config_patches):
+        if isinstance(patch, HttpRoutePatch) and patch.route not in routes:
+            field = f"spec.configPatches[{index}].match.routeConfiguration.vhost.route.name"
+            reason = f"the VirtualService has no route {patch.route!r}; name one of {', '.join(routes)}"
+            raise IngressRuleError(file, field, reason)
+
+
+def _load(file: Path) -> Any:
+    try:
+        return yaml.load(file.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
+    except OSError as error:
+        raise IngressRuleError(file, "", f"cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
+        raise IngressRuleError(file, "", f"is not text in UTF-8: {error.reason}") from error
+    except yaml.MarkedYAMLError as error:
+        # A second document in the file arrives here as well: "expected a single document in the stream".
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise IngressRuleError(file, line, f"{error.problem}; one YAML document is expected") from error
+
+
+def _validated(file: Path, document: Any, kind: type[_Model]) -> _Model:
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise IngressRuleError(file, _field(first["loc"]), _reason(first)) from error
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML forbids a key twice, PyYAML keeps the last one: half of a rule would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is here twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """The path of a field as kubectl writes it: spec.http[3].retries.attempts."""
+    path = ""
+    for part in location:
+        if part in ("NETWORK_FILTER", "HTTP_FILTER", "HTTP_ROUTE"):  # which of the kinds of a patch it was read as
+            continue
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _reason(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return "the workbench does not know this field; remove it, or teach it to workbench/istio*.py"
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    if error["type"] == "missing":
+        return "is missing, and the workbench does not guess it; add it"
+    message = f"{error['msg'][0].lower()}{error['msg'][1:]}"
+    return message if isinstance(error["input"], dict | list) else f"{message}, not {error['input']!r}"

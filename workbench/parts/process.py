@@ -1,0 +1,202 @@
+"""Child processes whose output is read line by line and which are never left behind."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from workbench.console import Console
+from workbench.errors import PartFailed, StepFailed
+from workbench.machine.folders import ROOT
+
+User = Literal["same", "unprivileged"]
+
+REMEMBERED_LINES = 100
+LONGEST_LINE = 64 * 1024
+LAST_OUTPUT_WITHIN = 1.0  # seconds for lines that are still in the pipe when the program has ended
+
+
+class Part:
+    """A program of the workbench, leader of a process group of its own.
+
+    The terminal's Ctrl-C therefore reaches the workbench only, which decides in which order its parts stop.
+    `on_line` sees every line and returns whether a person should see it too.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        process: asyncio.subprocess.Process,
+        output: tuple[asyncio.StreamReader, asyncio.ReadTransport],
+        console: Console,
+        on_line: Callable[[str], bool],
+    ) -> None:
+        self.name = name
+        self.pid = process.pid
+        self.last_lines: deque[str] = deque(maxlen=REMEMBERED_LINES)
+        self._process = process
+        self._output, self._pipe = output
+        self._console = console
+        self._on_line = on_line
+        self._ended = asyncio.create_task(self._follow(), name=name)
+
+    @classmethod
+    async def start(
+        cls,
+        name: str,
+        *command: str | Path,
+        console: Console,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+        user: User = "same",
+        on_orphaned: signal.Signals = signal.SIGKILL,
+        on_line: Callable[[str], bool] = lambda line: True,
+    ) -> "Part":
+        """`on_orphaned` is the signal that the part gets when the workbench dies without stopping it (Linux)."""
+        launcher = (
+            sys.executable,
+            "-S",
+            "-m",
+            "workbench.parts.launcher",
+            str(os.getpid()),
+            str(on_orphaned.value),
+            user,
+        )
+        # Not asyncio's PIPE: with it, wait() lasts until nobody at all holds the pipe (python/cpython#119710).
+        output, into = os.pipe()
+        reader = asyncio.StreamReader()
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(output, "rb", buffering=0)
+        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *launcher,
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=into,
+                stderr=into,
+                cwd=cwd,
+                env=env,
+                process_group=0,
+            )
+        except BaseException:
+            pipe.close()
+            raise
+        finally:
+            os.close(into)
+        return cls(name, process, (reader, pipe), console, on_line)
+
+    @property
+    def running(self) -> bool:
+        return not self._ended.done()
+
+    async def wait(self, within: float | None = None) -> int:
+        """The exit status, minus the signal's number if one ended it. Raises TimeoutError after `within` seconds."""
+        async with asyncio.timeout(within):
+            return await asyncio.shield(self._ended)
+
+    async def becomes_ready(self, ready: Coroutine[Any, Any, object]) -> None:
+        """Waits for `ready`. Raises PartFailed if the part ends before that."""
+        waiting = asyncio.create_task(ready)
+        try:
+            await asyncio.wait({waiting, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if self._ended.done():
+            status = describe(self._ended.result())
+            raise PartFailed(f"{self.name} ended before it was ready, {status}: {last_words(self.last_lines)}")
+        waiting.result()
+
+    async def stop(self, *asking: tuple[signal.Signals, float]) -> int:
+        """Sends one signal after the other, each with so many seconds to follow it. Then, or if cancelled, kills."""
+        try:
+            for number, seconds in asking:
+                self.send(number)
+                with suppress(TimeoutError):
+                    return await self.wait(seconds)
+        finally:
+            self.kill_now()
+        return await self.wait()
+
+    async def kill(self) -> int:
+        self.kill_now()
+        return await self.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+
+    def kill_now(self) -> None:
+        if self._process.returncode is None:
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # macOS: the latter, for a group of zombies
+            os.killpg(self.pid, signal.SIGKILL)
+
+    async def _follow(self) -> int:
+        reading = asyncio.create_task(self._read(), name=f"{self.name}, output")
+        status = await self._process.wait()
+        self._kill_group()  # what it started and left behind, which may still hold its ports
+        await asyncio.wait({reading}, timeout=LAST_OUTPUT_WITHIN)
+        reading.cancel()
+        self._pipe.close()
+        return status
+
+    async def _read(self) -> None:
+        async for line in _lines(self._output):
+            self.last_lines.append(line)
+            if self._on_line(line):
+                self._console.log(self.name, line)
+
+
+async def run(
+    name: str,
+    *command: str | Path,
+    console: Console,
+    within: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+    user: User = "same",
+    on_line: Callable[[str], bool] = lambda line: True,
+) -> None:
+    """Runs a command to its end. Raises StepFailed with its last line if it fails or takes longer than `within` s."""
+    part = await Part.start(name, *command, console=console, env=env, cwd=cwd, user=user, on_line=on_line)
+    try:
+        status = await part.wait(within)
+    except TimeoutError:
+        raise StepFailed(f"{name} did not finish within {within:g} s") from None
+    finally:
+        await part.kill()
+    if status != 0:
+        raise StepFailed(f"{name} failed ({describe(status)}): {last_words(part.last_lines)}")
+
+
+def describe(status: int) -> str:
+    """An exit status in words."""
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
+def last_words(lines: deque[str]) -> str:
+    """The last line that speaks of an error, or else the last one that is not empty."""
+    written = [line.strip() for line in reversed(lines) if line.strip()] or ["it wrote nothing"]
+    return next((line for line in written if re.search("error|fatal|panic", line, re.IGNORECASE)), written[0])
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """StreamReader.readline, but a line of any length is no error: it is split at LONGEST_LINE."""
+    rest = b""
+    while chunk := await stream.read(LONGEST_LINE):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            yield line.decode(errors="replace").rstrip("\r")
+    if rest:
+        yield rest.decode(errors="replace")

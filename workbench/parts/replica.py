@@ -1,0 +1,100 @@
+"""The service as the workbench runs it: its migrations, and one process for each replica."""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from workbench.console import Console
+from workbench.machine.folders import ROOT
+from workbench.options import StackOptions
+from workbench.parts.postgres import Postgres
+from workbench.parts.probe import until_ok
+from workbench.parts.process import Part, run
+
+READY_WITHIN = 20.0
+MIGRATED_WITHIN = 300.0
+STOP_WITHIN = 2.5  # then it is killed: with PostgreSQL's limits, Ctrl-C takes less than 5 s whatever a part does
+
+# What the caller may change. Four health checks of Envoy fit into the drain delay.
+DEFAULTS = {
+    "SERVICE_ENVIRONMENT": "workbench",
+    "SERVICE_LOG_FORMAT": "text",
+    "SERVICE_DRAIN_DELAY": "1",
+    "SERVICE_SHUTDOWN_GRACE": "2",
+}
+
+
+class Replica:
+    """One process of the service. Starts again on the same ports after it ended."""
+
+    def __init__(
+        self,
+        name: str,
+        api_port: int,
+        ops_port: int,
+        options: StackOptions,
+        env: Mapping[str, str],
+        console: Console,
+    ) -> None:
+        self.name = name
+        self.api_port = api_port
+        self.ops_port = ops_port
+        self.part: Part | None = None
+        self._options = options
+        self._console = console
+        self._env = dict(env) | {
+            "SERVICE_INSTANCE": name,
+            "SERVICE_API_BIND": f"127.0.0.1:{api_port}",
+            "SERVICE_OPS_BIND": f"127.0.0.1:{ops_port}",
+        }
+
+    async def start(self) -> None:
+        options = self._options
+        self.part = await Part.start(
+            self.name, *options.service, console=self._console, env=self._env, cwd=options.sources
+        )
+
+    async def ready(self) -> None:
+        """Returns when /readyz answers 200. Raises PartFailed if that takes too long or the process ends."""
+        if self.part:
+            await self.part.becomes_ready(until_ok(self.ops_port, "/readyz", READY_WITHIN))
+
+    def terminate(self) -> None:
+        """Asks it to drain and end; wait() tells when it has."""
+        if self.part:
+            self.part.send(signal.SIGTERM)
+
+    async def kill(self) -> None:
+        if self.part:
+            await self.part.kill()
+
+    async def wait(self, within: float | None = None) -> int | None:
+        """The exit status; None if it was never started."""
+        return await self.part.wait(within) if self.part else None
+
+    async def stop(self) -> None:
+        """Without the drain delay, which SIGINT skips: nothing is routed to it any more."""
+        if self.part:
+            await self.part.stop((signal.SIGINT, STOP_WITHIN))
+
+
+def environment(postgres: Postgres, settings: Mapping[str, str]) -> dict[str, str]:
+    """For the service and its migrations: what the caller set for anything else must not change them."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "PG", "OTEL_"))
+    }
+    return {
+        **inherited,
+        **DEFAULTS,
+        **settings,
+        "SERVICE_DATABASE_URL": postgres.url("app_rw"),
+        "SERVICE_DATABASE_OWNER_URL": postgres.url("app_owner"),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+async def migrate(env: Mapping[str, str], console: Console, sources: Path = ROOT) -> None:
+    command = sys.executable, "-m", "service.migrate"
+    await run("migrate", *command, console=console, env=env, cwd=sources, within=MIGRATED_WITHIN)
