@@ -26,7 +26,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from service.app import Application, create_app
+from service.app import SETTINGS_GROUPS, Application, create_app
 from service.handover.connections import Connections
 from service.handover.loop import ServingLoop
 from service.handover.notify import Notifier
@@ -44,7 +44,7 @@ def main() -> int:
         sys.stderr.write(f"service: {' '.join(unknown)} is not understood: what can be set is a SERVICE_* variable\n")
         return 2
     try:
-        settings = load(os.environ)
+        settings = load(os.environ, SETTINGS_GROUPS)
         traced = tracing.from_environment(os.environ, settings)
     except SettingsError as error:
         sys.stderr.write(f"service: {error}\n")

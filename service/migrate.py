@@ -197,7 +197,7 @@ def main() -> int:
     )
     wait = parser.parse_args().wait
     try:
-        applied = asyncio.run(_run_until_stopped(load(os.environ), wait))
+        applied = asyncio.run(_run_until_stopped(load(os.environ, strict=False), wait))
     except (SettingsError, MigrationError) as error:
         sys.stderr.write(f"migrate: {error}\n")
         return 1

@@ -1,1 +1,33 @@
-"""The domain: notes."""
+"""The example domain: notes, with full-text search, import and export, and a stream of events.
+
+settings.py   its SERVICE_* variables
+models.py     the shapes of requests and answers
+routes.py     HTTP: one note, lists, import and export, events
+store.py      what can be done with notes, in Python
+queries.py    the same in SQL; all of it is there
+transfer.py   import and export, streamed
+feed.py       the event stream
+cleanup.py    removes expired keys and events
+"""
+
+from service.domain import Built, Domain, Machinery
+from service.notes.cleanup import Cleanup
+from service.notes.feed import Feed
+from service.notes.routes import blueprint
+from service.notes.settings import NoteSettings
+
+
+def _build(machinery: Machinery) -> Built:
+    settings, registry = machinery.settings.of(NoteSettings), machinery.metrics.registry
+    feed = Feed(settings, machinery.database, machinery.lifecycle, registry)
+    cleanup = Cleanup(settings, machinery.database, registry)
+    routes = blueprint(machinery.database, feed, settings.import_timeout, machinery.settings.max_body)
+    return Built(routes, tasks=(feed.run, cleanup.run))
+
+
+DOMAIN: Domain = Domain(
+    build=_build,
+    summary="Notes.",
+    settings=NoteSettings,
+    links={"notes": "/notes", "events": "/notes/events"},
+)

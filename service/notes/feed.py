@@ -1,8 +1,8 @@
 """What happens to notes, as Server-Sent Events: live for all subscribers, resumable without a gap.
 
-One connection a process listens for the database's notifications and reads new events into a short memory. Each
-subscriber goes along at its own speed: from the memory, or from the table if it is further behind. An event's id is
-its place in the order of all events, so `Last-Event-ID` resumes on any replica.
+One connection per process listens for the database's notifications and reads new events into a short memory. Each
+subscriber follows at its own speed, from the memory, or from the table if it is further behind. An event's id is its
+position in the order of all events, so `Last-Event-ID` resumes on any replica.
 """
 
 import asyncio
@@ -14,26 +14,26 @@ from logging import getLogger
 from typing import NamedTuple
 
 import asyncpg
+from prometheus_client import CollectorRegistry, Gauge
 
 from service.database.pool import FAILURES, Database
 from service.errors import Invalid, Unavailable
 from service.lifecycle import Lifecycle
 from service.notes import queries
 from service.notes.models import Event
-from service.settings import Settings
-from service.telemetry.metrics import Metrics
+from service.notes.settings import NoteSettings
 
 logger = getLogger(__name__)
 
-_REMEMBERED = 1000
-_READ_AT_ONCE = 500
-_RECHECK = 0.05  # a transaction older than a waiting event is still running
-_KEEPALIVE = 10.0  # a connection can die without a word
-_RECONNECT = 0.25
+_MEMORY = 1000  # events
+_BATCH = 500  # events
+_RECHECK = 0.05  # s, while a transaction that is older than a waiting event is still running
+_KEEPALIVE = 10.0  # s; a dead connection may go unnoticed until it is used
+_RECONNECT = 0.25  # s
 
 
 class Position(NamedTuple):
-    """A place in the order of events; as text, an event's id."""
+    """A position in the order of events; its text is the event's id."""
 
     tx: int
     id: int
@@ -43,7 +43,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Position":
-        """Raises Invalid for what is no id of an event."""
+        """Raises Invalid if the text is not the id of an event."""
         tx, _, event_id = text.partition("-")
         if tx.isascii() and tx.isdecimal() and event_id.isascii() and event_id.isdecimal():
             position = cls(int(tx[:20]), int(event_id[:20]))
@@ -58,22 +58,24 @@ class _Message(NamedTuple):
 
 
 class Feed:
-    """The events of one process's subscribers."""
+    """The events for the subscribers of one process."""
 
-    def __init__(self, settings: Settings, database: Database, lifecycle: Lifecycle, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: NoteSettings, database: Database, lifecycle: Lifecycle, registry: CollectorRegistry
+    ) -> None:
         self._heartbeat = settings.heartbeat
         self._database = database
         self._lifecycle = lifecycle
-        self._subscribers = metrics.subscribers
-        self._remembered: deque[_Message] = deque(maxlen=_REMEMBERED)
-        self._remembered_from: Position | None = None  # the memory holds every event after this one
+        self._subscribers = Gauge("notes_event_subscribers", "Open /notes/events streams.", registry=registry)
+        self._memory: deque[_Message] = deque(maxlen=_MEMORY)
+        self._memory_from: Position | None = None  # the memory holds every event after this one
         self._read_to: Position | None = None
         self._news = asyncio.Event()
 
-    # The reader: one a process.
+    # The reader: one per process.
 
     async def run(self) -> None:
-        """Read events for ever, connecting again when the connection is lost; to be cancelled."""
+        """Read events until cancelled; connect again when the connection is lost."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._wake_at_close())
             while True:
@@ -91,7 +93,7 @@ class Feed:
             await connection.add_listener("note_events", lambda *_: notified.set())
             if self._read_to is None:
                 now: int = await connection.fetchval(queries.EVENTS_NOW.sql)
-                self._read_to = self._remembered_from = Position(now, 0)
+                self._read_to = self._memory_from = Position(now, 0)
                 self._wake()
             while not connection.is_closed():
                 notified.clear()
@@ -104,11 +106,11 @@ class Feed:
     async def _read(self, connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
         """Take in all events that can be read; True if there are more that cannot be read yet."""
         assert self._read_to is not None  # noqa: S101 - set by _follow
-        while rows := await connection.fetch(queries.EVENTS_AFTER.sql, *self._read_to, _READ_AT_ONCE):
+        while rows := await connection.fetch(queries.EVENTS_AFTER.sql, *self._read_to, _BATCH):
             for message in map(_message, rows):
-                if len(self._remembered) == _REMEMBERED:
-                    self._remembered_from = self._remembered[0].position
-                self._remembered.append(message)
+                if len(self._memory) == _MEMORY:
+                    self._memory_from = self._memory[0].position
+                self._memory.append(message)
                 self._read_to = message.position
             self._wake()
         waiting: bool = await connection.fetchval(queries.EVENTS_WAITING.sql, *self._read_to)
@@ -127,20 +129,12 @@ class Feed:
     async def subscribe(self, last_event_id: str | None) -> AsyncGenerator[bytes]:
         """The stream for one subscriber, from `last_event_id` on or from now.
 
-        Raises Invalid for an id that is none, Unavailable without a database.
+        Before its first chunk it raises Invalid for a wrong id, Unavailable without a database.
         """
-        if last_event_id is None and self._read_to is not None:
-            return self._stream(self._read_to, lost=False)
-        last_seen = None if last_event_id is None else Position.parse(last_event_id)
-        now, pruned = await self._history()
-        # Lost is what was cleaned up, and what another database had seen.
-        lost = last_seen is not None and (last_seen < pruned or last_seen.tx > now.tx)
-        return self._stream(now if last_seen is None or lost else last_seen, lost=lost)
-
-    async def _stream(self, position: Position, *, lost: bool) -> AsyncGenerator[bytes]:
+        position, lost = await self._start(last_event_id)
         self._subscribers.inc()
         try:
-            # The id without data sets where a client that has seen no event yet resumes.
+            # The id without data tells a client that has seen no event yet where to resume.
             yield f"retry: 1000\nid: {position}\n\n".encode()
             if lost:
                 yield _encode(position, Event(kind="reset", id=None, version=None))
@@ -155,27 +149,37 @@ class Feed:
                     await asyncio.wait_for(news.wait(), self._heartbeat)
                 except TimeoutError:
                     yield b": heartbeat\n\n"
-            yield b"retry: 100\n\n"  # this replica goes away: come back at once
+            yield b"retry: 100\n\n"  # this replica goes away: reconnect at once
         finally:
             self._subscribers.dec()
 
+    async def _start(self, last_event_id: str | None) -> tuple[Position, bool]:
+        """Where the stream begins, and whether events before it are lost to this client."""
+        if last_event_id is None and self._read_to is not None:
+            return self._read_to, False
+        last_seen = None if last_event_id is None else Position.parse(last_event_id)
+        now, pruned = await self._history()
+        # Events are lost if they were cleaned up, or if the client saw them in another database.
+        lost = last_seen is not None and (last_seen < pruned or last_seen.tx > now.tx)
+        return (now if last_seen is None or lost else last_seen), lost
+
     async def _after(self, position: Position) -> Sequence[_Message]:
-        if self._remembered_from is not None and position >= self._remembered_from:
-            start = bisect_right(self._remembered, position, key=lambda message: message.position)
-            return [self._remembered[index] for index in range(start, len(self._remembered))]
+        if self._memory_from is not None and position >= self._memory_from:
+            start = bisect_right(self._memory, position, key=lambda message: message.position)
+            return [self._memory[index] for index in range(start, len(self._memory))]
         return await self._read_table(position)
 
     async def _read_table(self, position: Position) -> Sequence[_Message]:
         try:
             async with self._database.connection() as connection:
-                rows = await connection.fetch(queries.EVENTS_AFTER, *position, _READ_AT_ONCE)
+                rows = await connection.fetch(queries.EVENTS_AFTER, *position, _BATCH)
         except Unavailable:
-            await asyncio.sleep(_RECONNECT)  # the stream is open: wait for the database instead of ending it
+            await asyncio.sleep(_RECONNECT)  # keep the stream open until the database is back
             return []
         return [_message(row) for row in rows]
 
     async def _history(self) -> tuple[Position, Position]:
-        """Now, and the newest event that was cleaned up."""
+        """The present position, and that of the newest event that was cleaned up."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(queries.EVENTS_NOW)
         assert row is not None  # noqa: S101 - the table has one row

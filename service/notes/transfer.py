@@ -5,26 +5,30 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 import asyncpg
 from pydantic import ValidationError
 
-from service.database.pool import Connection
-from service.errors import Conflict, Invalid, TooLarge, wrong_fields
+from service.database.pool import Connection, Database
+from service.errors import Conflict, Invalid, TooLarge
 from service.notes import queries
 from service.notes.models import ImportedNote
+from service.web.problem import wrong_fields
 
 NDJSON = "application/x-ndjson"
 
-_ROWS_A_FETCH = 200
-_BYTES_A_CHUNK = 16 * 1024
+_BATCH = 200  # rows
+_CHUNK = 16 * 1024  # bytes
 
 
-async def export_lines(connection: Connection) -> AsyncGenerator[bytes]:
-    """All notes in the order of their making, as of one moment, in chunks of whole lines."""
-    async with connection.bulk(readonly=True):
-        async for rows in connection.batches(queries.EXPORT, size=_ROWS_A_FETCH):
+async def export_lines(database: Database) -> AsyncGenerator[bytes]:
+    """All notes in the order of their creation, as of one moment, in chunks of whole lines.
+
+    Holds a connection until its end. Raises Unavailable without a database.
+    """
+    async with database.connection() as connection, connection.bulk(readonly=True):
+        async for rows in connection.batches(queries.EXPORT, size=_BATCH):
             chunk = bytearray()
             for row in rows:
                 chunk += row["line"].encode()
                 chunk += b"\n"
-                if len(chunk) >= _BYTES_A_CHUNK:
+                if len(chunk) >= _CHUNK:
                     yield bytes(chunk)
                     chunk.clear()
             if chunk:
@@ -32,7 +36,7 @@ async def export_lines(connection: Connection) -> AsyncGenerator[bytes]:
 
 
 async def import_lines(connection: Connection, body: AsyncIterable[bytes], longest_line: int) -> int:
-    """Store every line's note, or none at all; returns how many.
+    """Store the notes of all lines, or none at all; return how many.
 
     Raises Invalid, TooLarge and Conflict, each naming the line.
     """
@@ -41,7 +45,7 @@ async def import_lines(connection: Connection, body: AsyncIterable[bytes], longe
         async with connection.bulk(readonly=False):
             await connection.copy(queries.IMPORT, "notes", queries.IMPORT_COLUMNS, source.records())
     except asyncpg.UniqueViolationError as error:
-        # The server counts the records of the COPY; every line is one.
+        # The server counts the records of the COPY; each line is one.
         line = str(error.context).rpartition("line ")[2]
         where = f"line {line}" if line.isdecimal() else "one line"
         raise Conflict(f"{where}: there is a note with this id already; nothing was imported") from error

@@ -99,10 +99,6 @@ class Metrics:
         self.database_errors = Counter(
             "db_errors", "Statements and connections that failed.", ["kind"], registry=self.registry
         )
-        self.expired = Counter(
-            "db_rows_expired", "Rows removed at the end of their time.", ["statement"], registry=self.registry
-        )
-        self.subscribers = Gauge("notes_event_subscribers", "Open /notes/events streams.", registry=self.registry)
         build = Gauge(
             "service_build_info",
             "1, labelled with what runs.",

@@ -28,8 +28,9 @@ from service.telemetry import logs
 from service.telemetry.metrics import Exemplar, Metrics
 from service.tracing.hooks import Tracing
 from service.tracing.span_lines import POLLS, SpanLines
-from service.web.admission import Kind, Ticket
-from service.web.middleware import METHODS, POLL, TICKET
+from service.web.endpoint import Kind
+from service.web.middleware import METHODS, POLL
+from service.web.routing import match_of
 
 _CLOSE_WITHIN = 2.0
 _WAITED = 1_000_000  # ns; a connection that is free takes less, and its span would only be in the way
@@ -109,15 +110,14 @@ class _TracedRequests:
                 span.set_attribute("http.response.status_code", event["status"])
                 if event["status"] >= 500:
                     span.set_status(StatusCode.ERROR)
-                if (ticket := _ticket(scope)) and ticket.kind is Kind.EVENTS:
-                    # How long somebody listens is no latency. The route is told at the end; it has no parameters.
-                    _end(span, scope, scope["path"])
+                if match_of(scope).kind is Kind.EVENTS:  # how long somebody listens is not a latency
+                    _end(span, scope)
             await send(event)
 
         try:
             await self._app(scope, receive, observe)
         finally:
-            _end(span, scope, ticket.route if (ticket := _ticket(scope)) else None)
+            _end(span, scope)
 
 
 def _method(scope: HTTPScope) -> str:
@@ -125,16 +125,11 @@ def _method(scope: HTTPScope) -> str:
     return scope["method"] if scope["method"] in METHODS else "HTTP"
 
 
-def _ticket(scope: Any) -> Ticket | None:
-    ticket: Ticket | None = scope["state"].get(TICKET)
-    return ticket
-
-
-def _end(span: Span, scope: Any, route: str | None) -> None:
+def _end(span: Span, scope: Any) -> None:
     """With what is known only now. A second end changes nothing."""
     if not span.is_recording():
         return
-    if route:
+    if route := match_of(scope).route:
         span.update_name(f"{_method(scope)} {route}")
         span.set_attribute("http.route", route)
     span.set_attribute(_REQUEST_ID, logs.request_id.get() or "")

@@ -1,13 +1,17 @@
-"""A complete answer, as the server sends it."""
+"""What an endpoint answers with: a complete body, or a stream."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
 from hypercorn.typing import ASGISendCallable
 
+from service.errors import Unavailable
+
 Headers = list[tuple[bytes, bytes]]
 
 _JSON = (b"content-type", b"application/json")
+_NO_STORE = (b"cache-control", b"no-store")
 
 
 @dataclass(slots=True)
@@ -19,15 +23,42 @@ class Answer:
     headers: Headers = field(default_factory=list)
 
     async def send(self, send: ASGISendCallable) -> None:
-        """Send it whole. One without a body says nothing of its length, as 204 and 304 must not."""
+        """Send it whole. Without a body there is no Content-Length, as 204 and 304 require."""
         if self.body:
             self.headers.append((b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
+@dataclass(slots=True)
+class Stream:
+    """A body of unknown length, sent chunk by chunk."""
+
+    chunks: AsyncGenerator[bytes]
+    media_type: str
+    _first: bytes | None = None
+
+    async def begin(self) -> None:
+        """Produce the first chunk, so that an error until here is still an answer with its own status."""
+        self._first = await anext(self.chunks, None)
+
+    async def send(self, send: ASGISendCallable, idle_timeout: float) -> None:
+        """Send it to the end. Raises Unavailable if the client reads nothing for `idle_timeout` seconds."""
+        headers = [(b"content-type", self.media_type.encode()), _NO_STORE]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        chunk = self._first
+        while chunk is not None:
+            try:
+                async with asyncio.timeout(idle_timeout):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except TimeoutError:
+                raise Unavailable(f"The client read nothing for {idle_timeout:g} seconds.") from None
+            chunk = await anext(self.chunks, None)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 def json(text: bytes | str, headers: Mapping[str, str], status: int = 200) -> Answer:
-    """An answer in JSON, with a line end for those who read it on a terminal."""
+    """An answer in JSON. It ends with a newline, for readers at a terminal."""
     body = text if isinstance(text, bytes) else text.encode()
     return Answer(status, body + b"\n", [_JSON, *encode(headers)])
 

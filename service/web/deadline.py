@@ -1,21 +1,23 @@
-"""Whether anybody still waits for an answer: the deadline of a request, and its client."""
+"""The deadline of a request: it ends the request when its time is over, and when its client disconnects."""
 
 import asyncio
 
 from hypercorn.typing import ASGIReceiveCallable
 
-# Most requests are over before that, and a timer is all that they cost.
-_SOON = 0.05
+# Most requests end before this, so all they pay for is one timer.
+_FIRST_LOOK = 0.05  # s
 
 
-class Watch:
-    """Cancels the current task, which answers a request, when the request's time is over or its client leaves."""
+class Deadline:
+    """Cancels the current task, which answers a request, when the time is over or the client disconnects."""
 
     __slots__ = (
+        "_at",
+        "_body_is_read",
         "_cancelled",
-        "_deadline",
         "_follower",
-        "_has_all",
+        "_lifted",
+        "_looked",
         "_loop",
         "_receive",
         "_task",
@@ -25,26 +27,31 @@ class Watch:
 
     def __init__(self, receive: ASGIReceiveCallable, seconds: float) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine runs in one
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
         self.client_left = False
         self._loop = asyncio.get_running_loop()
         self._task = task
         self._receive = receive
-        self._has_all = False
-        self._cancelled = False
+        self._body_is_read = self._looked = self._lifted = self._cancelled = False
         self._follower: asyncio.Task[None] | None = None
         now = self._loop.time()
-        self._deadline: float | None = now + seconds
-        self._timer = self._loop.call_at(min(now + _SOON, self._deadline), self._look)
+        self._at = now + seconds
+        self._timer = self._loop.call_at(min(now + _FIRST_LOOK, self._at), self._look)
 
-    def has_all(self) -> None:
-        """The request is complete: all that can still come of its client is that it leaves."""
-        self._has_all = True
-        if self._deadline is None:
+    def body_is_read(self) -> None:
+        """The whole body was received: only a disconnect can follow, and it is watched for."""
+        self._body_is_read = True
+        if self._looked:
             self._follow()
 
+    def lift(self) -> None:
+        """No time limit from now on, for a stream, which has limits of its own. A disconnect still ends it."""
+        self._lifted = True
+        if self._looked:
+            self._timer.cancel()
+
     def has_cancelled(self) -> bool:
-        """Whether the cancellation that the task has met was this one's, and no other."""
+        """Whether the CancelledError that the task has caught came from this deadline alone."""
         return self._cancelled and self._task.uncancel() == 0
 
     def end(self) -> None:
@@ -53,16 +60,16 @@ class Watch:
             self._follower.cancel()
 
     def _look(self) -> None:
-        deadline, self._deadline = self._deadline, None
-        assert deadline is not None  # noqa: S101 - it looks once
-        self._timer = self._loop.call_at(deadline, self._cancel)
-        if self._has_all:
+        self._looked = True
+        if not self._lifted:
+            self._timer = self._loop.call_at(self._at, self._cancel)
+        if self._body_is_read:
             self._follow()
 
     def _follow(self) -> None:
-        self._follower = self._loop.create_task(self._until_it_leaves())
+        self._follower = self._loop.create_task(self._until_disconnect())
 
-    async def _until_it_leaves(self) -> None:
+    async def _until_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.client_left = True

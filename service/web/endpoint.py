@@ -1,49 +1,107 @@
-"""Routes that read a request without Quart's context of one: declared and described as any, several times cheaper.
+"""Declares a route: what it reads, what it answers, and what kind of request it is.
 
-Quart makes two tasks, a Request, two contexts and a Response for each request, and passes the answer on in three
-parts. None of that is needed to answer JSON. What is declared here is a view function of Quart's router and of
-quart-schema's description; `service/web/dispatch.py` finds it there and calls it with what it has asked for:
+    @routes.put("/<uuid:note_id>")
+    @endpoint(headers=ChangeHeaders, content=NoteContent, answer=Note, errors=(404, 412))
+    async def replace(note_id: UUID, headers: ChangeHeaders, content: NoteContent) -> Answer: ...
 
-    @blueprint.put("/<uuid:note_id>")
-    @endpoint("notes", headers=ChangeHeaders, content=NoteContent, answer=Note)
-    async def replace(notes: Notes, note_id: UUID, headers: ChangeHeaders, content: NoteContent) -> Answer: ...
+Quart's router and quart-schema see an ordinary view function, but web/dispatch.py calls it. That avoids the two
+tasks, the Request, the two contexts and the Response that Quart makes for each request: several times cheaper.
 
-Quart's before_request and after_request functions are not called for it.
+What of Quart does not hold for an endpoint: before_request and after_request functions are not called, and `request`,
+`g`, `current_app` and extensions that use them are not available. Instead, an endpoint declares what it reads, gets
+what it needs as an argument of its blueprint's factory, and what every request needs is an ASGI layer in app.py.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from enum import StrEnum
+from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qs
 
-from hypercorn.typing import HTTPScope
-from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from hypercorn.typing import ASGIReceiveCallable, HTTPScope
+from pydantic import BaseModel, ConfigDict, ValidationError
 from quart_schema import document_headers, document_querystring, document_request, document_response
 from quart_schema.typing import Model
 
-from service.errors import Invalid, UnsupportedMediaType, in_headers, wrong_fields
+from service.errors import FieldError, Invalid
 from service.web.answer import Answer
-from service.web.openapi import NoQuery
+from service.web.body import parse_json, read_chunks, read_whole, require_media_type
+from service.web.deadline import Deadline
+from service.web.problem import wrong_fields
 
 _ENDPOINT = "_service_endpoint"
+
+View: TypeAlias = Callable[..., Awaitable[Answer | AsyncGenerator[bytes]]]
+Route: TypeAlias = Callable[..., Any]
+
+
+class Kind(StrEnum):
+    """What a request holds while it runs. Admission counts each kind on its own."""
+
+    REQUEST = "request"
+    EVENTS = "events"  # lasts for hours, holds no connection of the pool
+    BULK = "bulk"  # an import or an export, holds a connection of the pool
+
+
+class NoQuery(BaseModel):
+    """No parameters. An unknown one is an error, so that a typo does not pass unnoticed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A streamed body, for the description: its media type, and what it holds."""
+
+    type: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upload(Media):
+    """A streamed request body of any length that has to end within `timeout` seconds."""
+
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """The limits of what a request may send: `max_body` in bytes, the times in seconds."""
+
+    max_body: int
+    idle_timeout: float
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What a view function asks for: its part of the application by name, and the models of what it reads."""
+    """A declared route."""
 
-    view: Callable[..., Awaitable[Answer]]
-    needs: str
+    view: View
+    kind: Kind
     query: type[BaseModel]
     headers: type[BaseModel] | None
     header_fields: dict[bytes, str]
+    """The field of `headers` for each header's name."""
     content: type[BaseModel] | None
+    if_too_large: str
+    upload: Upload | None
+    stream: Media | None
+    errors: Sequence[int]
+    """The statuses of the problems it may answer, beside those that every route may answer."""
     clients_only: bool
-    """Whether a browser, which prefers HTML, gets what Quart's view function answers."""
+    """Browsers, which prefer HTML, get the answer of Quart's view function."""
+    polled: bool
+    """The page polls it, so its polls are logged at debug level."""
 
-    def read(self, scope: HTTPScope, body: bytes) -> dict[str, Any]:
-        """The arguments from the request. Raises Invalid and UnsupportedMediaType."""
+    async def read(
+        self, scope: HTTPScope, receive: ASGIReceiveCallable, deadline: Deadline, limits: ReadLimits
+    ) -> dict[str, Any]:
+        """The arguments that come from the request, by name. Raises the ServiceErrors of a request that is wrong."""
+        body = b""
+        if self.content is not None:
+            body = await read_whole(scope, receive, limits.max_body, self.if_too_large)
+        if self.upload is None:
+            deadline.body_is_read()
         arguments: dict[str, Any] = {}
         if self.query is not NoQuery:
             arguments["query"] = _validated(self.query, _parameters(scope["query_string"]))
@@ -52,7 +110,10 @@ class Endpoint:
         if self.headers is not None:
             arguments["headers"] = self._read_headers(self.headers, scope)
         if self.content is not None:
-            arguments["content"] = _validated(self.content, read_json(scope, body))
+            arguments["content"] = _validated(self.content, parse_json(scope, body))
+        if self.upload is not None:
+            require_media_type(scope, self.upload.type)
+            arguments["body"] = read_chunks(receive, deadline, limits.idle_timeout, self.upload.timeout)
         return arguments
 
     def _read_headers(self, model: type[BaseModel], scope: HTTPScope) -> BaseModel:
@@ -64,26 +125,34 @@ class Endpoint:
         try:
             return model.model_validate(given)
         except ValidationError as error:
-            raise Invalid(in_headers(wrong_fields(error))) from None
+            raise Invalid(_header_names(wrong_fields(error))) from None
 
 
 def endpoint(
-    needs: str,
     *,
-    answer: type[BaseModel] | None = None,
-    status: int = 200,
+    kind: Kind = Kind.REQUEST,
     query: type[BaseModel] = NoQuery,
     headers: type[BaseModel] | None = None,
     content: type[BaseModel] | None = None,
-    clients: Callable[..., Awaitable[Answer]] | None = None,
-) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Any]]:
-    """Make a view function an endpoint, and describe it: `answer` is the model of its answer with `status`.
+    if_too_large: str = "Send less.",
+    upload: Upload | None = None,
+    answer: type[BaseModel] | None = None,
+    status: int = 200,
+    stream: Media | None = None,
+    errors: Sequence[int] = (),
+    for_clients: View | None = None,
+    polled: bool = False,
+) -> Callable[[Route], Route]:
+    """Make a view function an endpoint, and describe it.
 
-    It is called with `app.extensions[needs]`, the parameters of its path, and `query`, `headers` and `content` if
-    their models are given. With `clients`, that is the endpoint, and the view function is Quart's, for browsers.
+    It is called with the parameters of its path, and with `query`, `headers` and `content` (JSON) if their models are
+    given, or with `body`, an asynchronous iterator of bytes, for an `upload`. It returns an Answer, whose model with
+    `status` is `answer`, or, for a `stream`, an asynchronous generator of bytes; what that raises before its first
+    chunk is answered like any error. With `for_clients`, that is the endpoint; the decorated function is Quart's, and
+    answers browsers.
     """
 
-    def decorator(view: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    def decorator(view: Route) -> Route:
         document_querystring(cast(Model, query))(view)
         if headers is not None:
             document_headers(cast(Model, headers))(view)
@@ -91,8 +160,20 @@ def endpoint(
             document_request(cast(Model, content))(view)
         if answer is not None:
             document_response(cast(Model, answer), status)(view)
-        names = {name.replace("_", "-").encode(): name for name in headers.model_fields} if headers else {}
-        made = Endpoint(clients or view, needs, query, headers, names, content, clients_only=clients is not None)
+        made = Endpoint(
+            view=for_clients or view,
+            kind=kind,
+            query=query,
+            headers=headers,
+            header_fields={n.replace("_", "-").encode(): n for n in headers.model_fields} if headers else {},
+            content=content,
+            if_too_large=if_too_large,
+            upload=upload,
+            stream=stream,
+            errors=(422, *errors, *((413, 415) if content or upload else ()), *((408,) if upload else ())),
+            clients_only=for_clients is not None,
+            polled=polled,
+        )
         setattr(view, _ENDPOINT, made)
         return view
 
@@ -104,34 +185,8 @@ def endpoint_of(view: Callable[..., Any]) -> Endpoint | None:
     return getattr(view, _ENDPOINT, None)
 
 
-def read_json(scope: HTTPScope, body: bytes) -> Any:
-    """The body's JSON. Raises UnsupportedMediaType, and Invalid for what is no JSON in UTF-8."""
-    require_media_type(scope, "application/json")
-    try:
-        # Unlike Python's: rejects NaN and lone surrogates, and deep nesting without a RecursionError.
-        return from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise Invalid.field("body", f"not valid JSON: {error}") from None
-
-
-def require_media_type(scope: HTTPScope, expected: str) -> None:
-    """Raises UnsupportedMediaType unless the body is declared as `expected`, not compressed."""
-    given, encoding = "", "identity"
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            given = value.decode("latin-1").partition(";")[0].strip().lower()
-        elif name == b"content-encoding":
-            encoding = value.decode("latin-1")
-    if given != expected:
-        raise UnsupportedMediaType(
-            f"The Content-Type must be {expected}, {f'not {given}' if given else 'and says nothing'}."
-        )
-    if encoding.lower() != "identity":
-        raise UnsupportedMediaType(f"Content-Encoding {encoding} is not supported. Send the body uncompressed.")
-
-
 def _parameters(query_string: bytes) -> dict[str, str | list[str]]:
-    """A parameter that is given more than once is a list, which no model takes for a value."""
+    """A repeated parameter becomes a list, which no model accepts as a value."""
     if not query_string:
         return {}
     given = parse_qs(query_string.decode(errors="replace"), keep_blank_values=True)
@@ -143,3 +198,7 @@ def _validated(model: type[BaseModel], value: Any) -> BaseModel:
         return model.model_validate(value)
     except ValidationError as error:
         raise Invalid(wrong_fields(error)) from None
+
+
+def _header_names(fields: Sequence[FieldError]) -> list[FieldError]:
+    return [{"field": wrong["field"].replace("_", "-"), "message": wrong["message"]} for wrong in fields]

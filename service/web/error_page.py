@@ -1,4 +1,4 @@
-"""An error as a page, for a browser: what happened, what to do, and the request's id. Clients get problem+json."""
+"""An error as a page for a browser: what happened, what to do, and the request id. Clients get problem+json."""
 
 from html import escape
 from http import HTTPStatus
@@ -6,7 +6,7 @@ from http import HTTPStatus
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from service.errors import PROBLEM, title
+from service.web.problem import PROBLEM, title
 
 HEADERS = {
     "content-type": "text/html; charset=utf-8",
@@ -18,7 +18,7 @@ HEADERS = {
 }
 
 _ADVICE: dict[int, str] = {
-    HTTPStatus.NOT_FOUND: "Check the address. What you look for may also have been deleted.",
+    HTTPStatus.NOT_FOUND: "Check the address. It may also have been deleted.",
     HTTPStatus.METHOD_NOT_ALLOWED: "The address is right, but it answers other requests than this one.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Correct what is named above, most likely in the address, and try again.",
     HTTPStatus.TOO_MANY_REQUESTS: "Wait a minute, then try again.",
@@ -61,7 +61,7 @@ _PAGE = """\
 
 def preferred(accept: str) -> bool:
     """Whether an `Accept` header puts HTML before JSON, as a browser's does and a client's does not."""
-    if "text/html" not in accept:  # nearly always, and cheap: this is asked for requests that are shed as well
+    if "text/html" not in accept:  # cheap, because shed requests are asked too
         return False
     accepted = parse_accept_header(accept, MIMEAccept)
     return accepted.best_match([PROBLEM, "application/json", "text/html"]) == "text/html"

@@ -1,34 +1,25 @@
-"""`/openapi.json`: quart-schema's description, with what it leaves out. Made once."""
+"""`/openapi.json`: quart-schema's description of the endpoints, completed. Made once."""
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from quart_schema import OpenAPIProvider
 from werkzeug.routing import UUIDConverter
 from werkzeug.routing.converters import BaseConverter
 from werkzeug.routing.rules import Rule
 
-from service.errors import PROBLEM, title
+from service.web.endpoint import Media, Route, endpoint_of
+from service.web.problem import PROBLEM, title
 
-_PROBLEMS = "_service_problems"
-_STREAMS = "_service_streams"
 _HEADERS = "_service_response_headers"
 
-# What any route may answer. 400, 429 and 504 are the ingress's: no valid HTTP, throttled, no answer in time. 503 is
-# also the service's own, when it has too much to do or no database.
+# Any route may answer these. 400, 429 and 504 come from the ingress: malformed HTTP, throttled, no answer in time.
+# 503 also comes from the service, when too many requests run or the database is away.
 _EVERYWHERE = (400, 429, 503, 504)
 _WITH_RETRY_AFTER = (429, 503)
-
-Route = TypeVar("Route", bound=Callable[..., Any])
-
-
-class NoQuery(BaseModel):
-    """No parameters: an unknown one is an error, not a typo without effect."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class WrongField(BaseModel):
@@ -42,22 +33,12 @@ class Problem(BaseModel):
     """RFC 9457: what went wrong and what to do."""
 
     type: str
-    title: str = Field("", description="The status in words; missing if the ingress refused what is no valid HTTP")
+    title: str = Field("", description="The status in words; missing if the ingress refused malformed HTTP")
     status: int
     detail: str
     request_id: str | None = Field(None, description="To be quoted when asking for help")
-    trace_id: str | None = Field(None, description="Of the request's trace, if requests are traced")
+    trace_id: str | None = Field(None, description="The id of the request's trace, if requests are traced")
     errors: list[WrongField] | None = None
-
-
-def problems(*statuses: int) -> Callable[[Route], Route]:
-    """Document the statuses with which a route may fail, beside those that every route may answer."""
-
-    def decorator(route: Route) -> Route:
-        setattr(route, _PROBLEMS, statuses)
-        return route
-
-    return decorator
 
 
 def response_headers(status: int, **headers: str) -> Callable[[Route], Route]:
@@ -72,18 +53,8 @@ def response_headers(status: int, **headers: str) -> Callable[[Route], Route]:
     return decorator
 
 
-def streams(*, request: str | None = None, response: str | None = None, description: str) -> Callable[[Route], Route]:
-    """Document the media type of a streamed body."""
-
-    def decorator(route: Route) -> Route:
-        setattr(route, _STREAMS, (request, response, description))
-        return route
-
-    return decorator
-
-
 class Description(OpenAPIProvider):
-    """Adds problems, response headers, streamed bodies and UUIDs; keeps the result."""
+    """Adds problems, response headers, streamed bodies and UUIDs to quart-schema's description; keeps the result."""
 
     _made: dict[str, Any] | None = None
 
@@ -114,23 +85,24 @@ class Description(OpenAPIProvider):
 
 
 def _complete(operation: dict[str, Any], route: Callable[..., Any]) -> None:
-    responses = operation["responses"]
+    responses, endpoint = operation["responses"], endpoint_of(route)
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
-    if (stream := getattr(route, _STREAMS, None)) is not None:
-        request, response, description = stream
-        if request is not None:
-            content = {request: {"schema": {"type": "string"}}}
-            operation["requestBody"] = {"required": True, "description": description, "content": content}
-        if response is not None:
-            responses[200] = {"description": description, "content": {response: {"schema": {"type": "string"}}}}
+    if endpoint is not None and endpoint.upload is not None:
+        operation["requestBody"] = {"required": True, **_stream(endpoint.upload)}
+    if endpoint is not None and endpoint.stream is not None:
+        responses[200] = _stream(endpoint.stream)
     for status, headers in getattr(route, _HEADERS, {}).items():
         response = responses.setdefault(status, {"description": HTTPStatus(status).phrase})
         response["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in headers.items()
         }
-    for status in sorted({*getattr(route, _PROBLEMS, ()), *_EVERYWHERE}):
+    for status in sorted({*(endpoint.errors if endpoint else ()), *_EVERYWHERE}):
         responses[status] = _problem_response(status)
+
+
+def _stream(media: Media) -> dict[str, Any]:
+    return {"description": media.description, "content": {media.type: {"schema": {"type": "string"}}}}
 
 
 def _problem_response(status: int) -> dict[str, Any]:

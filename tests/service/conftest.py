@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from quart import Quart
 
-from service.web import middleware
+from service.web import exchange
 from tests.service.databases import EMPTY, MIGRATED, Connection, Database, copy_database, postgres_server
 from tests.service.serving import Service, serving, settings_for
 from workbench.parts.pgdata import NOT_DURABLE
@@ -75,7 +75,7 @@ async def shared_service(postgres: Postgres, administration: Connection) -> Asyn
 @pytest.fixture
 def no_linger(monkeypatch: pytest.MonkeyPatch) -> None:
     """An early answer does not wait for a client that never finishes sending."""
-    monkeypatch.setattr(middleware, "_LINGER", 0.01)
+    monkeypatch.setattr(exchange, "_LINGER", 0.01)
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,12 @@ COPYING = "query LIKE 'COPY%' AND state = 'active'"
 """What the session of an import is doing, as a condition on pg_stat_activity."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class RawConnection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    head: bytes = b""
+    """The head of the answer, if it was received already."""
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -37,9 +39,9 @@ class RawConnection:
         return httpx.Response(int(status.split(" ")[1]), headers=headers, content=body)
 
     async def rest(self) -> bytes:
-        """All that comes until the connection ends."""
+        """The answer, until the connection ends."""
         async with asyncio.timeout(WITHIN):
-            return await self.reader.read()
+            return self.head + await self.reader.read()
 
 
 @asynccontextmanager
@@ -67,7 +69,9 @@ async def stalled_import(service: Clients, *lines: bytes) -> AsyncIterator[RawCo
 
 @asynccontextmanager
 async def stalled_export(service: Clients) -> AsyncIterator[RawConnection]:
-    """An export of which nothing is read; the service has begun to send it."""
+    """An export of which only the head is read; the service has begun to send it."""
     async with raw_connection(service) as connection:
         await connection.send(b"GET /notes/export HTTP/1.1\r\nHost: test\r\n\r\n")
+        async with asyncio.timeout(WITHIN):
+            connection.head = await connection.reader.readuntil(b"\r\n\r\n")
         yield connection

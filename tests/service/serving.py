@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from quart import Quart
 
 from service.__main__ import serve_until_closed
-from service.app import Application, create_app
-from service.settings import Settings
+from service.app import SETTINGS_GROUPS, Application, create_app
+from service.settings import Settings, build
 from tests.servers import SERVER
 from tests.service.clients import Clients, client_of, listeners
 from tests.service.databases import Database
@@ -35,7 +35,7 @@ def settings_for(database: Database, **changes: object) -> Settings:
         "shutdown_grace": 5,
         "server": SERVER,
     }
-    return Settings.model_validate(defaults | changes)
+    return build(defaults | changes, SETTINGS_GROUPS)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ async def serving(
     binds = {"api_bind": f"fd://{api_socket.detach()}", "ops_bind": f"fd://{ops_socket.detach()}"}
     settings = settings.model_copy(update=binds)
     application = create_app(settings)
-    prepare(application.api)
+    prepare(application.quart)
     server = asyncio.create_task(serve_until_closed(application, settings))
     try:
         async with api_client, ops_client:

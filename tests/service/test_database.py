@@ -202,7 +202,7 @@ async def test_a_server_that_goes_away_in_the_middle_of_an_export_cuts_it(
 
     assert not received.endswith(b"0\r\n\r\n")
     assert received.count(b"HTTP/1.1 ") == 1, "nothing is answered twice"
-    assert [record.message for record in caplog.records if record.name == "service.web.middleware"]
+    assert [record.message for record in caplog.records if record.name == "service.web.dispatch"]
     assert not [record for record in caplog.records if record.name == "hypercorn.error"]
 
 

@@ -77,7 +77,7 @@ async def test_no_route_blocks(service: Service) -> None:
         for path in ("/livez", "/readyz", "/metrics"):
             assert (await service.ops.get(path)).status_code == 200
 
-    assert statuses.keys() == routes(service.application.api), "a new route needs its request above"
+    assert statuses.keys() == routes(service.application.quart), "a new route needs its request above"
     assert {route: status for route, status in statuses.items() if status >= 300} == {}
 
 

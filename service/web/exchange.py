@@ -1,0 +1,118 @@
+"""One request and its response, as they pass through the middleware."""
+
+import asyncio
+import re
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from http import HTTPStatus
+from logging import getLogger
+from time import perf_counter
+
+from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, ASGISendEvent, HTTPScope
+
+from service.errors import Malformed, ServiceError
+from service.lifecycle import Lifecycle
+from service.web.answer import Headers
+from service.web.error_handlers import service_error
+
+logger = getLogger(__name__)
+
+_CLIENT_CLOSED = 499  # nginx's status for a request whose client disconnected before the answer
+_LINGER = 5.0  # s
+_REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+_API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+
+
+class Exchange:
+    """Gives the request its id, adds headers to its response, and counts what is sent."""
+
+    def __init__(
+        self,
+        scope: HTTPScope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        headers: Headers,
+        lifecycle: Lifecycle,
+    ) -> None:
+        self.scope = scope
+        self.request_id = ""
+        """The id that the ingress gave, or a new one."""
+        self._has_length = self._has_encoding = False
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and not self.request_id and _REQUEST_ID.fullmatch(value):
+                self.request_id = value.decode("ascii")
+            elif name == b"content-length":
+                self._has_length = True
+            elif name == b"transfer-encoding":
+                self._has_encoding = True
+        self.request_id = self.request_id or str(uuid.uuid4())
+        self.started = perf_counter()
+        self.status = _CLIENT_CLOSED
+        self.sent = 0
+        """Bytes of the response's body."""
+        self._receive = receive
+        self._receiving = asyncio.Lock()
+        # An HTTP/1.1 request without either header has no body.
+        self._received = scope["http_version"] == "1.1" and not self._has_length and not self._has_encoding
+        self._send = send
+        self._common_headers = headers
+        self._lifecycle = lifecycle
+
+    def check_framing(self) -> None:
+        """Raises Malformed for a request with two lengths: a proxy that used the other one would see two requests.
+
+        A server may use Transfer-Encoding, but must close the connection afterwards (RFC 9112, section 6.1), and some
+        servers do not.
+        """
+        if self._has_encoding and self._has_length:
+            raise Malformed("The request has both a Content-Length and a Transfer-Encoding. Send one of them.")
+
+    async def receive(self) -> ASGIReceiveEvent:
+        async with self._receiving:
+            return await self._receive_next()
+
+    async def send(self, event: ASGISendEvent) -> None:
+        if event["type"] == "http.response.start":
+            early = not self._received and event["status"] != HTTPStatus.REQUEST_TIMEOUT
+            if early and not self._lifecycle.draining.is_set():
+                await self._discard_rest()
+            self.status = event["status"]
+            event["headers"] = [*event["headers"], *self._headers(event["headers"])]
+        elif event["type"] == "http.response.body":
+            self.sent += len(event["body"])
+        await self._send(event)
+
+    async def refuse(self, error: ServiceError) -> None:
+        """Answer in place of the application; a response that had begun is cut, so that the client notices."""
+        if self.status != _CLIENT_CLOSED:
+            logger.warning("response cut: %s", error.detail)
+            return
+        accept = b",".join(value for name, value in self.scope["headers"] if name == b"accept").decode("latin-1")
+        await service_error(error, accept).send(self.send)
+
+    async def _receive_next(self) -> ASGIReceiveEvent:
+        event = await self._receive()
+        self._received = event["type"] != "http.request" or not event["more_body"]
+        return event
+
+    async def _discard_rest(self) -> None:
+        """Read the rest of the body when the answer is known before its end, for example 413.
+
+        Many clients, Envoy among them, read nothing before they have sent everything: if the connection were closed
+        under them, they would never see the answer. After _LINGER the connection is closed all the same.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                while not self._received:
+                    async with self._receiving:  # the application may be receiving too
+                        if not self._received:
+                            await self._receive_next()
+
+    def _headers(self, given: Iterable[tuple[bytes, bytes]]) -> Headers:
+        headers = [(b"x-request-id", self.request_id.encode()), *self._common_headers]
+        if not any(name == b"content-security-policy" for name, _ in given):
+            headers.append(_API_POLICY)
+        if self._lifecycle.leaving and self.scope["http_version"] != "2":
+            headers.append((b"connection", b"close"))  # the proxy's next request goes to another replica
+        return headers
