@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from urllib.parse import urlencode
 from uuid import UUID
 
-from pydantic_core import to_json
 from quart import Blueprint
 from quart_schema import tag_blueprint
 from werkzeug.http import parse_etags
@@ -54,10 +53,10 @@ def _add_collection(routes: Blueprint, database: Database) -> None:
         """Make a note."""
         async with database.connection() as connection:
             created = await store.create(connection, content, headers.idempotency_key)
-        given = {"location": f"/notes/{created.note.id}", **_etag(created.note)}
+        given = {"location": f"/notes/{created.note['id']}", **_etag(created.note)}
         if created.replayed:
             given["idempotency-replayed"] = "true"
-        return json(created.note.model_dump_json(), given, 201)
+        return json(created.note, given, 201)
 
     @routes.get("")
     @response_headers(200, link='The next page, with `rel="next"`')
@@ -68,12 +67,9 @@ def _add_collection(routes: Blueprint, database: Database) -> None:
         `next` leads to the next page. Notes that are made meanwhile do not shift the pages.
         """
         async with database.connection() as connection:
-            rows, cursor = await store.page(connection, query)
+            notes, cursor = await store.page(connection, query)
         path = cursor and f"/notes?{urlencode(query.model_dump(exclude_none=True) | {'after': cursor})}"
-        return json(
-            to_json({"items": [dict(row) for row in rows], "next": path}),
-            {"link": f'<{path}>; rel="next"'} if path else {},
-        )
+        return json({"items": notes, "next": path}, {"link": f'<{path}>; rel="next"'} if path else {})
 
 
 def _add_note(routes: Blueprint, database: Database) -> None:
@@ -87,9 +83,9 @@ def _add_note(routes: Blueprint, database: Database) -> None:
             note = await store.get(connection, note_id)
         if headers.if_none_match is not None:
             known = parse_etags(headers.if_none_match)
-            if known.star_tag or known.contains_weak(str(note.version)):
+            if known.star_tag or known.contains_weak(str(note["version"])):
                 return Answer(304, headers=encode(_etag(note)))
-        return json(note.model_dump_json(), _etag(note))
+        return json(note, _etag(note))
 
     @routes.put("/<uuid:note_id>")
     @response_headers(200, etag="Its new version")
@@ -98,7 +94,7 @@ def _add_note(routes: Blueprint, database: Database) -> None:
         """Replace a note. With `If-Match` only if it has not changed, else 412."""
         async with database.connection() as connection:
             note = await store.replace(connection, note_id, content, _expected_versions(headers))
-        return json(note.model_dump_json(), _etag(note))
+        return json(note, _etag(note))
 
     @routes.delete("/<uuid:note_id>")
     @response_headers(204)
@@ -121,7 +117,7 @@ def _add_transfer(routes: Blueprint, database: Database, import_timeout: float, 
         """Import notes from lines of JSON: all of them, or none. Errors name the line."""
         async with database.connection() as connection:
             imported = await transfer.import_lines(connection, body, longest_line)
-        return json(ImportResult(imported=imported).model_dump_json(), {})
+        return json({"imported": imported})
 
     @routes.get("/export")
     @endpoint(kind=Kind.BULK, stream=Media(transfer.NDJSON, "One note a line, oldest first"))
@@ -144,8 +140,8 @@ def _add_events(routes: Blueprint, feed: Feed) -> None:
         return feed.subscribe(headers.last_event_id)
 
 
-def _etag(note: Note) -> dict[str, str]:
-    return {"etag": f'"{note.version}"'}
+def _etag(note: store.NoteFields) -> dict[str, str]:
+    return {"etag": f'"{note["version"]}"'}
 
 
 def _expected_versions(headers: ChangeHeaders) -> list[int] | None:

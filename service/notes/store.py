@@ -1,9 +1,14 @@
-"""What can be done with notes. Every function takes a connection; transactions are single statements."""
+"""What can be done with notes. Every function takes a connection; each transaction is a single statement.
+
+A note is a dict with the fields of the model `Note`, as the database has them: an instance of the model would cost as
+much as the query.
+"""
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -13,48 +18,50 @@ from service.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from service.notes import queries
 from service.notes.models import ListQuery, Note, NoteContent
 
+NoteFields: TypeAlias = dict[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    note: Note
+    note: NoteFields
     replayed: bool = False
     """Whether an earlier request with the same key made the note."""
 
 
-async def get(connection: Connection, note_id: UUID) -> Note:
+async def get(connection: Connection, note_id: UUID) -> NoteFields:
     """Raises NotFound."""
     row = await connection.fetchrow(queries.GET, note_id)
     if row is None:
         raise _not_found(note_id)
-    return _note(row)
+    return dict(row)
 
 
 async def create(connection: Connection, content: NoteContent, key: str | None = None) -> Created:
     """Make a note; with an idempotency key only once.
 
-    Raises Invalid if the key was used for another content.
+    Raises Invalid if the key was used for other content, Conflict if another request is using it.
     """
     if key is None:
-        row = await connection.fetchrow(queries.CREATE, content.title, content.body)
-        return Created(_note(row))
+        [row] = await connection.fetch(queries.CREATE, content.title, content.body)
+        return Created(dict(row))
     fingerprint = hashlib.sha256(content.model_dump_json().encode()).digest()
     for _ in range(3):
         try:
-            row = await connection.fetchrow(queries.CREATE_WITH_KEY, content.title, content.body, key, fingerprint)
-            return Created(_note(row))
+            [row] = await connection.fetch(queries.CREATE_WITH_KEY, content.title, content.body, key, fingerprint)
+            return Created(dict(row))
         except asyncpg.UniqueViolationError:
             first = await connection.fetchrow(queries.FIRST_ANSWER, key)
         if first is None:
             continue  # the key expired between the two statements: it is free again
         if first["fingerprint"] != fingerprint:
-            raise Invalid.field("idempotency-key", "was used for another content; use a new key")
-        return Created(Note.model_validate_json(first["answer"]), replayed=True)
+            raise Invalid.field("idempotency-key", "was used for other content; use a new key")
+        return Created(Note.model_validate_json(first["answer"]).model_dump(), replayed=True)
     raise Conflict("The Idempotency-Key is in use by another request. Try again.")
 
 
 async def replace(
     connection: Connection, note_id: UUID, content: NoteContent, versions: Sequence[int] | None
-) -> Note:
+) -> NoteFields:
     """Replace title and body if the note has one of `versions` (None: whatever it has).
 
     Raises NotFound and PreconditionFailed.
@@ -62,7 +69,7 @@ async def replace(
     row = await connection.fetchrow(queries.REPLACE, note_id, content.title, content.body, versions)
     if row is None:
         raise await _why_unchanged(connection, note_id)
-    return _note(row)
+    return dict(row)
 
 
 async def delete(connection: Connection, note_id: UUID, versions: Sequence[int] | None) -> None:
@@ -71,12 +78,9 @@ async def delete(connection: Connection, note_id: UUID, versions: Sequence[int] 
         raise await _why_unchanged(connection, note_id)
 
 
-async def page(connection: Connection, query: ListQuery) -> tuple[list[asyncpg.Record], str | None]:
-    """The rows of one page, newest first, and the cursor of the next one (None on the last page).
-
-    A row has a Note's fields under their names; a hundred Notes would cost as much as the query.
-    """
-    # One row more than asked for tells whether there is a next page.
+async def page(connection: Connection, query: ListQuery) -> tuple[list[NoteFields], str | None]:
+    """The notes of one page, newest first, and the cursor of the next one (None on the last page)."""
+    # One more row than the page has tells whether there is a next page.
     limit, after = query.limit + 1, _decode_cursor(query.after) if query.after else None
     if query.q is None and after is None:
         rows = await connection.fetch(queries.LIST_FIRST, limit)
@@ -86,14 +90,8 @@ async def page(connection: Connection, query: ListQuery) -> tuple[list[asyncpg.R
         rows = await connection.fetch(queries.SEARCH_FIRST, limit, query.q)
     else:
         rows = await connection.fetch(queries.SEARCH_AFTER, limit, query.q, after)
-    shown = rows[: query.limit]
+    shown = [dict(row) for row in rows[: query.limit]]
     return shown, _encode_cursor(shown[-1]["id"]) if len(rows) > query.limit else None
-
-
-def _note(row: asyncpg.Record | None) -> Note:
-    assert row is not None  # noqa: S101 - an INSERT ... RETURNING always gives its row
-    # The table's constraints are the model's: what comes from it needs no second check.
-    return Note.model_construct(**row)
 
 
 def _not_found(note_id: UUID) -> NotFound:

@@ -3,6 +3,7 @@
 import importlib.util
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from quart import Blueprint, Response, abort, request, send_from_directory
 from quart_schema import hide, tag_blueprint
@@ -44,7 +45,7 @@ def _add_root(routes: Blueprint, machinery: Machinery) -> None:
     pages = {name.removeprefix("link_"): url for name, url in settings.of(PageSettings) if url}
 
     @cache
-    def identity(available: bool, version: str | None) -> str:
+    def identity(available: bool, version: str | None) -> dict[str, Any]:
         database = DatabaseStatus(status="available" if available else "unavailable", version=version)
         return Root(
             service=settings.name,
@@ -53,7 +54,7 @@ def _add_root(routes: Blueprint, machinery: Machinery) -> None:
             instance=settings.instance,
             database=database,
             links={**machinery.links, **pages},
-        ).model_dump_json()
+        ).model_dump()
 
     async def identify() -> Answer:
         check = lifecycle.checks.get("database")
