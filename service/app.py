@@ -8,6 +8,7 @@ from quart import Quart
 from quart_schema import Info, QuartSchema
 from quart_schema.typing import PydanticDumpOptions
 
+from service.database.pool import Database
 from service.database.readiness import Readiness
 from service.lifecycle import Lifecycle, background_tasks
 from service.migrate import expected_version
@@ -41,7 +42,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF) -> Application:
     """Make the application. Does no I/O: that begins with the server's start-up event."""
     lifecycle = Lifecycle()
     metrics = Metrics(settings, lifecycle, tracing.exemplar)
-    database = tracing.database(settings, metrics)
+    database = Database(settings, metrics, tracing)
     readiness = Readiness(settings, database, lifecycle, expected_version())
     feed = Feed(settings, database, lifecycle, metrics)
     cleanup = Cleanup(settings, database, metrics)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import asyncpg
 
-from service.database.pool import FAILURES
+from service.database.errors import DATABASE_ERRORS
 from service.settings import Settings, SettingsError, load
 
 DIRECTORY = Path(__file__).parent / "migrations"
@@ -169,7 +169,7 @@ async def _connect(settings: Settings, wait: float) -> "asyncpg.Connection[async
                 password=password.get_secret_value() if password else None,
                 timeout=10,
             )
-        except FAILURES as error:
+        except DATABASE_ERRORS as error:
             reason = f"no connection as the schema's owner: {_words(error)}"
             if now() >= until or not isinstance(error, _NOT_THERE_YET):
                 raise MigrationError(f"{reason}; look at SERVICE_DATABASE_OWNER_URL") from error

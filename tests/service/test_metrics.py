@@ -64,6 +64,15 @@ async def test_the_pool_and_its_statements(start_service: StartService, database
     await change
 
 
+async def test_a_statement_that_is_read_in_batches_is_measured_without_its_reader(service: Service) -> None:
+    await service.create()
+
+    await service.api.get("/notes/export")
+
+    # The batch with the note, and the empty one after it. One measurement of both would include the client's time.
+    await service.until_metric(2, "db_query_duration_seconds_count", statement="note_export")
+
+
 # Of WebDAV: no route has them, and every server knows them.
 UNUSUAL = ("PROPFIND", "PROPPATCH", "MKCOL", "LOCK", "UNLOCK")
 

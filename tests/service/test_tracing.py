@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from service.settings import SettingsError, load
-from service.tracing.hooks import OFF, from_environment
+from service.tracing.choice import from_environment
+from service.tracing.hooks import OFF
 from tests.service.commands import run_command
 from tests.service.databases import Database
 from tests.service.processes import service_process
@@ -27,8 +28,8 @@ def test_it_is_off_unless_it_is_asked_for(variables: dict[str, str]) -> None:
 async def test_off_it_imports_nothing() -> None:
     script = (
         "import sys, service.__main__ as main; "
-        "from service import settings; from service.tracing import hooks as tracing; "
-        "assert tracing.from_environment({}, settings.load({})) is tracing.OFF; "
+        "from service import settings; from service.tracing import choice, hooks; "
+        "assert choice.from_environment({}, settings.load({})) is hooks.OFF; "
         "sys.exit(', '.join(name for name in sys.modules if name.startswith('opentelemetry')) or 0)"
     )
 
@@ -41,7 +42,7 @@ async def test_off_it_imports_nothing() -> None:
     ("variables", "words"),
     [
         ({"OTEL_TRACES_EXPORTER": "zipkin,console"}, "OTEL_TRACES_EXPORTER: zipkin: expected otlp, console or none"),
-        ({"OTEL_TRACES_EXPORTER": "otlp"}, "OTEL_EXPORTER_OTLP_ENDPOINT does not say where"),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, "OTEL_EXPORTER_OTLP_ENDPOINT is not set"),
     ],
 )
 def test_what_cannot_be_is_an_error(variables: dict[str, str], words: str) -> None:
