@@ -1,6 +1,6 @@
 """The connection pool. It survives outages of the database, and limits how long a request waits.
 
-Errors that mean an outage become Unavailable, the 503 of service/errors.py; all others are asyncpg's.
+Errors that mean an outage become Unavailable, a 503 (service/errors.py). All other errors are those of asyncpg.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from service.tracing.hooks import OFF, Tracing
 
 logger = getLogger(__name__)
 
-FAILURES = DATABASE_ERRORS  # the former name, for service/notes/feed.py
+FAILURES = DATABASE_ERRORS  # the name that service/notes/feed.py imports
 
 _Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 _PooledConnection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -120,7 +120,7 @@ class Database:
 
 
 async def _acquire(pool: _Pool) -> _PooledConnection:
-    """A free connection. If the server accepts no more connections, wait for one of those that the pool has."""
+    """A free connection. If the server accepts no more connections, waits for one of those that are open."""
     while True:
         try:
             return await pool.acquire()
@@ -146,12 +146,12 @@ class Connection:
         self._database = database
         self._pool = pool
 
-    # Not an asynccontextmanager, which would cost twice as much.
+    # An asynccontextmanager would cost twice as much.
     async def __aenter__(self) -> Self:
         database, started = self._database, perf_counter()
         database.waiting += 1
         try:
-            async with asyncio.timeout(database.acquire_timeout):  # the one of pool.acquire() would create a task
+            async with asyncio.timeout(database.acquire_timeout):  # pool.acquire(timeout=...) would create a task
                 self._connection = await _acquire(self._pool)
         except TRANSIENT_ERRORS as error:
             if isinstance(error, TimeoutError):
@@ -168,7 +168,7 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            await self._pool.release(self._connection, timeout=_RELEASE_TIMEOUT)  # afterwards asyncpg terminates it
+            await self._pool.release(self._connection, timeout=_RELEASE_TIMEOUT)  # then asyncpg terminates it
         except TRANSIENT_ERRORS as release_error:
             logger.debug("release: %s: %s", type(release_error).__name__, release_error)
         if isinstance(error, TRANSIENT_ERRORS):

@@ -17,7 +17,7 @@ class SpanLines(SpanProcessor):
 
     def __init__(self) -> None:
         self._lines: dict[int, list[str]] = {}
-        """What has ended within each running request, by the id of the request's span."""
+        """The lines of the spans that have ended in each running request, by the id of the request's span."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if span.kind is SpanKind.SERVER:
