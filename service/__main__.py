@@ -34,7 +34,8 @@ from service.lifecycle import Lifecycle, background_tasks
 from service.server import contract as server
 from service.settings import Settings, SettingsError, load
 from service.telemetry import logs
-from service.tracing import hooks as tracing
+from service.tracing import choice as tracing
+from service.tracing.hooks import Tracing
 
 logger = logging.getLogger("service.server")
 
@@ -57,7 +58,7 @@ def main() -> int:
         return runner.run(run(settings, traced, notifier))
 
 
-async def run(settings: Settings, traced: tracing.Tracing, notifier: Notifier) -> int:
+async def run(settings: Settings, traced: Tracing, notifier: Notifier) -> int:
     """Serve until a signal; returns the exit status."""
     application = create_app(settings, traced)
     lifecycle = application.lifecycle

@@ -7,6 +7,7 @@ from typing import Any
 from quart import Quart
 
 from service import notes, pages
+from service.database.pool import Database
 from service.database.readiness import Readiness
 from service.domain import Domain, Machinery
 from service.lifecycle import Lifecycle, background_tasks
@@ -42,7 +43,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
     """Make the application. Does no I/O: that begins with the server's startup event."""
     lifecycle = Lifecycle()
     metrics = Metrics(settings, lifecycle, tracing.exemplar)
-    database = tracing.database(settings, metrics)
+    database = Database(settings, metrics, tracing)
     readiness = Readiness(settings, database, lifecycle, expected_version())
     links = {name: path for domain in domains for name, path in domain.links.items()}
     machinery = Machinery(settings, lifecycle, metrics, database, readiness, links)

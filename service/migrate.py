@@ -1,11 +1,11 @@
-"""`python -m service.migrate`: bring the schema up to date.
+"""`python -m service.migrate` brings the schema up to date.
 
-Migrations are `migrations/NNNN_name.sql`, applied in the order of their numbers, one transaction a file. Any number
-of runs at once is safe: an advisory lock is taken before the applied versions are read. An applied file that was
-edited or removed is an error; write a new one instead. SIGTERM and SIGINT cancel the statement that runs: its file is
-undone, those before it stay applied.
+The migrations are the files `migrations/NNNN_name.sql`. They are applied in the order of their numbers, each in a
+transaction of its own. Several runs at the same time are safe: each takes an advisory lock before it reads which
+versions are applied. Editing or removing an applied file is an error; write a new file instead. SIGTERM and SIGINT
+cancel the running statement: its file is rolled back, the files before it stay applied.
 
-With `--wait SECONDS` a database that is not there yet is waited for.
+`--wait SECONDS` retries while the database is not up yet.
 """
 
 import argparse
@@ -20,24 +20,24 @@ from pathlib import Path
 
 import asyncpg
 
-from service.database.pool import FAILURES
+from service.database.errors import DATABASE_ERRORS
 from service.settings import Settings, SettingsError, load
 
 DIRECTORY = Path(__file__).parent / "migrations"
-LOCK = 0x51_1B_3A_1E  # any number that no other program locks in this database
+LOCK = 0x51_1B_3A_1E  # the key of the advisory lock; nothing else may use it in this database
 
-# What passes by itself. A wrong password or name does not.
-_NOT_THERE_YET = (
-    OSError,  # refused, no route, no such name, no answer in time
-    asyncpg.PostgresConnectionError,  # a proxy took the connection and has nobody behind it
-    asyncpg.OperatorInterventionError,  # it starts up, or shuts down
+# Errors after which a retry can succeed. A wrong password or a wrong name is not among them.
+_RETRYABLE = (
+    OSError,  # connection refused, no route, unknown host, timeout
+    asyncpg.PostgresConnectionError,  # a proxy accepted the connection, but its server is down
+    asyncpg.OperatorInterventionError,  # the server is starting up or shutting down
     asyncpg.InsufficientResourcesError,  # too many connections
 )
-_PAUSE = 0.2  # s, between two tries
+_RETRY_INTERVAL = 0.2  # s
 
 _NAME = re.compile(r"(?P<number>[0-9]{4})_(?P<name>.+)\.sql")
 
-_HISTORY = """
+_CREATE_HISTORY = """
     CREATE TABLE IF NOT EXISTS schema_migrations (
         version    integer PRIMARY KEY,
         name       text NOT NULL,
@@ -48,7 +48,7 @@ _HISTORY = """
 
 
 class MigrationError(Exception):
-    """The schema cannot be brought up to date; the message says why and what to do."""
+    """The schema cannot be brought up to date. The message says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,16 @@ class Migration:
 
 
 def read(directory: Path = DIRECTORY) -> list[Migration]:
-    """The migrations of a folder in their order. Raises MigrationError for names without or with equal numbers."""
+    """The migrations of a folder, in order. Raises MigrationError for a wrong file name or a number used twice."""
     migrations: dict[int, Migration] = {}
     for path in sorted(directory.glob("*.sql")):
         name = _NAME.fullmatch(path.name)
         if name is None:
-            raise MigrationError(f"{path.name}: a migration is called NNNN_name.sql, such as 0002_tags.sql")
+            raise MigrationError(f"{path.name}: the name of a migration must be NNNN_name.sql, such as 0002_tags.sql")
         version = int(name["number"])
         if version in migrations:
             raise MigrationError(
-                f"{path.name}: number {version} is taken by {migrations[version].file}; take the next"
+                f"{path.name}: {migrations[version].file} has number {version} too; use the next free number"
             )
         migrations[version] = Migration(version, name["name"], path.read_text(encoding="utf-8"))
     return [migrations[version] for version in sorted(migrations)]
@@ -88,10 +88,10 @@ def expected_version(directory: Path = DIRECTORY) -> int:
 
 
 async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", migrations: list[Migration]) -> list[Migration]:
-    """Apply what is missing and return it. Raises MigrationError; what was applied before stays applied."""
+    """Apply the pending migrations and return them. Raises MigrationError; those applied before it stay applied."""
     await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
     try:
-        await connection.execute(_HISTORY)
+        await connection.execute(_CREATE_HISTORY)
         applied = {
             row["version"]: (row["name"], row["checksum"])
             for row in await connection.fetch("SELECT version, name, checksum FROM schema_migrations")
@@ -113,13 +113,13 @@ def _check_history(applied: dict[int, tuple[str, str]], migrations: list[Migrati
         if version in files and files[version].checksum != checksum:
             raise MigrationError(f"{file} was edited after it had been applied; restore it and write a new migration")
         if version not in files and version <= newest_file:
-            raise MigrationError(f"{file} was applied but its file is missing; restore it")
-        # A version above all files was applied by a newer release: the older one goes on working beside it.
+            raise MigrationError(f"{file} was applied, but the file is missing; restore it")
+        # A version above those of all files was applied by a newer release. The older release keeps working with it.
     newest_applied = max(applied, default=0)
     for version, migration in files.items():
         if version < newest_applied and version not in applied:
             raise MigrationError(
-                f"{migration.file} is new, but {newest_applied:04} is applied: give it the next number"
+                f"{migration.file} is new, but {newest_applied:04} is applied already; use the next free number"
             )
 
 
@@ -135,7 +135,7 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
             )
     except asyncpg.PostgresError as error:
         raise MigrationError(
-            f"{migration.file}{_line(migration.sql, error)}: {_words(error)}; nothing of it was applied"
+            f"{migration.file}{_line(migration.sql, error)}: {_one_line(error)}; nothing of it was applied"
         ) from error
 
 
@@ -144,13 +144,13 @@ def _line(sql: str, error: asyncpg.PostgresError) -> str:
     return f", line {sql.count(chr(10), 0, int(position)) + 1}" if position else ""
 
 
-def _words(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """PostgreSQL's message, detail and hint on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 async def run(settings: Settings, directory: Path = DIRECTORY, wait: float = 0) -> list[Migration]:
-    """Connect as the schema's owner, for up to `wait` seconds, and apply what is missing. Raises MigrationError."""
+    """Connect as the owner of the schema, with retries for `wait` seconds, and migrate. Raises MigrationError."""
     connection = await _connect(settings, wait)
     try:
         return await migrate(connection, read(directory))
@@ -161,7 +161,7 @@ async def run(settings: Settings, directory: Path = DIRECTORY, wait: float = 0) 
 async def _connect(settings: Settings, wait: float) -> "asyncpg.Connection[asyncpg.Record]":
     password = settings.database_owner_password
     now = asyncio.get_running_loop().time
-    until, waiting = now() + wait, False
+    retry_until, retrying = now() + wait, False
     while True:
         try:
             return await asyncpg.connect(
@@ -169,31 +169,31 @@ async def _connect(settings: Settings, wait: float) -> "asyncpg.Connection[async
                 password=password.get_secret_value() if password else None,
                 timeout=10,
             )
-        except FAILURES as error:
-            reason = f"no connection as the schema's owner: {_words(error)}"
-            if now() >= until or not isinstance(error, _NOT_THERE_YET):
-                raise MigrationError(f"{reason}; look at SERVICE_DATABASE_OWNER_URL") from error
-        if not waiting:
-            sys.stderr.write(f"migrate: {reason}; trying again for {wait:g} s\n")
-            waiting = True
-        await asyncio.sleep(_PAUSE)
+        except DATABASE_ERRORS as error:
+            reason = f"cannot connect as the owner of the schema: {_one_line(error)}"
+            if now() >= retry_until or not isinstance(error, _RETRYABLE):
+                raise MigrationError(f"{reason}; check SERVICE_DATABASE_OWNER_URL") from error
+        if not retrying:
+            sys.stderr.write(f"migrate: {reason}; retrying for {wait:g} s\n")
+            retrying = True
+        await asyncio.sleep(_RETRY_INTERVAL)
 
 
 async def _run_until_stopped(settings: Settings, wait: float) -> list[Migration]:
     running = asyncio.create_task(run(settings, wait=wait))
-    # As the first process of a container it would not even notice SIGTERM.
+    # The first process of a container ignores SIGTERM unless it has a handler.
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     try:
         return await running
     except asyncio.CancelledError:
-        raise MigrationError("stopped by a signal; the file in progress was undone, run it again") from None
+        raise MigrationError("stopped by a signal, and the file in progress was rolled back; run it again") from None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m service.migrate", description="Bring the schema up to date.")
     parser.add_argument(
-        "--wait", type=float, default=0, metavar="SECONDS", help="for a database that is not there yet"
+        "--wait", type=float, default=0, metavar="SECONDS", help="retry that long while the database is not up yet"
     )
     wait = parser.parse_args().wait
     try:

@@ -1,25 +1,26 @@
-"""Whether the database can be used: asked all the time on a connection of its own, reported to the lifecycle."""
+"""The readiness check: asks the database at intervals, on a connection of its own, and reports to the lifecycle."""
 
 import asyncio
 from contextlib import suppress
 
 import asyncpg
 
-from service.database.pool import FAILURES, Database
+from service.database.errors import DATABASE_ERRORS
+from service.database.pool import Database
 from service.lifecycle import Check, Lifecycle
 from service.settings import Settings
 
-_QUESTION = """
+_QUERY = """
     SELECT current_setting('server_version') AS server, max(version) AS schema_version
       FROM schema_migrations
 """
 
 
 class Readiness:
-    """Checks the database and its schema.
+    """Checks the database and the version of its schema.
 
-    One failed check does not make the replica unready, `check_failures` in a row do; one good check makes it ready.
-    The pool is left alone: a busy pool is load, not an outage.
+    The replica becomes unready after `check_failures` failed checks in a row, and ready after one that succeeds. The
+    check does not use the pool: a busy pool means load, not an outage.
     """
 
     def __init__(self, settings: Settings, database: Database, lifecycle: Lifecycle, schema_version: int) -> None:
@@ -31,7 +32,7 @@ class Readiness:
         self.server_version: str | None = None
 
     async def run(self) -> None:
-        """Check for ever; to be cancelled."""
+        """Check until cancelled."""
         failures = 0
         try:
             while True:
@@ -39,24 +40,24 @@ class Readiness:
                 failures = 0 if all(check.ok for check in checks.values()) else failures + 1
                 tolerated = self._lifecycle.ready and failures < self._settings.check_failures
                 self._lifecycle.report(checks, ready=failures == 0 or tolerated)
-                # Look more often while it is away, so that it is back in use soon.
+                # Check more often during an outage, so that the replica is ready again soon after it.
                 await asyncio.sleep(self._settings.check_interval / (4 if failures else 1))
         finally:
-            self._drop()
+            self._disconnect()
 
     async def _check(self) -> dict[str, Check]:
         try:
             async with asyncio.timeout(max(self._settings.check_interval, 1)):
                 if self._connection is None:
                     self._connection = await self._database.connect()
-                row = await self._connection.fetchrow(_QUESTION)
+                row = await self._connection.fetchrow(_QUERY)
         except asyncpg.UndefinedTableError:
             return {"database": Check(True, "answers"), "schema": self._schema_check(None)}
-        except FAILURES as error:
-            self._drop()
+        except DATABASE_ERRORS as error:
+            self._disconnect()
             reason = next(iter(str(error).splitlines()), "it did not answer in time")
             return {"database": Check(False, f"no answer: {reason}"), "schema": Check(False, "unknown")}
-        assert row is not None  # noqa: S101 - an aggregate always gives a row
+        assert row is not None  # noqa: S101 - an aggregate always returns a row
         self.server_version = row["server"]
         return {"database": Check(True, "answers"), "schema": self._schema_check(row["schema_version"])}
 
@@ -66,8 +67,8 @@ class Readiness:
             return Check(False, f"version {found} found, {needed} needed: run `python -m service.migrate`")
         return Check(True, f"version {found}")
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
-            with suppress(Exception):  # it is broken already; all that matters is that it is gone
+            with suppress(Exception):  # the connection may be broken already
                 self._connection.terminate()
         self._connection = None

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import asyncpg
 from prometheus_client import CollectorRegistry, Gauge
 
-from service.database.pool import FAILURES, Database
+from service.database.errors import DATABASE_ERRORS
+from service.database.pool import Database
 from service.errors import Invalid, Unavailable
 from service.lifecycle import Lifecycle
 from service.notes import queries
@@ -81,7 +82,7 @@ class Feed:
             while True:
                 try:
                     await self._follow()
-                except FAILURES as error:
+                except DATABASE_ERRORS as error:
                     logger.debug("feed: %s: %s", type(error).__name__, error)
                 await asyncio.sleep(_RECONNECT)
 

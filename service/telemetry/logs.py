@@ -1,4 +1,4 @@
-"""Logs on stdout: JSON for machines, one readable line for people. Each line carries the request's id and trace."""
+"""Logs to stdout: JSON for machines, text for people. The lines of a request carry its id and its trace id."""
 
 import json
 import logging
@@ -14,11 +14,11 @@ logger = logging.getLogger("service.telemetry.logs")
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
-"""Set if requests are traced."""
+"""None unless requests are traced."""
 
-# What a LogRecord always has; whatever else is on it came by `extra=` and is logged as a field.
+# The attributes of every LogRecord. All others came with `extra=`, and are logged as fields.
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-# What would break the line, or command the terminal: a path can hold it, over HTTP/2.
+# Characters that would break the line or control the terminal. Over HTTP/2, a path can contain them.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _COLOURS = {"DEBUG": "\033[2m", "WARNING": "\033[33m", "ERROR": "\033[31m", "CRITICAL": "\033[31m"}
 
@@ -28,7 +28,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """Formats a record as a JSON object on one line."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class JSONFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """One line for a person: time, level if it is not info, message, fields; a traceback below it."""
+    """Formats a record as one line of text: time, level unless it is info, message, fields. A traceback follows."""
 
     def __init__(self, *, colour: bool) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         level = "" if record.levelno == logging.INFO else f"{record.levelname} "
-        # "http" repeats the message of an access line, for machines.
+        # The field "http" repeats the message of an access line, for machines.
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items() if name != "http")
         line = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], f"{time} {level}{record.getMessage()}{fields}")
         if record.exc_info:
@@ -75,26 +75,26 @@ LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 
 
 def level() -> str:
-    """The least severe level that is logged."""
+    """The name of the least severe level that is logged."""
     return logging.getLevelName(logging.getLogger().level).lower()
 
 
 def set_level(name: LogLevel) -> None:
-    """From now on, log what is at least that severe. Says so, whatever it was."""
+    """Change the level. The change itself is logged at any level."""
     root, before = logging.getLogger(), level()
     root.setLevel(min(root.level, logging.WARNING))
-    logger.warning("log level %s, was %s", name, before)
+    logger.warning("log level changed from %s to %s", before, name)
     root.setLevel(name.upper())
 
 
 def configure(settings: Settings) -> None:
-    """Send every logger's lines to stdout in the format of the settings."""
+    """Send the lines of every logger to stdout, in the format that the settings name."""
     text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stdout.isatty())
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(TextFormatter(colour=sys.stdout.isatty()) if text else JSONFormatter(settings))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
-    # Servers say how they start and stop; `__main__` says it once, with what it means.
+    # The servers log that they start and stop; `__main__` logs the same in terms of the service.
     for name in ("hypercorn.error", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The ops port: `/livez`, `/readyz`, `/metrics`, `/log-level`. Raw ASGI on a port that the ingress does not know."""
+"""The ops port: `/livez`, `/readyz`, `/metrics`, `/log-level`. Plain ASGI, on a port unknown to the ingress."""
 
 import json
 import re
@@ -16,12 +16,12 @@ from service.telemetry.metrics import Metrics
 
 _TEXT = "text/plain; charset=utf-8"
 _LOG_LEVEL = "/log-level"
-_TOTAL = re.compile(rb"^(# (?:HELP|TYPE) \w+)_total\b", re.MULTILINE)  # in OpenMetrics a counter is called without it
-_LONGEST = 64  # bytes of a body; a level's name is shorter
+_TOTAL = re.compile(rb"^(# (?:HELP|TYPE) \w+)_total\b", re.MULTILINE)  # OpenMetrics omits the suffix
+_MAXIMUM_BODY = 64  # bytes; every level is shorter
 
 
 class Ops:
-    """Answers probes and scrapes; needs neither Quart nor the database."""
+    """Answers probes and scrapes. Needs neither Quart nor the database."""
 
     def __init__(self, settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> None:
         self._metrics_file = Path(settings.metrics_file) if settings.metrics_file else None
@@ -32,8 +32,8 @@ class Ops:
         if scope["type"] == "lifespan":
             await _lifespan(scope, receive, send)
         elif scope["type"] == "http":
-            changes = scope["path"] == _LOG_LEVEL and scope["method"] == "PUT"
-            status, content_type, body = _change_level(await _read(receive)) if changes else self._answer(scope)
+            is_change = scope["path"] == _LOG_LEVEL and scope["method"] == "PUT"
+            status, content_type, body = _change_level(await _read(receive)) if is_change else self._answer(scope)
             headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
             if status == 405:
                 headers.append((b"allow", b"GET, HEAD, PUT" if scope["path"] == _LOG_LEVEL else b"GET, HEAD"))
@@ -42,7 +42,7 @@ class Ops:
 
     def _answer(self, scope: HTTPScope) -> tuple[int, str, bytes]:
         if scope["method"] not in {"GET", "HEAD"}:
-            return 405, _TEXT, b"not with this method\n"
+            return 405, _TEXT, b"method not allowed: the Allow header lists the methods of this path\n"
         match scope["path"]:
             case "/livez":
                 return 200, _TEXT, b"alive\n"
@@ -52,18 +52,19 @@ class Ops:
                 return self._scrape(dict(scope["headers"]).get(b"accept", b"").decode("latin-1"))
             case "/log-level":
                 return 200, _TEXT, f"{logs.level()}\n".encode()
-        return 404, _TEXT, b"/livez, /readyz, /metrics and /log-level are here\n"
+        return 404, _TEXT, b"not found: this port serves /livez, /readyz, /metrics and /log-level\n"
 
     def _scrape(self, accept: str) -> tuple[int, str, bytes]:
         encode, content_type = choose_encoder(accept)
         metrics: bytes = encode(self._metrics.registry)
         if self._metrics_file is not None:
             with suppress(FileNotFoundError):
-                end = b"# EOF\n"  # of OpenMetrics, and of nothing else
-                more = self._metrics_file.read_bytes()
+                extra = self._metrics_file.read_bytes()
+                end = b"# EOF\n"  # OpenMetrics ends with this line, the text format does not
                 if metrics.endswith(end):
-                    more = _TOTAL.sub(rb"\1", more)
-                metrics = metrics.removesuffix(end) + more + (end if metrics.endswith(end) else b"")
+                    metrics = metrics.removesuffix(end) + _TOTAL.sub(rb"\1", extra) + end
+                else:
+                    metrics += extra
         return 200, content_type, metrics
 
     def _readiness(self) -> tuple[int, str, bytes]:
@@ -76,18 +77,18 @@ class Ops:
 
 
 def _change_level(body: bytes) -> tuple[int, str, bytes]:
-    wanted = body.decode("latin-1").strip()
+    level = body.decode("latin-1").strip()
     for name in logs.LEVELS:
-        if name == wanted:
+        if name == level:
             logs.set_level(name)
             return 200, _TEXT, f"{name}\n".encode()
-    return 422, _TEXT, f"the body has to be one of {', '.join(logs.LEVELS)}\n".encode()
+    return 422, _TEXT, f"the body must be one of {', '.join(logs.LEVELS)}\n".encode()
 
 
 async def _read(receive: ASGIReceiveCallable) -> bytes:
-    """The body, or as much of it as a level's name could be."""
+    """The body. Stops reading once the body is too long for a level."""
     body, more = b"", True
-    while more and len(body) < _LONGEST:
+    while more and len(body) < _MAXIMUM_BODY:
         event = await receive()
         if event["type"] != "http.request":
             break

@@ -1,18 +1,15 @@
-"""The spans of a traced service: one for each request, named by its route, and in it one for each statement and wait.
+"""The spans of a traced service: one for each request, and in it one for each statement and each wait.
 
-Not the packages opentelemetry-instrumentation-*: they name a request by its path and a statement by its first word.
+The packages opentelemetry-instrumentation-* name a request by its path and a statement by its first word. These spans
+are named by the route and by the name of the Statement.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Generator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from threading import Thread
 from typing import Any
 
-import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -22,23 +19,25 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, format_trace_id
 
-from service.database.pool import Connection, Database, Statement
 from service.settings import Settings
 from service.telemetry import logs
-from service.telemetry.metrics import Exemplar, Metrics
-from service.tracing.hooks import Tracing
-from service.tracing.span_lines import POLLS, SpanLines
+from service.telemetry.metrics import Exemplar
+from service.tracing.hooks import EndSpan, Tracing
+from service.tracing.span_lines import IS_POLL, SpanLines
 from service.web.endpoint import Kind
 from service.web.middleware import METHODS, POLL
 from service.web.routing import match_of
 
-_CLOSE_WITHIN = 2.0
-_WAITED = 1_000_000  # ns; a connection that is free takes less, and its span would only be in the way
-_REQUEST_ID = "guid:x-request-id"  # Envoy's name for it in its own spans: one search finds both
+_CLOSE_TIMEOUT = 2.0  # s
+_MINIMUM_WAIT = 0.001  # s; a free connection takes less, and a span for that would be clutter
+_REQUEST_ID = "guid:x-request-id"  # the attribute that Envoy's own spans have: one search finds both
 
 
 def tracing(settings: Settings, exporters: frozenset[str]) -> Tracing:
-    """Traces to these exporters. OpenTelemetry reads the rest from its variables: endpoint, sampler, propagators."""
+    """Tracing that sends spans to `exporters`, which are `otlp`, `console` or both.
+
+    OpenTelemetry reads the rest from its environment variables: endpoint, sampler, propagators.
+    """
     resource = Resource.create(
         {
             "service.name": settings.name,
@@ -53,21 +52,22 @@ def tracing(settings: Settings, exporters: frozenset[str]) -> Tracing:
     tracer = provider.get_tracer("service")
 
     async def close() -> None:
-        # A collector that does not answer must not hold up the exit: then the thread is left behind.
-        sending = Thread(target=provider.shutdown, name="last spans", daemon=True)
-        sending.start()
-        await asyncio.to_thread(sending.join, _CLOSE_WITHIN)
+        # A collector that does not answer must not delay the exit: the daemon thread is then abandoned.
+        shutdown = Thread(target=provider.shutdown, name="last spans", daemon=True)
+        shutdown.start()
+        await asyncio.to_thread(shutdown.join, _CLOSE_TIMEOUT)
 
-    return Tracing(partial(_TracedRequests, tracer), partial(_TracedDatabase, tracer), _exemplar, close)
-
-
-def _exemplar() -> Exemplar | None:
-    context = trace.get_current_span().get_span_context()
-    return {"trace_id": format_trace_id(context.trace_id)} if context.trace_flags.sampled else None
+    return Tracing(
+        around=partial(_TracedRequests, tracer),
+        start_statement=partial(_start_statement, tracer),
+        waited=partial(_record_wait, tracer),
+        exemplar=_exemplar,
+        close=close,
+    )
 
 
 class _TracedRequests:
-    """Pure ASGI, around everything else: continues the trace of the ingress, or begins one."""
+    """ASGI middleware, outside all other layers: continues the trace of the ingress or starts a new one."""
 
     def __init__(self, tracer: Tracer, app: Any) -> None:
         self._tracer = tracer
@@ -85,10 +85,11 @@ class _TracedRequests:
         }
         span = self._tracer.start_span(_method(scope), context=extract(carrier), kind=SpanKind.SERVER)
         logs.trace_id.set(format_trace_id(span.get_span_context().trace_id))
+        # A span that is not sampled becomes current too: that is how the statements see that they are not recorded.
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):
             if span.is_recording():
                 await self._record(span, scope, receive, send)
-            else:  # its statements have to see that it is not
+            else:
                 await self._app(scope, receive, send)
 
     async def _record(
@@ -103,30 +104,31 @@ class _TracedRequests:
             }
         )
         if POLL in headers:
-            span.set_attribute(POLLS, True)
+            span.set_attribute(IS_POLL, True)
 
         async def observe(event: ASGISendEvent) -> None:
             if event["type"] == "http.response.start":
                 span.set_attribute("http.response.status_code", event["status"])
                 if event["status"] >= 500:
                     span.set_status(StatusCode.ERROR)
-                if match_of(scope).kind is Kind.EVENTS:  # how long somebody listens is not a latency
-                    _end(span, scope)
+                if match_of(scope).kind is Kind.EVENTS:
+                    # The time that a client stays subscribed is not latency, so the span ends here.
+                    _end_request(span, scope)
             await send(event)
 
         try:
             await self._app(scope, receive, observe)
         finally:
-            _end(span, scope)
+            _end_request(span, scope)
 
 
 def _method(scope: HTTPScope) -> str:
-    """For a name: one that clients make up is none, or they would fill the list of names."""
+    """The method for a span's name. Unknown ones become HTTP, so that clients cannot create unbounded span names."""
     return scope["method"] if scope["method"] in METHODS else "HTTP"
 
 
-def _end(span: Span, scope: Any) -> None:
-    """With what is known only now. A second end changes nothing."""
+def _end_request(span: Span, scope: HTTPScope) -> None:
+    """End a request's span, with the attributes that are known only now. Does nothing if it has ended already."""
     if not span.is_recording():
         return
     if route := match_of(scope).route:
@@ -136,63 +138,27 @@ def _end(span: Span, scope: Any) -> None:
     span.end()
 
 
-class _TracedDatabase(Database):
-    def __init__(self, tracer: Tracer, settings: Settings, metrics: Metrics) -> None:
-        super().__init__(settings, metrics)
-        self._tracer = tracer
-
-    async def acquire(self, pool: "asyncpg.Pool[asyncpg.Record]") -> "PoolConnectionProxy[asyncpg.Record]":
-        started = time.time_ns()
-        try:
-            return await super().acquire(pool)
-        finally:
-            if (now := time.time_ns()) - started > _WAITED and trace.get_current_span().is_recording():
-                self._tracer.start_span("wait for a connection", start_time=started).end(now)
-
-    def lend(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> Connection:
-        return _TracedConnection(self._tracer, connection, self._metrics)
+def _start_statement(tracer: Tracer, name: str, sql: str) -> EndSpan | None:
+    if not trace.get_current_span().is_recording():
+        return None
+    attributes = {"db.system.name": "postgresql", "db.query.text": sql}
+    return partial(_end_statement, tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes))
 
 
-class _TracedConnection(Connection):
-    def __init__(self, tracer: Tracer, connection: "PoolConnectionProxy[asyncpg.Record]", metrics: Metrics) -> None:
-        super().__init__(connection, metrics)
-        self._tracer = tracer
+def _end_statement(span: Span, error: BaseException | None) -> None:
+    if isinstance(error, Exception):  # not a cancellation
+        # Only the name of the error's class: its message may quote what a client sent.
+        span.set_attribute("error.type", type(error).__name__)
+        span.set_status(StatusCode.ERROR)
+    span.end()
 
-    async def fetch(self, statement: Statement, *args: object) -> list[asyncpg.Record]:
-        with self._span(statement):
-            return await super().fetch(statement, *args)
 
-    async def fetchrow(self, statement: Statement, *args: object) -> asyncpg.Record | None:
-        with self._span(statement):
-            return await super().fetchrow(statement, *args)
+def _record_wait(tracer: Tracer, seconds: float) -> None:
+    if seconds >= _MINIMUM_WAIT and trace.get_current_span().is_recording():
+        now = time.time_ns()
+        tracer.start_span("wait for a connection", start_time=now - round(seconds * 1e9)).end(now)
 
-    async def copy(
-        self, statement: Statement, table: str, columns: Sequence[str], records: AsyncIterable[tuple[Any, ...]]
-    ) -> None:
-        with self._span(statement):
-            await super().copy(statement, table, columns, records)
 
-    async def batches(self, statement: Statement, *args: object, size: int) -> AsyncGenerator[list[asyncpg.Record]]:
-        with self._span(statement):  # from the first batch to the last: it includes the time of the reader
-            async for rows in super().batches(statement, *args, size=size):
-                yield rows
-
-    @contextmanager
-    def _span(self, statement: Statement) -> Generator[None]:
-        if not trace.get_current_span().is_recording():
-            yield
-            return
-        # The name of an error's class, not its message, which may hold what a client has sent.
-        span = self._tracer.start_span(
-            statement.name,
-            kind=SpanKind.CLIENT,
-            attributes={"db.system.name": "postgresql", "db.query.text": statement.sql},
-        )
-        try:
-            yield
-        except Exception as error:
-            span.set_attribute("error.type", type(error).__name__)
-            span.set_status(StatusCode.ERROR)
-            raise
-        finally:
-            span.end()
+def _exemplar() -> Exemplar | None:
+    context = trace.get_current_span().get_span_context()
+    return {"trace_id": format_trace_id(context.trace_id)} if context.trace_flags.sampled else None

@@ -1,4 +1,4 @@
-"""Real PostgreSQL servers, and databases of one test's own on them."""
+"""Real PostgreSQL servers, and a database on them for each test."""
 
 import itertools
 from collections.abc import AsyncIterator, Mapping
@@ -22,14 +22,14 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 MIGRATED = "app"
 EMPTY = "empty"
-"""As roles.sql leaves it: the schema's owner can migrate it."""
+"""As created by roles.sql: the owner of the schema can migrate it."""
 
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Database:
-    """A database of a server, for its roles."""
+    """A database on a server; `role` is the role to connect as."""
 
     server: Postgres
     name: str = MIGRATED
@@ -50,14 +50,14 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, sql: str, *args: object) -> AsyncIterator[Connection]:
-        """Runs `sql` in a transaction that lasts as long as the block, and commits at its end."""
+        """Runs `sql` in a transaction that is open during the block and commits at its end."""
         async with self.connection() as connection, connection.transaction():
             await connection.execute(sql, *args)
             yield connection
 
     @asynccontextmanager
     async def locked(self, note_id: UUID | str) -> AsyncIterator[None]:
-        """While the block lasts, a change of the note waits; reading does not."""
+        """Locks a note during the block: changes of it wait, reads do not."""
         async with self.transaction("SELECT FROM notes WHERE id = $1 FOR UPDATE", UUID(str(note_id))):
             yield
 
@@ -74,12 +74,12 @@ class Database:
             await connection.execute(sql, *args)
 
     async def until(self, count: int, condition: str) -> None:
-        """Waits until exactly `count` of the service's sessions meet a condition on pg_stat_activity."""
+        """Waits until exactly `count` sessions of the service meet a condition on pg_stat_activity."""
         async with self.connection(SUPERUSER) as observer:
 
             async def met() -> bool:
                 found = await observer.fetchval(
-                    "SELECT count(*) FROM pg_stat_activity "  # noqa: S608 - conditions are the tests' own
+                    "SELECT count(*) FROM pg_stat_activity "  # noqa: S608 - the tests write the conditions
                     f"WHERE datname = $1 AND usename = 'app_rw' AND {condition}",
                     self.name,
                 )
@@ -88,28 +88,28 @@ class Database:
             await eventually(met, f"{count} sessions of {self.name} with {condition}")
 
     async def terminate(self, condition: str) -> None:
-        """Ends the one session of the service that meets a condition on pg_stat_activity."""
+        """Terminates the one session of the service that meets a condition on pg_stat_activity."""
         async with self.connection(SUPERUSER) as superuser:
             ended = await superuser.fetch(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608 - conditions are the tests' own
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608 - the tests write the conditions
                 f"WHERE datname = $1 AND usename = 'app_rw' AND {condition}",
                 self.name,
             )
         assert len(ended) == 1
 
     async def until_waiting(self, count: int) -> None:
-        """Waits until that many of the service's statements wait for a lock."""
+        """Waits until exactly `count` statements of the service wait for a lock."""
         await self.until(count, "wait_event_type = 'Lock'")
 
 
 async def migrate(database: Database, folder: Path = DIRECTORY) -> list[Migration]:
-    """As `python -m service.migrate`; what was applied."""
+    """Migrates as `python -m service.migrate` does; returns what was applied."""
     return await run(Settings.model_validate({"database_owner_url": database.url("app_owner")}), folder)
 
 
 @asynccontextmanager
 async def postgres_server(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Postgres]:
-    """A running server with the databases EMPTY and MIGRATED. Tests may stop or kill it."""
+    """A running server with the databases EMPTY and MIGRATED. Tests may stop it or kill it."""
     make_data_folder(folder)
     with run_folder(folder) as sockets, (folder / "log").open("w") as log:
         server = await open_postgres(folder, sockets, Console(log), settings)
@@ -124,12 +124,12 @@ async def postgres_server(folder: Path, settings: Mapping[str, str]) -> AsyncIte
 
 
 async def copy_database(connection: Connection, template: str, name: str | None = None) -> str:
-    """Takes some 25 ms, a hundredth of what migrating from nothing would cost the whole suite."""
+    """Copies a database, which takes about 25 ms; migrating an empty one for each test would take much longer."""
     name = name or f"test_{next(_numbers)}"
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    # What roles.sql sets for the roles in the database `app`; a copy does not have it.
+    # roles.sql sets this for the roles in the database `app`; a copy does not inherit it.
     for role in ("app_owner", "app_rw"):
         await connection.execute(f"ALTER ROLE {role} IN DATABASE {name} SET search_path = app")
-    # Tests hold locks until they have seen what they wait for, however long that takes on a slow machine.
+    # Tests hold locks until they see what they wait for, which can take long on a slow machine.
     await connection.execute(f"ALTER ROLE app_rw IN DATABASE {name} SET lock_timeout = 0")
     return name

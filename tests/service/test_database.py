@@ -1,4 +1,4 @@
-"""The pool: patient about the database, strict about each request's time, and no connection is ever lost."""
+"""The pool survives outages of the database, limits how long a request waits, and never loses a connection."""
 
 import asyncio
 import json
@@ -15,13 +15,13 @@ from tests.service.serving import Service, serving, settings_for
 from tests.waiting import WITHIN, eventually
 from workbench.parts.postgres import Postgres
 
-# More than all buffers between PostgreSQL and a client that does not read.
+# More than fits into all buffers between PostgreSQL and a client that does not read.
 MANY = "INSERT INTO notes (title, body) SELECT 'note ' || n, repeat('x', 10000) FROM generate_series(1, 1000) AS n"
 
 EXPORTING = "query LIKE '%json_build_object%' AND xact_start IS NOT NULL"
 
 
-async def test_who_gets_no_connection_in_time_gets_503_and_is_counted(
+async def test_a_request_that_gets_no_connection_in_time_gets_503_and_is_counted(
     start_service: StartService, database: Database
 ) -> None:
     service = await start_service(pool_size=1, acquire_timeout=0.1)
@@ -40,7 +40,9 @@ async def test_who_gets_no_connection_in_time_gets_503_and_is_counted(
     assert (await service.api.get(path)).json()["title"] == "Changed"
 
 
-async def test_who_waits_for_a_connection_gets_the_next_one(start_service: StartService, database: Database) -> None:
+async def test_a_waiting_request_gets_the_next_free_connection(
+    start_service: StartService, database: Database
+) -> None:
     service = await start_service(pool_size=1)
     path = await service.create()
 
@@ -53,10 +55,10 @@ async def test_who_waits_for_a_connection_gets_the_next_one(start_service: Start
     assert (await reading).status_code == 200
 
 
-async def test_a_server_without_room_for_more_connections_leaves_the_pool_those_it_has(
+async def test_requests_wait_for_the_open_connections_if_the_server_accepts_no_more(
     service: Service, database: Database
 ) -> None:
-    """Somebody else's connections are no reason for a 503 while there is one to wait for."""
+    """The connections of other clients are no reason for a 503 while the pool has a connection to wait for."""
     path = await service.create()
     assert await service.metric("db_pool_size") == 1
     sessions = await database.fetchval("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app_rw'")
@@ -75,7 +77,7 @@ async def test_a_server_without_room_for_more_connections_leaves_the_pool_those_
     assert await service.metric("db_pool_size") == 1
 
 
-async def test_a_statement_that_runs_too_long_is_ended_by_the_server(
+async def test_the_server_cancels_a_statement_that_exceeds_its_timeout(
     start_service: StartService, database: Database
 ) -> None:
     service = await start_service(pool_size=1, statement_timeout=0.1)
@@ -83,15 +85,15 @@ async def test_a_statement_that_runs_too_long_is_ended_by_the_server(
 
     async with database.locked(path.rpartition("/")[2]):
         problem_of(await service.api.put(path, json={"title": "Changed"}), 503)
-        assert (await service.api.get(path)).json()["title"] == "Launch", "the connection can be used again"
+        assert (await service.api.get(path)).json()["title"] == "Launch", "the connection is still usable"
 
     assert await service.metric("db_errors_total", kind="QueryCanceledError") == 1
 
 
-async def test_a_killed_server_costs_no_more_than_503_and_the_service_recovers_by_itself(
+async def test_requests_get_503_while_the_server_is_down_and_the_service_recovers_by_itself(
     mortal_postgres: Postgres,
 ) -> None:
-    # Longer than any request may take; a request without an answer is an error of the test.
+    # Less than the timeout of the test's client: a request that is not answered fails the test.
     settings = settings_for(Database(mortal_postgres), acquire_timeout=2, statement_timeout=2)
     async with serving(settings) as service:
         await service.ready()
@@ -99,7 +101,7 @@ async def test_a_killed_server_costs_no_more_than_503_and_the_service_recovers_b
         answered = asyncio.Event()
         stopped = asyncio.Event()
 
-        async def ask() -> None:
+        async def send_requests() -> None:
             while not stopped.is_set():
                 writing = await service.api.post("/notes", json={"title": "Launch"})
                 reading = await service.api.get("/notes")
@@ -112,7 +114,7 @@ async def test_a_killed_server_costs_no_more_than_503_and_the_service_recovers_b
                 answered.clear()
                 await answered.wait()
 
-        clients = [asyncio.create_task(ask()) for _ in range(4)]
+        clients = [asyncio.create_task(send_requests()) for _ in range(4)]
         try:
             async with asyncio.timeout(WITHIN):
                 await until_answered(201)
@@ -129,7 +131,7 @@ async def test_a_killed_server_costs_no_more_than_503_and_the_service_recovers_b
     assert answers.keys() == {200, 201, 503}
 
 
-# Clients that leave. With a pool of one, a connection that is not given back would stop everything.
+# Clients that disconnect. The pool has one connection: if it were not returned, all later requests would fail.
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ async def single(start_service: StartService) -> Service:
     return await start_service(pool_size=1)
 
 
-async def test_a_client_that_leaves_a_waiting_request_gives_the_connection_back(
+async def test_a_client_that_disconnects_while_its_statement_waits_returns_the_connection(
     single: Service, database: Database
 ) -> None:
     path = await single.create()
@@ -153,11 +155,11 @@ async def test_a_client_that_leaves_a_waiting_request_gives_the_connection_back(
         assert (await single.api.get(path)).json()["title"] == "Launch"
 
     await until_idle(single)
-    assert (await single.api.get(path)).json()["title"] == "Launch", "what nobody waited for was not done"
+    assert (await single.api.get(path)).json()["title"] == "Launch", "the change was rolled back"
     await single.until_metric(1, "http_requests_total", method="PUT", status="499")
 
 
-async def test_a_client_that_leaves_an_import_leaves_nothing_of_it(single: Service, database: Database) -> None:
+async def test_an_import_whose_client_disconnects_is_rolled_back(single: Service, database: Database) -> None:
     lines = (json.dumps({"title": f"note {number}"}).encode() for number in range(1000))
     async with stalled_import(single, *lines):
         await database.until(1, COPYING)
@@ -166,7 +168,9 @@ async def test_a_client_that_leaves_an_import_leaves_nothing_of_it(single: Servi
     await until_idle(single)
 
 
-async def test_a_client_that_leaves_an_export_gives_the_connection_back(single: Service, database: Database) -> None:
+async def test_a_client_that_disconnects_from_an_export_returns_the_connection(
+    single: Service, database: Database
+) -> None:
     await database.execute(MANY)
     async with stalled_export(single):
         await database.until(1, EXPORTING)
@@ -175,7 +179,7 @@ async def test_a_client_that_leaves_an_export_gives_the_connection_back(single: 
     await until_idle(single)
 
 
-async def test_a_client_that_stops_reading_an_export_loses_it(
+async def test_an_export_whose_client_stops_reading_is_cut_off(
     start_service: StartService, database: Database
 ) -> None:
     await database.execute(MANY)
@@ -186,12 +190,12 @@ async def test_a_client_that_stops_reading_an_export_loses_it(
         received = await connection.rest()
 
     assert received.startswith(b"HTTP/1.1 200 ")
-    assert not received.endswith(b"0\r\n\r\n"), "the client can tell that it has not got everything"
-    assert await service.metric("db_errors_total") == 0, "that was no fault of the database"
+    assert not received.endswith(b"0\r\n\r\n"), "the client can tell that the export is incomplete"
+    assert await service.metric("db_errors_total") == 0, "it was not an error of the database"
     await until_idle(service)
 
 
-async def test_a_server_that_goes_away_in_the_middle_of_an_export_cuts_it(
+async def test_an_export_whose_database_session_ends_is_cut_off(
     single: Service, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     await database.execute(MANY)
@@ -201,12 +205,14 @@ async def test_a_server_that_goes_away_in_the_middle_of_an_export_cuts_it(
         received = await connection.rest()
 
     assert not received.endswith(b"0\r\n\r\n")
-    assert received.count(b"HTTP/1.1 ") == 1, "nothing is answered twice"
+    assert received.count(b"HTTP/1.1 ") == 1, "there is one response"
     assert [record.message for record in caplog.records if record.name == "service.web.dispatch"]
     assert not [record for record in caplog.records if record.name == "hypercorn.error"]
 
 
-async def test_an_export_shows_one_moment_whatever_changes_meanwhile(single: Service, database: Database) -> None:
+async def test_an_export_is_a_snapshot_that_concurrent_changes_do_not_affect(
+    single: Service, database: Database
+) -> None:
     await database.execute(MANY)
     async with single.api.stream("GET", "/notes/export") as response:
         lines = response.aiter_lines()
@@ -215,14 +221,14 @@ async def test_an_export_shows_one_moment_whatever_changes_meanwhile(single: Ser
         await database.execute("UPDATE notes SET title = 'changed', version = 2")
         await database.execute("DELETE FROM notes WHERE id IN (SELECT id FROM notes ORDER BY id DESC LIMIT 500)")
         await database.execute("INSERT INTO notes (title, body) VALUES ('new', '')")
-        await database.until(1, EXPORTING)  # it had not read everything before
+        await database.until(1, EXPORTING)  # the export was still running during the changes
         exported += [json.loads(line) async for line in lines]
 
     assert [note["title"] for note in exported] == [f"note {number}" for number in range(1, 1001)]
     assert {note["version"] for note in exported} == {1}
 
 
-async def test_an_import_that_breaks_a_rule_of_the_table_in_the_end_leaves_nothing(single: Service) -> None:
+async def test_an_import_that_violates_a_constraint_in_its_last_line_is_rolled_back(single: Service) -> None:
     path = await single.create()
     taken = path.rpartition("/")[2]
     body = "".join(json.dumps(note) + "\n" for note in ({"title": "new"}, {"title": "old", "id": taken}))
@@ -236,7 +242,7 @@ async def test_an_import_that_breaks_a_rule_of_the_table_in_the_end_leaves_nothi
 
 
 async def until_idle(service: Service) -> None:
-    """All connections of the pool are back in it, and none but those is open."""
+    """Waits until every open connection is idle and no request is in flight."""
 
     async def idle() -> bool:
         return await service.metric("db_pool_idle") == await service.metric("db_pool_size")

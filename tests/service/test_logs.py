@@ -1,4 +1,4 @@
-"""Lines that machines can read and people can: whole, with nothing secret, and none of a client's making."""
+"""Log lines can be parsed or read, contain no secrets, and cannot be forged by clients."""
 
 import json
 import logging
@@ -26,12 +26,12 @@ FORGED = '{"level": "error", "message": "FORGED"}'
 
 @asynccontextmanager
 async def logged(database: Database, log_format: str, lines: list[str]) -> AsyncIterator[Process]:
-    """A service whose lines are in `lines` once the block has ended."""
+    """A running service. After the block, `lines` has the lines that it logged."""
     async with service_process(
         database,
         SERVICE_LOG_FORMAT=log_format,
         SERVICE_LOG_LEVEL="debug",
-        SERVICE_DATABASE_PASSWORD="hunter2",  # noqa: S106 - a word to look for
+        SERVICE_DATABASE_PASSWORD="hunter2",  # noqa: S106 - a word that the log must not contain
     ) as process:
         await process.ready()
         yield process
@@ -40,13 +40,13 @@ async def logged(database: Database, log_format: str, lines: list[str]) -> Async
 
 
 async def forge(service: Clients) -> int:
-    """Sends what could become a line of its own; how many of the requests reached the service."""
+    """Sends requests that could add a forged line to the log. Returns how many of them reached the service."""
     reached = 0
     requests = (
         f"GET /%0A{FORGED.replace(' ', '%20')} HTTP/1.1\r\nHost: test\r\n",
         f"GET /notes?%0D%0A{FORGED.replace(' ', '')} HTTP/1.1\r\nHost: test\r\n",
         f"GET /%C2%85%E2%80%A8{FORGED.replace(' ', '')} HTTP/1.1\r\nHost: test\r\n",
-        f"GET / HTTP/1.1\r\nHost: test\r\nUser-Agent: a\r\n {FORGED}\r\n",  # a header's second line
+        f"GET / HTTP/1.1\r\nHost: test\r\nUser-Agent: a\r\n {FORGED}\r\n",  # the second line of a header
         f"GET / HTTP/1.1\r\nHost: test\r\nUser-Agent: a\x85{FORGED}\r\nX-Forwarded-For: a\x85{FORGED}\r\n",
         f"GET / HTTP/1.1\r\nHost: test\r\nX-Request-Id: a\x85{FORGED}\r\n",
     )
@@ -55,12 +55,12 @@ async def forge(service: Clients) -> int:
             await connection.send(f"{request}Connection: close\r\n\r\n".encode("latin-1"))
             answer = await connection.rest()
             assert answer.startswith(b"HTTP/1.1 ")
-            reached += not answer.startswith(b"HTTP/1.1 400 ")  # else the server has refused it, which is as well
+            reached += not answer.startswith(b"HTTP/1.1 400 ")  # the server refuses the others, which is fine too
     return reached
 
 
 async def forge_by_http2(service: Clients) -> None:
-    """HTTP/2 has no lines, so anything can be in a path. What the service does with it is its own affair."""
+    """Paths with control characters, which HTTP/2 can transport. It does not matter how the service answers them."""
     for path in (f"/\n{FORGED}", f"/\r{FORGED}", f"/\x1b[2K{FORGED}"):
         client = h2.connection.H2Connection(
             h2.config.H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
@@ -74,7 +74,7 @@ async def forge_by_http2(service: Clients) -> None:
             await connection.rest()
 
 
-async def test_json_has_one_object_a_line_and_one_line_a_request(database: Database) -> None:
+async def test_json_logs_have_one_object_per_line_and_one_line_per_request(database: Database) -> None:
     lines: list[str] = []
     async with logged(database, "json", lines) as process:
         path = await process.create()
@@ -111,10 +111,10 @@ async def test_json_has_one_object_a_line_and_one_line_a_request(database: Datab
     assert read["http"]["duration_ms"] > 0
     assert read["http"]["bytes"] > 0
     assert missed["http"]["route"] == "unmatched"
-    assert "secret" not in missed["message"], "a query may hold what nobody else should read"
+    assert "secret" not in missed["message"], "a query string can contain secrets"
 
 
-async def test_text_is_one_readable_line_a_request(database: Database) -> None:
+async def test_text_logs_have_one_printable_line_per_request(database: Database) -> None:
     lines: list[str] = []
     async with logged(database, "text", lines) as process:
         path = await process.create()
@@ -131,11 +131,11 @@ async def test_text_is_one_readable_line_a_request(database: Database) -> None:
     assert "hunter2" not in text
 
 
-async def test_the_level_can_be_changed_while_it_runs(database: Database) -> None:
+async def test_the_level_can_be_changed_at_run_time(database: Database) -> None:
     async with service_process(database, SERVICE_LOG_FORMAT="text") as process:
 
         async def get(path: str, headers: Mapping[str, str] | None = None) -> None:
-            """Until the request is over, and logged or not: the client has all of the answer before."""
+            """Returns when the service has counted the request, and logged it or not: both follow the answer."""
             await process.api.get(path, headers=headers)
             await process.until_metric(1, "http_requests_total", route=path)
 
@@ -152,16 +152,16 @@ async def test_the_level_can_be_changed_while_it_runs(database: Database) -> Non
         text = "\n".join(await process.lines())
 
     assert (quiet.status_code, quiet.text) == (200, "error\n")
-    assert (wrong.status_code, wrong.text) == (422, "the body has to be one of debug, info, warning, error\n")
+    assert (wrong.status_code, wrong.text) == (422, "the body must be one of debug, info, warning, error\n")
     assert "GET /notes 200" in text
-    assert "WARNING log level error, was info" in text
+    assert "WARNING log level changed from info to error" in text
     assert "/notes/export" not in text
-    assert "WARNING log level debug, was error" in text
-    assert "GET / 200" in text, "a poll of the page is logged at debug only"
+    assert "WARNING log level changed from error to debug" in text
+    assert "GET / 200" in text, "polls of the page are logged at debug only"
 
 
-async def test_nothing_of_a_body_and_no_key_is_logged(database: Database) -> None:
-    """Whatever is wrong with it, at the most talkative level."""
+async def test_neither_bodies_nor_credentials_are_logged(database: Database) -> None:
+    """Not even at level debug, and not in the error of a rejected request."""
     lines: list[str] = []
     async with logged(database, "json", lines) as process:
         path = await process.create("s3cret", body="s3cret")
@@ -204,7 +204,7 @@ async def test_probes_and_scrapes_are_not_logged(database: Database) -> None:
 
 @pytest.fixture
 def record() -> logging.LogRecord:
-    """An error with all that makes a line long."""
+    """An error whose message and traceback have line breaks."""
     try:
         raise RuntimeError("two\nlines")
     except RuntimeError:
@@ -219,7 +219,7 @@ def request_id() -> Iterator[str]:
     logs.request_id.reset(token)
 
 
-def test_an_exception_stays_within_the_line_of_json(record: logging.LogRecord, request_id: str) -> None:
+def test_json_has_the_exception_on_the_same_line(record: logging.LogRecord, request_id: str) -> None:
     record.colour = "red"
 
     line = JSONFormatter(load({"SERVICE_NAME": "slipway"})).format(record)
@@ -234,19 +234,19 @@ def test_an_exception_stays_within_the_line_of_json(record: logging.LogRecord, r
     assert entry["level"] == "error"
 
 
-def test_a_field_cannot_replace_what_the_service_says_of_itself(record: logging.LogRecord) -> None:
+def test_a_field_cannot_override_the_name_of_the_service(record: logging.LogRecord) -> None:
     record.service = "another"
 
     assert json.loads(JSONFormatter(load({"SERVICE_NAME": "slipway"})).format(record))["service"] == "slipway"
 
 
-def test_what_json_does_not_know_is_written_as_text(record: logging.LogRecord) -> None:
+def test_json_has_values_of_unknown_types_as_text(record: logging.LogRecord) -> None:
     record.path = set
 
     assert json.loads(JSONFormatter(load({})).format(record))["path"] == "<class 'set'>"
 
 
-def test_text_has_the_traceback_below_and_colour_for_a_terminal_only(record: logging.LogRecord) -> None:
+def test_text_has_the_traceback_below_the_line_and_colour_only_on_a_terminal(record: logging.LogRecord) -> None:
     plain = TextFormatter(colour=False).format(record)
     coloured = TextFormatter(colour=True).format(record)
 

@@ -1,4 +1,4 @@
-"""Migrations: each file once, in order, whole or not at all, and never edited afterwards."""
+"""Each migration is applied once, in order, completely or not at all, and must not be edited afterwards."""
 
 import asyncio
 import signal
@@ -23,7 +23,7 @@ FILES = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two migrations of the tests' own."""
+    """A folder with two migrations."""
     write(tmp_path, FILES)
     return tmp_path
 
@@ -45,7 +45,7 @@ async def tables(database: Database) -> set[str]:
     return {row["tablename"] for row in rows}
 
 
-async def test_applies_in_the_order_of_the_numbers(empty_database: Database, folder: Path) -> None:
+async def test_files_are_applied_in_the_order_of_their_numbers(empty_database: Database, folder: Path) -> None:
     write(folder, {"0010_ports.sql": "ALTER TABLE crew ADD port text;"})
 
     assert [migration.version for migration in await migrate(empty_database, folder)] == [1, 2, 10]
@@ -60,21 +60,21 @@ async def test_a_second_run_applies_nothing(empty_database: Database, folder: Pa
     assert await empty_database.fetchval("SELECT count(*) FROM app.boats") == 1
 
 
-async def test_a_later_run_applies_what_was_added(empty_database: Database, folder: Path) -> None:
+async def test_a_later_run_applies_the_new_files(empty_database: Database, folder: Path) -> None:
     await migrate(empty_database, folder)
     write(folder, {"0003_ports.sql": "CREATE TABLE ports ();"})
 
     assert [migration.version for migration in await migrate(empty_database, folder)] == [3]
 
 
-async def test_many_runs_at_once_apply_each_file_once(empty_database: Database, folder: Path) -> None:
+async def test_concurrent_runs_apply_each_file_once(empty_database: Database, folder: Path) -> None:
     runs = await asyncio.gather(*(migrate(empty_database, folder) for _ in range(8)))
 
     assert sorted(len(done) for done in runs) == [0] * 7 + [2]
     assert await empty_database.fetchval("SELECT count(*) FROM app.boats") == 1
 
 
-async def test_the_services_own_migrations_make_its_tables(empty_database: Database) -> None:
+async def test_the_migrations_of_the_service_create_its_tables(empty_database: Database) -> None:
     await migrate(empty_database)
 
     assert {"notes", "note_events", "idempotency_keys"} <= await tables(empty_database)
@@ -85,16 +85,16 @@ async def test_the_services_own_migrations_make_its_tables(empty_database: Datab
     ("change", "message"),
     [
         ({"0001_boats.sql": "CREATE TABLE boats ();"}, "0001_boats.sql was edited .*; restore it and write a new"),
-        ({"0001_boats.sql": None}, "0001_boats.sql was applied but its file is missing; restore it"),
-        ({"0000_sea.sql": "SELECT 1"}, "0000_sea.sql is new, but 0002 is applied: give it the next number"),
-        ({"0002_ports.sql": "SELECT 1"}, "0002_ports.sql: number 2 is taken by 0002_crew.sql; take the next"),
-        ({"3_ports.sql": "SELECT 1"}, "3_ports.sql: a migration is called NNNN_name.sql, such as"),
-        ({"ports.sql": "SELECT 1"}, "ports.sql: a migration is called NNNN_name.sql, such as"),
-        ({"0003_.sql": "SELECT 1"}, "0003_.sql: a migration is called NNNN_name.sql, such as"),
-        ({"0003.sql": "SELECT 1"}, "0003.sql: a migration is called NNNN_name.sql, such as"),
+        ({"0001_boats.sql": None}, "0001_boats.sql was applied, but the file is missing; restore it"),
+        ({"0000_sea.sql": "SELECT 1"}, "0000_sea.sql is new, but 0002 is applied already; use the next free number"),
+        ({"0002_ports.sql": "SELECT 1"}, "0002_ports.sql: 0002_crew.sql has number 2 too; use the next free number"),
+        ({"3_ports.sql": "SELECT 1"}, "3_ports.sql: the name of a migration must be NNNN_name.sql, such as"),
+        ({"ports.sql": "SELECT 1"}, "ports.sql: the name of a migration must be NNNN_name.sql, such as"),
+        ({"0003_.sql": "SELECT 1"}, "0003_.sql: the name of a migration must be NNNN_name.sql, such as"),
+        ({"0003.sql": "SELECT 1"}, "0003.sql: the name of a migration must be NNNN_name.sql, such as"),
     ],
 )
-async def test_a_wrong_history_is_named_with_what_to_do(
+async def test_a_wrong_history_is_an_error_that_says_what_to_do(
     empty_database: Database, folder: Path, change: Mapping[str, str | None], message: str
 ) -> None:
     await migrate(empty_database, folder)
@@ -105,11 +105,11 @@ async def test_a_wrong_history_is_named_with_what_to_do(
     with pytest.raises(MigrationError, match=message):
         await migrate(empty_database, folder)
 
-    assert await applied(empty_database) == [1, 2], "nothing is applied on top of a wrong history"
+    assert await applied(empty_database) == [1, 2], "nothing is applied to a wrong history"
     assert "never" not in await tables(empty_database)
 
 
-async def test_a_failing_file_names_its_line_and_leaves_nothing_of_itself(
+async def test_the_error_of_a_file_names_its_line_and_the_file_is_rolled_back(
     empty_database: Database, folder: Path
 ) -> None:
     write(
@@ -128,7 +128,7 @@ async def test_a_failing_file_names_its_line_and_leaves_nothing_of_itself(
     assert await empty_database.fetchval("SELECT count(*) FROM app.boats") == 1
 
 
-async def test_what_failed_is_one_line_with_its_detail(empty_database: Database, folder: Path) -> None:
+async def test_an_error_is_one_line_and_includes_postgresqls_detail(empty_database: Database, folder: Path) -> None:
     write(folder, {"0003_ports.sql": "CREATE TABLE ports (name text UNIQUE); INSERT INTO ports VALUES ('A'), ('A');"})
 
     with pytest.raises(MigrationError) as error:
@@ -138,7 +138,7 @@ async def test_what_failed_is_one_line_with_its_detail(empty_database: Database,
     assert "DETAIL: Key (name)=(A) already exists." in str(error.value)
 
 
-async def test_a_file_and_its_record_are_one_transaction(empty_database: Database, folder: Path) -> None:
+async def test_a_file_and_its_history_row_are_one_transaction(empty_database: Database, folder: Path) -> None:
     write(folder, {"0003_ports.sql": "CREATE TABLE ports (); INSERT INTO schema_migrations VALUES (3, 'mine', '')"})
 
     with pytest.raises(MigrationError, match=r"^0003_ports\.sql: duplicate key"):
@@ -148,7 +148,7 @@ async def test_a_file_and_its_record_are_one_transaction(empty_database: Databas
     assert "ports" not in await tables(empty_database)
 
 
-async def test_after_a_failure_the_corrected_file_is_applied(empty_database: Database, folder: Path) -> None:
+async def test_a_corrected_file_is_applied_after_a_failure(empty_database: Database, folder: Path) -> None:
     write(folder, {"0003_ports.sql": "CREATE TABLE ports (name text); SELECT 1 / 0;"})
     with pytest.raises(MigrationError, match="division by zero"):
         await migrate(empty_database, folder)
@@ -160,19 +160,19 @@ async def test_after_a_failure_the_corrected_file_is_applied(empty_database: Dat
 
 async def test_a_schema_newer_than_the_code_is_accepted(empty_database: Database, folder: Path) -> None:
     await migrate(empty_database, folder)
-    (folder / "0002_crew.sql").unlink()  # the release before knows nothing of it
+    (folder / "0002_crew.sql").unlink()  # an older release does not have it
 
     assert await migrate(empty_database, folder) == []
 
 
-async def test_no_database_is_named_with_the_variable(empty_database: Database, folder: Path) -> None:
+async def test_a_missing_database_is_an_error_that_names_the_variable(empty_database: Database, folder: Path) -> None:
     nowhere = Database(empty_database.server, "nowhere")
 
-    with pytest.raises(MigrationError, match='"nowhere" does not exist; look at SERVICE_DATABASE_OWNER_URL'):
+    with pytest.raises(MigrationError, match='"nowhere" does not exist; check SERVICE_DATABASE_OWNER_URL'):
         await migrate(nowhere, folder)
 
 
-async def test_the_role_of_the_service_cannot_change_the_schema_nor_its_history(database: Database) -> None:
+async def test_the_role_of_the_service_can_change_neither_the_schema_nor_its_history(database: Database) -> None:
     statements = (
         "CREATE TABLE boats ()",
         "ALTER TABLE notes ADD mine text",
@@ -189,7 +189,7 @@ async def test_the_role_of_the_service_cannot_change_the_schema_nor_its_history(
                 await connection.execute(statement)
 
 
-async def test_the_command_says_what_it_applied(empty_database: Database) -> None:
+async def test_the_command_prints_what_it_applied(empty_database: Database) -> None:
     url = empty_database.url("app_owner")
 
     done = await run_command(*MIGRATE, SERVICE_DATABASE_OWNER_URL=url)
@@ -201,19 +201,17 @@ async def test_the_command_says_what_it_applied(empty_database: Database) -> Non
     ]
 
 
-async def test_the_command_fails_with_one_line(empty_database: Database) -> None:
+async def test_the_command_prints_an_error_as_one_line(empty_database: Database) -> None:
     url = Database(empty_database.server, "nowhere").url("app_owner")
 
     done = await run_command(*MIGRATE, SERVICE_DATABASE_OWNER_URL=url)
 
     assert (done.status, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
-    assert line.startswith("migrate: no connection")
+    assert line.startswith("migrate: cannot connect")
 
 
-async def test_the_command_waits_for_a_database_that_is_not_there_yet(
-    empty_database: Database, tmp_path: Path
-) -> None:
+async def test_the_command_waits_for_a_database_that_is_not_up_yet(empty_database: Database, tmp_path: Path) -> None:
     sockets = str(empty_database.server.sockets)
     later = tmp_path / "later"
     url = empty_database.url("app_owner").replace(sockets, str(later))
@@ -225,22 +223,22 @@ async def test_the_command_waits_for_a_database_that_is_not_there_yet(
         later.symlink_to(sockets)
         done = await ended(process)
 
-    assert line.startswith(b"migrate: no connection as the schema's owner: ")
-    assert line.endswith(f"; trying again for {WITHIN:g} s\n".encode())
+    assert line.startswith(b"migrate: cannot connect as the owner of the schema: ")
+    assert line.endswith(f"; retrying for {WITHIN:g} s\n".encode())
     assert (done.status, done.stderr) == (0, "")
     assert await tables(empty_database)
 
 
-async def test_the_command_does_not_wait_for_ever(tmp_path: Path) -> None:
+async def test_the_command_gives_up_after_the_given_time(tmp_path: Path) -> None:
     url = f"postgresql://app_owner@/app?host={tmp_path}"
 
     done = await run_command(*MIGRATE, "--wait", "0.1", SERVICE_DATABASE_OWNER_URL=url)
 
     assert (done.status, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1].endswith("look at SERVICE_DATABASE_OWNER_URL")
+    assert done.stderr.splitlines()[-1].endswith("check SERVICE_DATABASE_OWNER_URL")
 
 
-async def test_the_command_does_not_wait_for_what_does_not_pass(empty_database: Database) -> None:
+async def test_the_command_does_not_retry_after_a_permanent_error(empty_database: Database) -> None:
     url = Database(empty_database.server, "nowhere").url("app_owner")
 
     done = await run_command(*MIGRATE, "--wait", "3600", SERVICE_DATABASE_OWNER_URL=url)
@@ -251,23 +249,23 @@ async def test_the_command_does_not_wait_for_what_does_not_pass(empty_database: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_cancels_what_runs(empty_database: Database, number: signal.Signals) -> None:
+async def test_a_signal_cancels_the_running_statement(empty_database: Database, number: signal.Signals) -> None:
     url = empty_database.url("app_owner")
     async with empty_database.connection() as other:
 
         async def waits() -> bool:
             return bool(await other.fetchval("SELECT bool_or(NOT granted) FROM pg_locks WHERE objid = $1", LOCK))
 
-        async def is_gone() -> bool:
+        async def disconnected() -> bool:
             sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             return bool(await other.fetchval(sessions) == 1)
 
         await other.execute("SELECT pg_advisory_lock($1)", LOCK)
         async with running(*MIGRATE, SERVICE_DATABASE_OWNER_URL=url) as process:
-            await eventually(waits, "it waits for the lock")
+            await eventually(waits, "the migration waits for the lock")
             process.send_signal(number)
             done = await ended(process)
-        await eventually(is_gone, "its session has ended")
+        await eventually(disconnected, "the session of the migration has ended")
 
     assert (done.status, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()

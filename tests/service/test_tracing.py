@@ -1,4 +1,4 @@
-"""Traces are switched on by OpenTelemetry's own variables; what is in them: tests/observability/test_traces.py."""
+"""OpenTelemetry's environment variables turn tracing on. tests/observability/test_traces.py tests the spans."""
 
 import asyncio
 import re
@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from service.settings import SettingsError, load
-from service.tracing.hooks import OFF, from_environment
+from service.tracing.choice import from_environment
+from service.tracing.hooks import OFF
 from tests.service.commands import run_command
 from tests.service.databases import Database
 from tests.service.processes import service_process
@@ -20,15 +21,15 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
 @pytest.mark.parametrize(
     "variables", [{}, ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"}, ENDPOINT | {"OTEL_SDK_DISABLED": "true"}]
 )
-def test_it_is_off_unless_it_is_asked_for(variables: dict[str, str]) -> None:
+def test_tracing_is_off_unless_an_exporter_is_configured(variables: dict[str, str]) -> None:
     assert from_environment(variables, load({})) is OFF
 
 
-async def test_off_it_imports_nothing() -> None:
+async def test_a_service_that_is_not_traced_does_not_import_opentelemetry() -> None:
     script = (
         "import sys, service.__main__ as main; "
-        "from service import settings; from service.tracing import hooks as tracing; "
-        "assert tracing.from_environment({}, settings.load({})) is tracing.OFF; "
+        "from service import settings; from service.tracing import choice, hooks; "
+        "assert choice.from_environment({}, settings.load({})) is hooks.OFF; "
         "sys.exit(', '.join(name for name in sys.modules if name.startswith('opentelemetry')) or 0)"
     )
 
@@ -41,22 +42,22 @@ async def test_off_it_imports_nothing() -> None:
     ("variables", "words"),
     [
         ({"OTEL_TRACES_EXPORTER": "zipkin,console"}, "OTEL_TRACES_EXPORTER: zipkin: expected otlp, console or none"),
-        ({"OTEL_TRACES_EXPORTER": "otlp"}, "OTEL_EXPORTER_OTLP_ENDPOINT does not say where"),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, "OTEL_EXPORTER_OTLP_ENDPOINT is not set"),
     ],
 )
-def test_what_cannot_be_is_an_error(variables: dict[str, str], words: str) -> None:
+def test_a_wrong_exporter_is_an_error(variables: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(words)):
         from_environment(variables, load({}))
 
 
-async def test_a_wrong_variable_ends_the_start_with_status_2() -> None:
+async def test_a_wrong_variable_makes_the_service_exit_with_status_2() -> None:
     done = await run_command(sys.executable, "-m", "service", OTEL_TRACES_EXPORTER="zipkin")
 
     assert (done.status, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("service: OTEL_TRACES_EXPORTER: ")
 
 
-async def test_the_console_has_a_line_for_each_request(database: Database) -> None:
+async def test_the_console_exporter_logs_a_line_for_each_request(database: Database) -> None:
     async with service_process(database, SERVICE_LOG_FORMAT="text", OTEL_TRACES_EXPORTER="console") as process:
         await process.ready()
         path = await process.create()
@@ -66,7 +67,7 @@ async def test_the_console_has_a_line_for_each_request(database: Database) -> No
         process.send(signal.SIGINT)
         lines = [line for line in await process.lines() if " trace " in line]
 
-    wait = r"(wait for a connection \d+\.\d ms, )?"  # the first one has to be opened
+    wait = r"(wait for a connection \d+\.\d ms, )?"  # opening the first connection can take a while
     patterns = (
         rf"[0-9a-f]{{32}} POST /notes 201 \d+\.\d ms: {wait}note_create \d+\.\d ms",
         rf"5{{32}} GET /notes/<uuid:note_id> 200 \d+\.\d ms: {wait}note_get \d+\.\d ms",
@@ -76,7 +77,7 @@ async def test_the_console_has_a_line_for_each_request(database: Database) -> No
         assert re.fullmatch(rf"\d\d:\d\d:\d\d trace {pattern}", line), line
 
 
-async def test_a_wait_for_a_connection_is_seen(database: Database) -> None:
+async def test_the_wait_for_a_connection_has_a_span(database: Database) -> None:
     async with service_process(
         database, SERVICE_LOG_FORMAT="text", OTEL_TRACES_EXPORTER="console", SERVICE_POOL_SIZE="1"
     ) as process:
@@ -94,7 +95,7 @@ async def test_a_wait_for_a_connection_is_seen(database: Database) -> None:
     assert re.search(r": wait for a connection \d+\.\d ms, note_get \d+\.\d ms$", line), line
 
 
-async def test_a_collector_that_does_not_answer_holds_up_neither_requests_nor_the_exit(database: Database) -> None:
+async def test_a_collector_that_does_not_answer_delays_neither_requests_nor_the_exit(database: Database) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         async with service_process(
