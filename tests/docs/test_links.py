@@ -12,11 +12,11 @@ def project(tmp_path: Path) -> Path:
     """A project in which everything that is named exists."""
     files = {
         ".gitignore": ".secrets/\nmade.yaml\n",
-        "README.md": "# It\n[a](docs/a.md#what-it-does-1), [here](#it), [web](https://example.com/no.md) `shop/till.py:3`\n",
+        "README.md": "# It\n[a](docs/a.md#what-it-does-1), [b](#it), [c](https://a.example/c.md), `shop/till.py:3`\n",
         "docs/a.md": "# What `it` does\n## What it does\n```\n# no heading\n```\n[up](../README.md)\n",
         "shop/__init__.py": "",
         "shop/till.py": '"""Used by shop.door; see docs/a.md."""\n\nOPEN = "nowhere/at_all.py"\n',
-        "shop/door.py": "# till.py, shop.till.OPEN, shop/*.py, .secrets/key, made.yaml, NNNN_name.sql, <name>.py, /etc/x.py\n",
+        "shop/door.py": "# till.py, shop.till.OPEN, shop/*.py, .secrets/key, made.yaml, NNNN_name.sql, /etc/x.py\n",
         "Makefile": f"all: # see shop/till.py and {PUBLISHED}docs/a.md#what-it-does\n",
     }
     for name, text in files.items():
