@@ -58,4 +58,4 @@ def test_a_page_names_versions_that_are_pinned_or_were_measured(page: Path) -> N
             line = text.count("\n", 0, found.start()) + 1
             wrong.append(f"{page.name}:{line}: {name} {version}, but {pinned} is pinned")
 
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
