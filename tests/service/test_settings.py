@@ -100,10 +100,10 @@ async def test_an_argument_is_not_passed_over() -> None:
     assert done.stderr == "service: --port 8000 is not understood: what can be set is a SERVICE_* variable\n"
 
 
-def test_the_readme_has_the_table_as_the_code_has_it() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_documentation_has_the_table_as_the_code_has_it() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 
-    [written] = re.findall(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
+    [written] = re.findall(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", page, re.DOTALL)
 
     assert written == table(SETTINGS_GROUPS), "`python -m service.settings` prints it"
 

