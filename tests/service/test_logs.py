@@ -246,6 +246,12 @@ def test_json_has_values_of_unknown_types_as_text(record: logging.LogRecord) -> 
     assert json.loads(JSONFormatter(load({})).format(record))["path"] == "<class 'set'>"
 
 
+def test_json_has_text_that_is_not_valid_unicode_escaped(record: logging.LogRecord) -> None:
+    record.file = "caf\udce9"  # as Python decodes the name of a file that is not in UTF-8
+
+    assert json.loads(JSONFormatter(load({})).format(record))["file"] == "caf\udce9"
+
+
 def test_text_has_the_traceback_below_the_line_and_colour_only_on_a_terminal(record: logging.LogRecord) -> None:
     plain = TextFormatter(colour=False).format(record)
     coloured = TextFormatter(colour=True).format(record)
