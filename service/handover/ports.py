@@ -15,7 +15,7 @@ class Ports:
         """Without `connections`, idle connections stay at a handover."""
         self._accepting = accepting
         self._connections = connections
-        self._servers: dict[object, Server] = {}
+        self._servers: dict[Server, object] = {}  # with the port of each
         self._adoptions: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
 
@@ -33,7 +33,7 @@ class Ports:
     async def open(self, *servers: Server) -> None:
         """Let these servers accept connections whenever this process does. May be called again for a server."""
         async with self._changing:
-            self._servers |= {_port(server.listener): server for server in servers}
+            self._servers |= {server: _port(server.listener) for server in servers}
             if self._accepting:
                 await self._resume()
 
@@ -50,20 +50,20 @@ class Ports:
         """Leave new connections to the other process, and give it the idle ones."""
         async with self._changing:
             self._accepting = False
-            for server in self._servers.values():
+            for server in self._servers:
                 server.pause()
             if self._connections:
                 asyncio.get_running_loop().remove_reader(self._connections.taking)
                 self._connections.leave()
 
     async def _resume(self) -> None:
-        for server in self._servers.values():
+        for server in self._servers:
             await server.resume()
 
     def _adopt(self) -> None:
         assert self._connections  # noqa: S101 - otherwise there is no queue to read from
         for connection in self._connections.take():
-            server = self._servers.get(_port(connection))
+            server = next((server for server, port in self._servers.items() if port == _port(connection)), None)
             if server is None:
                 connection.close()
                 continue

@@ -62,7 +62,7 @@ async def written_by(*events: Response | Body | EndBody) -> list[bytes]:
         if isinstance(event, RawData):
             written.append(event.data)
 
-    task_group: Any = None  # no stream is made
+    task_group: Any = None  # it is used for new streams only
     protocol = SingleWriteProtocol(
         None, Config(), WorkerContext(None), task_group, ConnectionState({}), False, None, None, send
     )
