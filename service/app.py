@@ -57,8 +57,6 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
     async def lifespan() -> AsyncGenerator[None]:
         await database.open()
         async with background_tasks(readiness.run(), *(task() for domain in built for task in domain.tasks)):
-            if settings.listen != "immediately":
-                await lifecycle.started.wait()
             yield
         await database.close()
         await tracing.close()

@@ -1,4 +1,4 @@
-"""The life of the process: starting -> ready <-> unready -> draining. One state, read by all who report it."""
+"""The state of the process, starting -> ready <-> unready -> draining, and its background tasks."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
@@ -16,13 +16,13 @@ _CANCEL_AGAIN = 0.1  # s
 class State(StrEnum):
     STARTING = "starting"
     READY = "ready"
-    UNREADY = "unready"  # was ready; the database is away
+    UNREADY = "unready"  # was ready before; a check fails
     DRAINING = "draining"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The last result of one readiness check; `detail` says what failed."""
+    """The last result of one readiness check; `detail` says what was found, or what failed."""
 
     ok: bool
     detail: str
@@ -30,20 +30,20 @@ class Check:
 
 @dataclass(slots=True)
 class Lifecycle:
-    """What the process is doing, and the events of its life."""
+    """The state of the process, the results of its checks, and the events of its shutdown."""
 
     state: State = State.STARTING
     checks: Mapping[str, Check] = field(default_factory=dict)
     started: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when it is ready for the first time, or when it ends without ever having been."""
+    """Set when the process is ready for the first time, or when it ends before that."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set by the first signal to stop: not ready any more, still serving."""
+    """Set by the first signal to stop: the process is not ready any more, but still serves."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the drain delay is over: no new connections, streams end."""
+    """Set when the drain delay is over: the process accepts no connections, and streams end."""
     handed_over: bool = False
-    """Another process accepts on the same sockets: each connection ends with its next answer."""
+    """Whether another process accepts on the same sockets. If so, each connection ends with its next response."""
     observe: Callable[[State, str], None] = lambda state, failed: None
-    """Called with the state and the failed checks whenever either has changed."""
+    """Called with `state` and `failed` whenever one of them changes."""
 
     @property
     def ready(self) -> bool:
@@ -51,16 +51,16 @@ class Lifecycle:
 
     @property
     def leaving(self) -> bool:
-        """Whether connections should not be used again."""
+        """Whether clients should open new connections instead of using these again."""
         return self.handed_over or self.draining.is_set()
 
     @property
     def failed(self) -> str:
-        """What the failed checks say, as one line; empty if all is well."""
+        """The details of the failed checks as one line; empty if no check failed."""
         return "; ".join(f"{name}: {check.detail}" for name, check in self.checks.items() if not check.ok)
 
     def report(self, checks: Mapping[str, Check], *, ready: bool) -> None:
-        """Take the newest checks; `ready` is what they mean once flapping is smoothed out."""
+        """Take the newest results; `ready` says what they mean after smoothing out single failures."""
         before, self.checks = self.failed, checks
         state = self.state
         if not self.draining.is_set():
@@ -69,29 +69,29 @@ class Lifecycle:
                 self.started.set()
             elif self.state is State.READY:
                 state = State.UNREADY
-        self._become(state, news=self.failed != before)
+        self._become(state, failed_changed=self.failed != before)
 
     def drain(self) -> None:
-        """Stop being ready, for good. Also closes if it never was: nothing was ever sent here."""
+        """Stop being ready for good. Also closes a process that was never ready, because no client knows of it."""
         self._become(State.DRAINING)
         self.draining.set()
         if not self.started.is_set():
             self.close()
 
     def close(self) -> None:
-        """End the streams, for good; also drains."""
+        """Stop accepting connections and end the streams, for good. Also drains."""
         if not self.draining.is_set():
             self.drain()
         self.closing.set()
         self.started.set()
 
-    def _become(self, state: State, *, news: bool = False) -> None:
-        if state is self.state and not news:
+    def _become(self, state: State, *, failed_changed: bool = False) -> None:
+        if state is self.state and not failed_changed:
             return
         failed = f" ({self.failed})" if self.failed else ""
         if state is not self.state:
             logger.log(WARNING if state is State.UNREADY else INFO, "%s -> %s%s", self.state, state, failed)
-        elif failed and state is not State.READY:  # a ready replica tolerates a failed check
+        elif failed and state is not State.READY:  # a ready process tolerates single failures
             logger.warning("still %s%s", state, failed)
         self.state = state
         self.observe(state, self.failed)
@@ -99,14 +99,14 @@ class Lifecycle:
 
 @asynccontextmanager
 async def background_tasks(*jobs: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
-    """Run `jobs` in the background while the block lasts, then cancel them and wait for their end."""
+    """Run `jobs` in the background while the block lasts; then cancel them and wait until they end."""
     tasks = [asyncio.create_task(job) for job in jobs]
     for task in tasks:
         task.add_done_callback(_report)
     try:
         yield
     finally:
-        # More than once: asyncio.wait_for() of Python 3.11 forgets a cancellation that meets its result.
+        # Cancel repeatedly: in Python 3.11 asyncio.wait_for() loses a cancellation that coincides with its result.
         while pending := [task for task in tasks if not task.done()]:
             for task in pending:
                 task.cancel()
@@ -115,4 +115,4 @@ async def background_tasks(*jobs: Coroutine[Any, Any, None]) -> AsyncGenerator[N
 
 def _report(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.critical("a background task ended with an error; the service goes on without it", exc_info=error)
+        logger.critical("a background task failed; the service goes on without it", exc_info=error)

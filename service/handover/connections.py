@@ -1,28 +1,32 @@
-"""Connections change over to another process that serves on the same ports, between two requests.
+"""Open connections move to another process that serves on the same ports, between two requests.
 
 A server that closes an idle connection races with the client's next request on it: that request is lost, and a proxy
-may not repeat it. So nothing is closed. The connection itself goes to the other process (SCM_RIGHTS, unix(7)), and
-its client notices nothing. One that is in the middle of a request goes after the answer.
+may not repeat it. So no connection is closed. The connection itself goes to the other process (SCM_RIGHTS, unix(7)),
+and its client notices nothing. A connection with a request in flight follows after the response.
 
-Not for clients that send a request before the last one is answered: what of it has been read is not handed over. No
-proxy and no browser does that.
+Clients that send a request before the last one is answered are not supported: what this process has read of the
+second request is not handed over. No proxy and no browser sends requests in this way.
 """
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
-Ends: TypeAlias = tuple[tuple[str, int], tuple[str, int]]
-Factory: TypeAlias = Callable[[], asyncio.Protocol]
+from service.server.contract import Limits, Serve, Server
 
-_AGAIN = 0.005  # s until the queue is tried again when it was full
+Addresses: TypeAlias = tuple[tuple[str, int], tuple[str, int]]
+"""Of the client and of the server; together they identify a connection."""
+
+_RETRY_AFTER = 0.005  # s, when the queue was full
 
 
-class Connections:
-    """The open connections of this process, and a queue of those that are looking for one.
+class OpenConnections:
+    """The open connections of this process, and a queue of connections that change over to another process.
 
     `giving` and `taking` are the two ends of the queue, a pair of connected stream sockets that all processes share.
     """
@@ -32,15 +36,49 @@ class Connections:
         taking.setblocking(False)
         self.taking = taking
         self._giving = giving
-        self._open: dict[Ends, _Connection] = {}
+        self._open: dict[Addresses, ObservedProtocol] = {}
         self._leaving = False
 
-    def protocol(self, factory: Factory) -> "_Connection":
-        """Hypercorn's protocol for a new connection, observed."""
-        return _Connection(factory(), self._open)
+    def observe(self, serve: Serve) -> Serve:
+        """Return `serve` with an observer on each connection and on the application."""
 
-    def around(self, app: Any) -> Any:
-        """`app`, so that it is known when a request has been answered."""
+        @asynccontextmanager
+        async def observed(app: Any, listener: socket.socket, limits: Limits) -> AsyncGenerator[Server]:
+            async with serve(self._observe_answers(app), listener, limits) as server:
+                server.protocol = partial(self._observe_connection, server.protocol)
+                yield server
+
+        return observed
+
+    def leave(self) -> None:
+        """Give away every idle connection now, and each other connection after its response."""
+        self._leaving = True
+        idle = [connection for connection in self._open.values() if connection.idle]
+        if not all(self._give(connection) for connection in idle):
+            asyncio.get_running_loop().call_later(_RETRY_AFTER, self._leave_again)
+
+    def stay(self) -> None:
+        """Undo leave()."""
+        self._leaving = False
+
+    def take(self) -> list[socket.socket]:
+        """Remove the connections from the queue and return them."""
+        taken: list[socket.socket] = []
+        while True:
+            try:
+                # One byte at a time, because each byte carries one connection.
+                _, descriptors, _, _ = socket.recv_fds(self.taking, 1, 1)
+            except BlockingIOError:
+                return taken
+            if not descriptors:
+                return taken
+            taken += [socket.socket(fileno=descriptor) for descriptor in descriptors]
+
+    def _observe_connection(self, protocol: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
+        return ObservedProtocol(protocol(), self._open)
+
+    def _observe_answers(self, app: Any) -> Any:
+        """Return `app` with an observer that marks a connection as idle once a request on it is answered."""
 
         async def observed(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             connection = None
@@ -51,7 +89,7 @@ class Connections:
                 received = connection.received if connection else 0
                 await send(event)
                 last = event["type"] == "http.response.body" and not event.get("more_body", False)
-                # As soon as the client has the last byte, its next request may come in.
+                # As soon as the client has the last byte, its next request may arrive.
                 if last and connection and connection.received == received:
                     connection.idle = True
                     if self._leaving:
@@ -61,36 +99,12 @@ class Connections:
 
         return observed
 
-    def leave(self) -> None:
-        """Give away every connection that is idle, now or after its answer."""
-        self._leaving = True
-        idle = [connection for connection in self._open.values() if connection.idle]
-        if not all(self._give(connection) for connection in idle):
-            asyncio.get_running_loop().call_later(_AGAIN, self._leave_again)
-
-    def stay(self) -> None:
-        """Undo leave()."""
-        self._leaving = False
-
-    def take(self) -> list[socket.socket]:
-        """The connections that wait in the queue."""
-        taken: list[socket.socket] = []
-        while True:
-            try:
-                # A byte at a time: each has one connection with it.
-                _, descriptors, _, _ = socket.recv_fds(self.taking, 1, 1)
-            except BlockingIOError:
-                return taken
-            if not descriptors:
-                return taken
-            taken += [socket.socket(fileno=descriptor) for descriptor in descriptors]
-
     def _leave_again(self) -> None:
         if self._leaving:
             self.leave()
 
-    def _give(self, connection: "_Connection") -> bool:
-        """False if the queue is full. One whose client is slow to read stays."""
+    def _give(self, connection: "ObservedProtocol") -> bool:
+        """Return False if the queue is full. A connection whose client has not read all of its response stays."""
         transport = connection.transport
         if transport.is_closing() or transport.get_write_buffer_size():
             return True
@@ -100,28 +114,28 @@ class Connections:
         except OSError:
             transport.resume_reading()
             return False
-        transport.abort()  # for this process only: the other one has it already
+        transport.abort()  # closes it in this process only: the other process has its own descriptor
         return True
 
 
-class _Connection(asyncio.Protocol):
-    """Stands between the transport and Hypercorn's protocol."""
+class ObservedProtocol(asyncio.Protocol):
+    """Stands between a connection's transport and the server's protocol, and knows whether the connection is idle."""
 
     transport: Any
 
-    def __init__(self, protocol: asyncio.Protocol, registry: "dict[Ends, _Connection]") -> None:
+    def __init__(self, protocol: asyncio.Protocol, registry: "dict[Addresses, ObservedProtocol]") -> None:
         self.idle = True
-        """Whether it is between two requests."""
+        """Whether the connection is between two requests."""
         self.received = 0
-        """How often something came in."""
+        """How many times data arrived."""
         self._protocol = protocol
         self._registry = registry
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         client, server = (transport.get_extra_info(name) for name in ("peername", "sockname"))
-        self._ends = client[:2], server[:2]
-        self._registry[self._ends] = self
+        self._addresses = client and client[:2], server and server[:2]  # None if the client has left already
+        self._registry[self._addresses] = self
         self._protocol.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -140,6 +154,6 @@ class _Connection(asyncio.Protocol):
         self._protocol.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._registry.get(self._ends) is self:
-            del self._registry[self._ends]
+        if self._registry.get(self._addresses) is self:
+            del self._registry[self._addresses]
         self._protocol.connection_lost(error)

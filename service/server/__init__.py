@@ -1,0 +1,1 @@
+"""What speaks HTTP: `contract` says what a server is, `choice` picks Hypercorn or uvicorn."""

@@ -1,16 +1,16 @@
-"""Hypercorn, the default server: its protocols for HTTP/1.1, HTTP/2 and their changes, on connections of our own.
+"""Hypercorn, the default server: its protocols for HTTP/1.1 and HTTP/2, on connections of our own.
 
-What `hypercorn.asyncio.serve()` does beside speaking HTTP costs more than that: for each request it cancels a task
-that waits for the keep-alive timeout and makes a new one, and writes an answer in three parts. Here a connection has
-one timer, and an answer that is known as a whole is one write. Only public classes are used; they are not documented,
-so tests/service/test_server_hypercorn.py says what is expected of them.
+`hypercorn.asyncio.serve()` spends more on its connections than on HTTP: for each request it cancels the task that
+waits for the keep-alive timeout and makes a new one, and it writes a response in three parts. Here a connection has
+one timer, and a response of known length is one write. Only public classes are used; they are not documented, so
+tests/service/test_servers.py states what this module expects of them.
 """
 
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from time import time
 from typing import Any
 
@@ -26,27 +26,35 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr, wrap_app
 
-from service.server.contract import Limits
+from service.server.contract import Limits, Server
 
-_READ_AT_ONCE = 2**16
+_READ_SIZE = 2**16
 
 
-async def serve(app: Any, listener: socket.socket, stop: Callable[[], Awaitable[object]], limits: Limits) -> None:
-    """Serve `app` until stop() returns and its requests have ended."""
-    await Server(app, _Config(limits)).serve(listener, stop, limits.grace)
+@asynccontextmanager
+async def serve(app: Any, listener: socket.socket, limits: Limits) -> AsyncGenerator[Server]:
+    """Serve `app` while the block lasts; see `contract.Serve`."""
+    worker = Worker(app, _Config(limits))
+    async with worker.lifespan():
+        server = Server(listener, worker.protocol, limits.backlog)
+        try:
+            yield server
+        finally:
+            server.close()
+            await worker.finish(limits.grace)
 
 
 class _Config(Config):
-    """Hypercorn's settings, as every port of the service has them."""
+    """Hypercorn's settings, the same for both ports."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
-        self.backlog = limits.backlog
         self.keep_alive_timeout = limits.keep_alive
-        self.keep_alive_max_requests = 10**9  # closing every 1000th request would meet the proxy's next one
+        self.keep_alive_max_requests = (
+            10**9
+        )  # a connection closed after 1000 requests would lose the proxy's next one
         self.include_server_header = False
         self.accesslog = None
-        self.startup_timeout = float("inf")  # SERVICE_LISTEN=ready waits for the database
         self.errorlog = logging.getLogger("hypercorn.error")
         self._dated: tuple[int, list[tuple[bytes, bytes]]] = 0, []
 
@@ -57,65 +65,64 @@ class _Config(Config):
         return self._dated[1]
 
 
-class Server:
-    """Serves one application on one listening socket."""
+class Worker:
+    """What the connections of one server share: the application, the settings, and the list of open connections."""
 
     def __init__(self, app: Any, config: Config) -> None:
         self.app: AppWrapper = wrap_app(app, config.wsgi_max_body_size, "asgi")
         self.config = config
         self.context = WorkerContext(None)
         self.state: LifespanState = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._connections: set[Connection] = set()
+        self._connections: dict[asyncio.Task[None], TCPConnection] = {}
 
-    async def serve(self, listener: socket.socket, stop: Callable[[], Awaitable[object]], grace: float) -> None:
-        """Until stop() returns; then requests in flight have `grace` seconds before they are cancelled."""
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None]:
+        """Run the application's startup and shutdown. Raises what the startup raises."""
         loop = asyncio.get_running_loop()
         lifespan = Lifespan(self.app, self.config, loop, self.state)
-        living = loop.create_task(lifespan.handle_lifespan())
+        running = loop.create_task(lifespan.handle_lifespan())
         await lifespan.wait_for_startup()
-        if living.done() and (error := living.exception()) is not None:
+        if running.done() and (error := running.exception()) is not None:
             raise error
-        server = await asyncio.start_server(self._connected, sock=listener, backlog=self.config.backlog)
         try:
-            await stop()
+            yield
         finally:
-            await self.context.terminated.set()
-            server.close()
-            for connection in self._connections:
-                connection.close_if_idle()
-            await self._end_requests(grace)
             await lifespan.wait_for_shutdown()
-            living.cancel()
+            running.cancel()
             with suppress(asyncio.CancelledError):
-                await living
+                await running
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio makes one for each connection
-        connection = Connection(self, reader, writer)
-        self._tasks.add(task)
-        self._connections.add(connection)
-        try:
-            await connection.run()
-        finally:
-            self._tasks.discard(task)
-            self._connections.discard(connection)
+    def protocol(self) -> asyncio.Protocol:
+        """Make the protocol of a new connection."""
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._connected)
 
-    async def _end_requests(self, grace: float) -> None:
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=grace)
-        while tasks := set(self._tasks):
+    async def finish(self, grace: float) -> None:
+        """Close idle connections, wait `grace` seconds for the requests of the others, then cancel them."""
+        await self.context.terminated.set()
+        for connection in self._connections.values():
+            connection.close_if_idle()
+        if self._connections:
+            await asyncio.wait(set(self._connections), timeout=grace)
+        while tasks := set(self._connections):
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
 
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - asyncio makes a task for each connection
+        connection = self._connections[task] = TCPConnection(self, reader, writer)
+        try:
+            await connection.run()
+        finally:
+            del self._connections[task]
 
-class Connection:
-    """One connection: its reader, its requests, and when it is closed because nobody uses it."""
 
-    def __init__(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._server = server
+class TCPConnection:
+    """One TCP connection: reads and writes its bytes, and closes it after the keep-alive time without a request."""
+
+    def __init__(self, worker: Worker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._worker = worker
         self._reader = reader
         self._writer = writer
         self._loop = asyncio.get_running_loop()
@@ -125,17 +132,18 @@ class Connection:
         self._closing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
+        """Serve requests until the connection ends."""
         try:
             async with TaskGroup(self._loop) as tasks:
                 self._protocol = self._speak_http(tasks)
                 await self._protocol.initiate()
-                self._is_idle(True)
+                self._set_idle(True)
                 with suppress(OSError):  # the client has broken the connection
-                    while data := await self._reader.read(_READ_AT_ONCE):
+                    while data := await self._reader.read(_READ_SIZE):
                         await self._protocol.handle(RawData(data))
                 await self._protocol.handle(Closed())
-        except OSError:
-            pass  # it was gone at once
+        except* OSError:
+            pass  # the client left before the connection was set up
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -143,18 +151,18 @@ class Connection:
 
     def close_if_idle(self) -> None:
         if self._idle_since is not None and self._closing is None:
-            self._closing = self._loop.create_task(self._close_from_here())
+            self._closing = self._loop.create_task(self._close_idle())
 
     def _speak_http(self, tasks: TaskGroup) -> ProtocolWrapper:
-        """HTTP/1.1, which changes to HTTP/2 when the client does."""
-        server, connection = self._server, self._writer.get_extra_info("socket")
+        """HTTP/1.1, which changes to HTTP/2 if the client does."""
+        worker, connection = self._worker, self._writer.get_extra_info("socket")
         client, address = (
             parse_socket_addr(connection.family, name)
             for name in (connection.getpeername(), connection.getsockname())
         )
-        common = server.app, server.config, server.context, tasks, ConnectionState(server.state.copy()), False
+        common = worker.app, worker.config, worker.context, tasks, ConnectionState(worker.state.copy()), False
         protocol = ProtocolWrapper(*common, client, address, self._send)
-        protocol.protocol = WholeAnswers(*common, client, address, self._send)
+        protocol.protocol = SingleWriteProtocol(*common, client, address, self._send)
         return protocol
 
     async def _send(self, event: Event) -> None:
@@ -165,31 +173,31 @@ class Connection:
             except (ConnectionError, RuntimeError):
                 await self._protocol.handle(Closed())
         elif isinstance(event, Updated):
-            self._is_idle(event.idle)
+            self._set_idle(event.idle)
         elif isinstance(event, Closed):
             await self._close()
 
-    def _is_idle(self, idle: bool) -> None:
+    def _set_idle(self, idle: bool) -> None:
         if not idle:
             self._idle_since = None
             return
         self._idle_since = self._loop.time()
-        if self._timer is None:  # one that is there looks again by itself
-            self._timer = self._loop.call_later(self._server.config.keep_alive_timeout, self._look)
-        if self._server.context.terminated.is_set():
+        if self._timer is None:  # a timer that runs already sets its own successor
+            self._timer = self._loop.call_later(self._worker.config.keep_alive_timeout, self._check_idle)
+        if self._worker.context.terminated.is_set():
             self.close_if_idle()
 
-    def _look(self) -> None:
+    def _check_idle(self) -> None:
         self._timer = None
         if self._idle_since is None:
             return
-        rest = self._idle_since + self._server.config.keep_alive_timeout - self._loop.time()
+        rest = self._idle_since + self._worker.config.keep_alive_timeout - self._loop.time()
         if rest > 0:
-            self._timer = self._loop.call_later(rest, self._look)
+            self._timer = self._loop.call_later(rest, self._check_idle)
         else:
             self.close_if_idle()
 
-    async def _close_from_here(self) -> None:
+    async def _close_idle(self) -> None:
         await self._protocol.handle(Closed())
         self._writer.close()
 
@@ -201,8 +209,8 @@ class Connection:
             await self._writer.wait_closed()
 
 
-class WholeAnswers(H11Protocol):
-    """HTTP/1.1 that writes the head of an answer with its body, and an answer whose length is known at once."""
+class SingleWriteProtocol(H11Protocol):
+    """HTTP/1.1 that writes a response of known length at once, and any other response's head with its first part."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -1,23 +1,27 @@
-"""uvicorn, an extra: HTTP/1.1 only, parsed in C, for half the CPU. For a service behind a proxy that speaks it."""
+"""uvicorn, an optional server: it parses HTTP/1.1 in C and takes half the CPU, but has no HTTP/2.
+
+It fits a service behind a proxy that speaks HTTP/1.1 to it.
+"""
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.server.contract import Limits
-
-_TICK = 1.0  # s; the Date header is renewed at each
+from service.server.contract import Limits, Server
 
 
-async def serve(app: Any, listener: socket.socket, stop: Callable[[], Awaitable[object]], limits: Limits) -> None:
-    """Serve `app` until stop() returns and its requests have ended."""
+@asynccontextmanager
+async def serve(app: Any, listener: socket.socket, limits: Limits) -> AsyncGenerator[Server]:
+    """Serve `app` while the block lasts; see `contract.Serve`."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpToolsProtocol,
         ws="none",
         lifespan="on",
         interface="asgi3",
@@ -25,32 +29,31 @@ async def serve(app: Any, listener: socket.socket, stop: Callable[[], Awaitable[
         server_header=False,
         access_log=False,
         log_config=None,
-        backlog=limits.backlog,
         timeout_keep_alive=round(limits.keep_alive),
-        timeout_graceful_shutdown=limits.grace,  # type: ignore[arg-type]  # it is used as a number of seconds
+        timeout_graceful_shutdown=limits.grace,  # type: ignore[arg-type]  # uvicorn uses it as a number of seconds
     )
-    await _Server(config, stop).serve([listener])
+    config.load()
+    # In place of uvicorn's serve(), which owns the signals and the listening socket of a process with one server.
+    worker = uvicorn.Server(config)
+    worker.servers = []
+    worker.lifespan = config.lifespan_class(config)
+    await worker.lifespan.startup()
+    if worker.lifespan.should_exit:
+        raise RuntimeError("the application failed to start; its error is above")
+    protocol = partial(HttpToolsProtocol, config, worker.server_state, worker.lifespan.state)
+    server = Server(listener, protocol, limits.backlog)
+    await worker.on_tick(0)
+    dating = asyncio.create_task(_renew_date(worker))
+    try:
+        yield server
+    finally:
+        dating.cancel()
+        server.close()
+        await worker.shutdown()
 
 
-class _Server(uvicorn.Server):
-    """Stops when it is told to, not by a signal."""
-
-    def __init__(self, config: uvicorn.Config, stop: Callable[[], Awaitable[object]]) -> None:
-        super().__init__(config)
-        self._stop = stop
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield  # they are the process's, which has two servers
-
-    async def main_loop(self) -> None:
-        stopped = asyncio.create_task(self._wait())
-        counter = 0
-        while not stopped.done():
-            await self.on_tick(counter)
-            await asyncio.wait({stopped}, timeout=_TICK)
-            counter = (counter + 10) % 864_000  # uvicorn counts tenths, and dates at each full second
-        stopped.result()
-
-    async def _wait(self) -> None:
-        await self._stop()
+async def _renew_date(worker: uvicorn.Server) -> None:
+    """Renew the Date header of answers each second."""
+    while True:
+        await asyncio.sleep(1)
+        await worker.on_tick(0)

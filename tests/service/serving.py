@@ -13,6 +13,8 @@ from quart import Quart
 
 from service.__main__ import serve_until_closed
 from service.app import SETTINGS_GROUPS, Application, create_app
+from service.handover.notify import Notifier
+from service.handover.ports import Ports
 from service.settings import Settings, build
 from tests.servers import SERVER
 from tests.service.clients import Clients, client_of, listeners
@@ -58,7 +60,7 @@ async def serving(
     settings = settings.model_copy(update=binds)
     application = create_app(settings)
     prepare(application.quart)
-    server = asyncio.create_task(serve_until_closed(application, settings))
+    server = asyncio.create_task(serve_until_closed(application, settings, Ports.of(settings), Notifier(None)))
     try:
         async with api_client, ops_client:
             yield Service(api_client, ops_client, application, settings)

@@ -1,4 +1,4 @@
-"""No route blocks the event loop: while one request waited for a file, all others would wait with it."""
+"""No route blocks the event loop: a request that blocks makes all others wait."""
 
 import json
 import time
@@ -21,19 +21,19 @@ NDJSON = {"content-type": "application/x-ndjson"}
 @contextmanager
 def blocking_is_an_error() -> Iterator[None]:
     with blockbuster_ctx() as blockbuster:
-        # asyncpg looks for ~/.pgpass whenever it connects without a password: one look at a path, some 10 µs, for a
-        # connection that is then used thousands of times.
+        # asyncpg looks for ~/.pgpass whenever it connects without a password. That takes some 10 µs per connection,
+        # and a connection serves thousands of requests.
         blockbuster.functions["os.stat"].can_block_in("asyncpg/connect_utils.py", "_read_password_file")
-        # Quart looks at a file's size and time on the loop; it reads the file in a thread.
+        # Quart asks for a file's size and time on the loop; it reads the file in a thread.
         blockbuster.functions["os.stat"].can_block_in("quart/helpers.py", {"send_file", "send_from_directory"})
-        # The files of /proc are no files: the kernel writes them as they are read.
+        # Files in /proc are on no disk: the kernel writes them as they are read.
         for function in ("io.BufferedReader.read", "os.listdir"):
             blockbuster.functions[function].can_block_in("prometheus_client/process_collector.py", "collect")
         yield
 
 
 async def every_route(service: Service) -> dict[tuple[str, str], int]:
-    """Asks each route once; the status for each method and rule."""
+    """Sends one request to each route. Returns the status for each method and rule."""
     api = service.api
     created = await api.post("/notes", json={"title": "Launch"}, headers={"idempotency-key": "once"})
     path = created.headers["location"]
@@ -56,14 +56,14 @@ async def every_route(service: Service) -> dict[tuple[str, str], int]:
     async with service.subscribe() as subscriber:
         await subscriber.block()
         statuses["GET", "/notes/events"] = subscriber.response.status_code
-    # The other sides of the same routes.
+    # The same routes with other representations.
     assert (await api.get("/", headers={"accept": "text/html"})).headers["content-type"].startswith("text/html")
     assert (await api.get("/static/style.css")).status_code == 200
     return statuses
 
 
 def routes(app: Quart) -> set[tuple[str, str]]:
-    """Every method and rule, but for those that follow from GET."""
+    """Every method and rule, without HEAD and OPTIONS, which follow from GET."""
     rules: Iterable[Rule] = app.url_map.iter_rules()
     return {
         (method, rule.rule) for rule in rules for method in rule.methods or () if method not in {"HEAD", "OPTIONS"}
@@ -71,7 +71,7 @@ def routes(app: Quart) -> set[tuple[str, str]]:
 
 
 async def test_no_route_blocks(service: Service) -> None:
-    with blocking_is_an_error():  # not before: what is read before it accepts requests keeps nobody waiting
+    with blocking_is_an_error():  # only now: no request waits for files that are read during the start
         statuses = await every_route(service)
         problem_of(await service.api.get("/nowhere"), 404)
         for path in ("/livez", "/readyz", "/metrics"):
@@ -93,7 +93,7 @@ async def test_a_route_that_blocks_is_detected(start_service: StartService, capl
 
 
 def blocks(app: Quart) -> None:
-    """Adds the mistakes that are to be found."""
+    """Adds routes that block."""
 
     @app.get("/sleeps")
     async def sleeps() -> str:

@@ -1,4 +1,4 @@
-"""starting -> ready <-> unready -> draining: when a replica says that it can be used, and how it ends."""
+"""The states starting -> ready <-> unready -> draining: when a replica reports that it is ready, and how it stops."""
 
 import asyncio
 import signal
@@ -26,7 +26,7 @@ LONG = "3600"  # seconds: longer than any test waits
 
 
 class Reports:
-    """Every check's result, with the state that it led to."""
+    """Records whether each report's checks succeeded, and the state after it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: list[tuple[bool, State]] = []
@@ -42,7 +42,7 @@ class Reports:
         monkeypatch.setattr(Lifecycle, "report", record)
 
     async def until(self, wanted: tuple[bool, State]) -> list[tuple[bool, State]]:
-        """Waits for a report; it and all before it, from the last one on that was waited for."""
+        """Waits for a report. Returns all reports since the last one that was waited for, up to this one."""
         async with asyncio.timeout(WITHIN):
             while wanted not in self.seen[self._waited_for :]:
                 self._news.clear()
@@ -60,9 +60,9 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> Reports:
 # The database.
 
 
-async def test_starts_without_a_database_and_is_ready_when_it_comes(mortal_postgres: Postgres) -> None:
+async def test_it_starts_without_a_database_and_is_ready_once_the_database_answers(mortal_postgres: Postgres) -> None:
     await mortal_postgres.stop()
-    # With limits longer than the client waits: what is answered is answered at once.
+    # Limits longer than the client waits, so that an answer within the client's patience is an immediate answer.
     settings = settings_for(Database(mortal_postgres), acquire_timeout=LONG, request_timeout=LONG)
     async with serving(settings) as service:
         await until_checked(service)
@@ -111,7 +111,7 @@ async def test_a_schema_newer_than_the_code_is_ready(start_service: StartService
     assert (await service.readiness())["checks"]["schema"] == {"ok": True, "detail": "version 9999"}
 
 
-async def test_only_failures_in_a_row_make_it_unready_and_one_success_ready(
+async def test_consecutive_failures_make_it_unready_and_one_success_makes_it_ready(
     start_service: StartService, database: Database, reports: Reports
 ) -> None:
     service = await start_service(check_failures=3, check_interval=0.02)
@@ -127,12 +127,12 @@ async def test_only_failures_in_a_row_make_it_unready_and_one_success_ready(
 
     await database.execute("GRANT SELECT ON schema_migrations TO app_rw")
     *failed, last = await reports.until((True, State.READY))
-    assert set(failed) <= {(False, State.UNREADY)}, "and not before"
+    assert set(failed) <= {(False, State.UNREADY)}, "it stays unready until a check succeeds"
     assert last == (True, State.READY)
     assert await service.is_ready()
 
 
-async def test_one_check_that_gets_no_answer_does_not_flap(
+async def test_a_single_check_without_an_answer_does_not_make_it_unready(
     start_service: StartService, database: Database, reports: Reports
 ) -> None:
     service = await start_service(check_failures=3, check_interval=0.02)
@@ -148,7 +148,7 @@ async def test_one_check_that_gets_no_answer_does_not_flap(
     assert {state for _, state in seen} == {State.READY}
 
 
-# The end.
+# Shutdown.
 
 
 async def test_sigterm_drains_and_loses_no_request(database: Database) -> None:
@@ -160,12 +160,12 @@ async def test_sigterm_drains_and_loses_no_request(database: Database) -> None:
             await process.unready()
             assert (await process.readiness())["state"] == "draining"
             answer = await process.api.get(path)
-            assert answer.status_code == 200, "still accepted"
+            assert answer.status_code == 200, "requests are still accepted"
             assert answer.headers["connection"] == "close"
 
-            process.send(signal.SIGTERM)  # the delay is over
+            process.send(signal.SIGTERM)  # ends the delay
             blocks = [block async for block in subscriber]
-            assert blocks[-1].retry == "100", "the stream is told to come back soon, and ends"
+            assert blocks[-1].retry == "100", "the stream ends with a hint to reconnect soon"
             await until_refused(process.api)
             assert (await process.ops.get("/livez")).status_code == 200, "probes are answered to the end"
             assert not change.done()
@@ -175,7 +175,9 @@ async def test_sigterm_drains_and_loses_no_request(database: Database) -> None:
 
 
 @pytest.mark.parametrize(("number", "delay"), [(signal.SIGTERM, "0.05"), (signal.SIGINT, LONG)])
-async def test_the_delay_passes_and_sigint_skips_it(database: Database, number: signal.Signals, delay: str) -> None:
+async def test_it_refuses_connections_after_the_delay_and_at_once_after_sigint(
+    database: Database, number: signal.Signals, delay: str
+) -> None:
     async with service_process(database, SERVICE_DRAIN_DELAY=delay) as process:
         await process.ready()
         path = await process.create()
@@ -187,7 +189,7 @@ async def test_the_delay_passes_and_sigint_skips_it(database: Database, number: 
         assert await process.status() == 0
 
 
-async def test_a_request_that_outlasts_the_grace_is_cut(database: Database) -> None:
+async def test_a_request_that_outlasts_the_grace_is_cancelled(database: Database) -> None:
     async with service_process(database, SERVICE_SHUTDOWN_GRACE="0.05") as process:
         await process.ready()
         path = await process.create()
@@ -196,11 +198,11 @@ async def test_a_request_that_outlasts_the_grace_is_cut(database: Database) -> N
 
             assert await process.status() == 0
             problem_of(await change, 503)
-        assert not [line for line in await process.lines() if "never retrieved" in line], "no handler is left behind"
+        assert not [line for line in await process.lines() if "never retrieved" in line], "no handler goes on"
 
 
 @pytest.mark.parametrize("variable", ["SERVICE_API_BIND", "SERVICE_OPS_BIND"])
-async def test_a_port_in_use_is_named_with_what_to_do(database: Database, variable: str) -> None:
+async def test_the_error_about_a_port_in_use_says_what_to_do(database: Database, variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         host, number = taken.getsockname()
         binds = {"SERVICE_API_BIND": "127.0.0.1:0", "SERVICE_OPS_BIND": "127.0.0.1:0", variable: f"{host}:{number}"}
@@ -220,7 +222,7 @@ async def test_a_port_in_use_is_named_with_what_to_do(database: Database, variab
 
 
 class Supervisor:
-    """Hears what the process says of itself, in the protocol of sd_notify(3)."""
+    """Receives the messages of the process, in the protocol of sd_notify(3)."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "notify"
@@ -229,7 +231,7 @@ class Supervisor:
         self._socket.bind(str(self.path))
 
     async def until(self, start: str) -> str:
-        """The next message that starts so."""
+        """The next message that starts with `start`."""
         async with asyncio.timeout(WITHIN):
             while True:
                 message = await asyncio.get_running_loop().sock_recv(self._socket, 4096)
@@ -247,7 +249,9 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
     supervisor.close()
 
 
-async def test_listens_only_when_ready_if_it_is_told_to(empty_database: Database, supervisor: Supervisor) -> None:
+async def test_with_listen_ready_it_listens_only_once_it_is_ready(
+    empty_database: Database, supervisor: Supervisor
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         api_port = free.getsockname()[1]
     async with service_process(
@@ -272,7 +276,7 @@ async def test_listens_only_when_ready_if_it_is_told_to(empty_database: Database
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_ends_before_it_was_ever_ready(
+async def test_it_can_be_stopped_before_it_is_ready(
     empty_database: Database, supervisor: Supervisor, number: signal.Signals
 ) -> None:
     async with service_process(
@@ -285,9 +289,7 @@ async def test_ends_before_it_was_ever_ready(
         assert await process.status() == 0
 
 
-async def test_sighup_leaves_new_connections_to_another_process_and_sigusr1_takes_them_back(
-    database: Database,
-) -> None:
+async def test_after_sighup_another_process_can_accept_and_after_sigusr1_this_one_does(database: Database) -> None:
     async with service_process(database, share=True) as process:
         await process.ready()
         path = await process.create()  # on a connection that stays open
@@ -296,8 +298,8 @@ async def test_sighup_leaves_new_connections_to_another_process_and_sigusr1_take
         async def is_handed_over() -> bool:
             return "connection" in (await process.api.get(path)).headers
 
-        await eventually(is_handed_over, "the open connection is closed with its next answer")
-        for _ in range(20):  # that this process, the other one, wins all of them by chance is out of the question
+        await eventually(is_handed_over, "the open connection is closed with its next response")
+        for _ in range(20):  # if the service still accepted, the test would not win all of these by chance
             await accept_one(process.shared[0])
 
         answer = asyncio.create_task(process.api.get(path))
@@ -308,7 +310,7 @@ async def test_sighup_leaves_new_connections_to_another_process_and_sigusr1_take
 
 
 async def accept_one(listener: socket.socket) -> None:
-    """Opens a connection and accepts it as the other process would."""
+    """Opens a connection and accepts it, as the other process would do."""
     listener.setblocking(False)
     _, writer = await asyncio.open_connection(*listener.getsockname())
     async with asyncio.timeout(WITHIN):
@@ -321,11 +323,11 @@ async def until_checked(service: Clients) -> None:
     async def checked() -> bool:
         return bool((await service.readiness())["checks"])
 
-    await eventually(checked, "the first check is done")
+    await eventually(checked, "the first check ends")
 
 
 async def until_refused(api: httpx.AsyncClient) -> None:
-    """Waits until no new connection is accepted."""
+    """Waits until new connections are refused."""
     url = api.base_url
 
     async def refused() -> bool:
@@ -341,7 +343,7 @@ async def until_refused(api: httpx.AsyncClient) -> None:
 
 @asynccontextmanager
 async def changing(service: Clients, database: Database, path: str) -> AsyncIterator[asyncio.Task[httpx.Response]]:
-    """A request that is being answered as long as the block lasts: it waits for a lock."""
+    """A request that waits for a lock as long as the block lasts."""
     async with database.locked(path.rpartition("/")[2]):
         change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
         await database.until_waiting(1)

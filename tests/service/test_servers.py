@@ -1,4 +1,4 @@
-"""What the servers do for the service beside what all other tests of it say of both."""
+"""What the service expects of its servers, beyond what all other tests of the service show for the chosen one."""
 
 import asyncio
 import socket
@@ -15,11 +15,12 @@ from hypercorn.events import Event, RawData
 from hypercorn.protocol.events import Body, EndBody, Response
 from hypercorn.typing import ConnectionState
 
-from service.server import contract as server
-from service.server.hypercorn import WholeAnswers
+from service.server.choice import choose
+from service.server.contract import CannotServe, Limits, Server
+from service.server.hypercorn import SingleWriteProtocol
 from service.settings import Settings
 from tests.service.conftest import StartService
-from tests.waiting import WITHIN, eventually
+from tests.waiting import WITHIN
 
 SERVERS = ("hypercorn", "uvicorn")
 
@@ -35,31 +36,34 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def hello_server(name: str, limits: server.Limits) -> AsyncIterator[str]:
-    """Serves `hello`; its URL."""
+async def hello_server(name: str, limits: Limits) -> AsyncIterator[Server]:
+    """Serves `hello` on a free port, which no other process accepts on."""
     listener = socket.create_server(("127.0.0.1", 0))
-    url = "http://{}:{}".format(*listener.getsockname())
-    stop = asyncio.Event()
-    serve = server.choose(Settings.model_validate({"server": name}))
-    serving = asyncio.create_task(serve(hello, listener, stop.wait, limits))
-    try:
-        yield url
-    finally:
-        stop.set()
-        async with asyncio.timeout(WITHIN):
-            await serving
+    serve = choose(Settings.model_validate({"server": name}))
+    async with asyncio.timeout(None) as shutdown, serve(hello, listener, limits) as server:
+        await server.resume()
+        yield server
+        shutdown.reschedule(asyncio.get_running_loop().time() + WITHIN)
+
+
+async def ask(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+    """Sends a request and reads the answer of `hello`."""
+    reader, writer = connection
+    writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    async with asyncio.timeout(WITHIN):
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
 
 
 async def written_by(*events: Response | Body | EndBody) -> list[bytes]:
-    """What WholeAnswers writes, write by write, when it is told to answer a request so."""
+    """What SingleWriteProtocol writes for these events, write by write."""
     written: list[bytes] = []
 
     async def send(event: Event) -> None:
         if isinstance(event, RawData):
             written.append(event.data)
 
-    task_group: Any = None  # no stream is made
-    protocol = WholeAnswers(
+    task_group: Any = None  # it is used for new streams only
+    protocol = SingleWriteProtocol(
         None, Config(), WorkerContext(None), task_group, ConnectionState({}), False, None, None, send
     )
     protocol.connection.receive_data(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
@@ -69,7 +73,7 @@ async def written_by(*events: Response | Body | EndBody) -> list[bytes]:
     return written
 
 
-async def test_hypercorn_writes_an_answer_of_known_length_at_once() -> None:
+async def test_hypercorn_writes_a_response_of_known_length_at_once() -> None:
     head = Response(stream_id=1, headers=[(b"content-length", b"5")], status_code=200)
 
     [answer] = await written_by(head, Body(stream_id=1, data=b"hello"), EndBody(stream_id=1))
@@ -79,7 +83,7 @@ async def test_hypercorn_writes_an_answer_of_known_length_at_once() -> None:
 
 
 @pytest.mark.parametrize("headers", [[], [(b"content-length", b"10")]])
-async def test_hypercorn_holds_no_part_of_a_stream_back(headers: list[tuple[bytes, bytes]]) -> None:
+async def test_hypercorn_writes_each_part_of_a_stream_at_once(headers: list[tuple[bytes, bytes]]) -> None:
     head = Response(stream_id=1, headers=headers, status_code=200)
 
     first, second = await written_by(head, Body(stream_id=1, data=b"hello"), Body(stream_id=1, data=b"world"))
@@ -88,7 +92,7 @@ async def test_hypercorn_holds_no_part_of_a_stream_back(headers: list[tuple[byte
     assert b"world" in second
 
 
-async def test_hypercorn_writes_an_answer_without_a_body() -> None:
+async def test_hypercorn_writes_a_response_without_a_body() -> None:
     [answer] = await written_by(Response(stream_id=1, headers=[], status_code=204), EndBody(stream_id=1))
 
     assert answer.startswith(b"HTTP/1.1 204 ")
@@ -104,11 +108,10 @@ async def test_hypercorn_speaks_http_2_on_the_same_port(start_service: StartServ
 
 
 @pytest.mark.parametrize("name", SERVERS)
-async def test_a_connection_without_requests_is_closed(name: str) -> None:
-    async with hello_server(name, server.Limits(grace=1, keep_alive=0.6)) as url:
-        reader, writer = await asyncio.open_connection(*httpx.URL(url).netloc.decode().split(":"))
-        writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+async def test_an_idle_connection_is_closed_after_the_keep_alive_time(name: str) -> None:
+    async with hello_server(name, Limits(grace=1, keep_alive=0.6)) as server:
+        reader, writer = connection = await asyncio.open_connection(*server.listener.getsockname())
+        await ask(connection)
 
         async with asyncio.timeout(WITHIN):
             assert await reader.read() == b""
@@ -116,19 +119,62 @@ async def test_a_connection_without_requests_is_closed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-async def test_idle_connections_do_not_delay_the_end(name: str) -> None:
-    async with hello_server(name, server.Limits(grace=3 * WITHIN)) as url, httpx.AsyncClient() as client:
-
-        async def answers() -> bool:
-            return (await client.get(url)).status_code == 200
-
-        await eventually(answers, "it serves")
+async def test_an_idle_connection_does_not_delay_the_shutdown(name: str) -> None:
+    async with hello_server(name, Limits(grace=3 * WITHIN)) as server:
+        _, writer = connection = await asyncio.open_connection(*server.listener.getsockname())
+        await ask(connection)
+    writer.close()
 
 
-def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", SERVERS)
+async def test_a_paused_server_accepts_no_connection_and_serves_the_open_ones(name: str) -> None:
+    async with hello_server(name, Limits(grace=1)) as server:
+        first = await asyncio.open_connection(*server.listener.getsockname())
+        await ask(first)
+
+        server.pause()
+
+        second = await asyncio.open_connection(*server.listener.getsockname())
+        await ask(first)
+        accepted, _ = server.listener.accept()  # raises BlockingIOError if the server accepted it
+        accepted.close()
+        third = await asyncio.open_connection(*server.listener.getsockname())
+        await server.resume()
+        await ask(third)
+        for _, writer in (first, second, third):
+            writer.close()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+async def test_a_closed_server_refuses_connections_and_does_not_resume(name: str) -> None:
+    async with hello_server(name, Limits(grace=1)) as server:
+        address = server.listener.getsockname()
+
+    await server.resume()
+
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*address)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+async def test_an_application_that_cannot_start_is_an_error(name: str) -> None:
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no disk"})
+
+    serve = choose(Settings.model_validate({"server": name}))
+    started = False
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(Exception, match="start"):
+        async with serve(fails, listener, Limits(grace=1)):
+            started = True
+
+    assert not started
+
+
+def test_without_its_package_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "service.server.uvicorn", raising=False)
     monkeypatch.delattr("service.server.uvicorn", raising=False)
 
-    with pytest.raises(server.CannotServe, match=r"pip install -r requirements/uvicorn\.txt"):
-        server.choose(Settings.model_validate({"server": "uvicorn"}))
+    with pytest.raises(CannotServe, match=r"pip install -r requirements/uvicorn\.txt"):
+        choose(Settings.model_validate({"server": "uvicorn"}))

@@ -97,7 +97,7 @@ async def test_an_argument_is_not_passed_over() -> None:
     done = await run_command(sys.executable, "-m", "service", "--port", "8000")
 
     assert (done.status, done.stdout) == (2, "")
-    assert done.stderr == "service: --port 8000 is not understood: what can be set is a SERVICE_* variable\n"
+    assert done.stderr == "service: takes no arguments (--port 8000); set SERVICE_* variables instead\n"
 
 
 def test_the_documentation_has_the_table_as_the_code_has_it() -> None:
