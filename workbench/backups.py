@@ -33,7 +33,7 @@ def main(arguments: list[str], variables: Mapping[str, str]) -> int:
         case ["restore"], _:
             show(data)
             return 0
-    raise UsageError("usage: [FILE=name] python -m workbench.backups (backup|restore)")
+    raise UsageError("usage: python -m workbench.backups (backup|restore); restore takes FILE=name")
 
 
 def run(script: str, data: Path, *arguments: str, role: str) -> int:
@@ -64,7 +64,7 @@ def running_on(data: Path) -> Path:
 def show(data: Path) -> None:
     """Lists the dumps, newest first."""
     dumps = sorted((data / "backups").glob("*.dump"), key=lambda dump: dump.stat().st_mtime, reverse=True)
-    names = [dump.name for dump in dumps] or ["none: `make backup WHERE=workbench` makes one"]
+    names = [dump.name for dump in dumps] or ["none: `make backup WHERE=workbench` creates one"]
     sys.stdout.write(
         f"Dumps in {display_path(data / 'backups')}, newest first:\n" + "".join(f"{name}\n" for name in names)
     )
