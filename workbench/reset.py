@@ -17,10 +17,12 @@ MADE_BY_THE_WORKBENCH = {"lock", "postgres", "postgres.new", "prometheus", "run"
 
 
 def reset(data: Path, console: Console) -> None:
-    """Raises DataFolderError if a workbench uses the folder, or if it contains files that no workbench made."""
+    """Raises DataFolderError if a workbench uses the folder, or if it contains dumps, or files of other programs."""
     if not data.exists():
         console.say(f"{display_path(data)} does not exist: nothing to remove")
         return
+    if (backups := data / "backups").exists():
+        raise DataFolderError(f"{display_path(backups)} would be removed too: move or delete that folder first")
     unknown = sorted({entry.name for entry in data.iterdir()} - MADE_BY_THE_WORKBENCH)
     if unknown:
         raise DataFolderError(

@@ -222,6 +222,16 @@ def test_reset_removes_only_what_the_workbench_made(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
+def test_reset_does_not_remove_backups(tmp_path: Path) -> None:
+    (tmp_path / "backups").mkdir()
+    refused = make("reset", f"DATA={tmp_path}")
+    assert refused.returncode != 0
+    assert refused.stderr.startswith(
+        f"make reset: {tmp_path}/backups would be removed too: move or delete that folder"
+    )
+    assert os.listdir(tmp_path) == ["backups"]
+
+
 def test_a_missing_python() -> None:
     refused = make("dev", "PYTHON=python0")
     assert refused.returncode != 0
