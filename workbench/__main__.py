@@ -68,7 +68,7 @@ def _welcome(stack: Stack, seconds: float) -> str:
     first = stack.replicas[0]
     prometheus = f"\n  metrics and alerts    {stack.prometheus.url}" if stack.prometheus else ""
     return f"""
-Slipway runs, started in {seconds:.1f} s. Ctrl-C stops it.
+Slipway is running; the start took {seconds:.1f} s. Ctrl-C stops it.
 
   through the ingress   {stack.ingress_url}
   API documentation     {stack.ingress_url}/docs
