@@ -1,13 +1,13 @@
-# Two images from one file: `runtime`, which ships (the default target), and `dev`, which follows its sources.
+# Two images: `runtime` for production (the default target), and `dev`, which reloads its sources after each change.
 #
-# Behind a proxy or a mirror: --build-arg PYTHON_IMAGE=... --build-arg PIP_INDEX_URL=..., and for a certificate
-# authority of your own --secret id=ca,src=ca.pem. HTTP_PROXY and HTTPS_PROXY are build arguments of every Dockerfile.
-# What speaks HTTP: --build-arg SERVER=uvicorn, for half the CPU behind the ingress. SERVICE_SERVER need not be set then.
+# Behind a proxy or with a mirror, use --build-arg PYTHON_IMAGE=... --build-arg PIP_INDEX_URL=..., and for a private
+# certificate authority --secret id=ca,src=ca.pem. Docker passes HTTP_PROXY and HTTPS_PROXY to every build.
+# --build-arg SERVER=uvicorn replaces Hypercorn, for half of its CPU behind the ingress; it also sets SERVICE_SERVER.
 ARG PYTHON_IMAGE=docker.io/library/python:3.13.15-slim-trixie
 ARG SERVER=hypercorn
 
-# What both images have: the user, and where things are. /app/.venv holds packages only; pip stays behind.
-# hadolint ignore=DL3006 -- its tag is in the argument above
+# Common to both images: the user and the paths. /app/.venv contains the packages without pip.
+# hadolint ignore=DL3006 -- the argument above contains the tag
 FROM ${PYTHON_IMAGE} AS base
 RUN groupadd --gid 10001 slipway \
     && useradd --uid 10001 --gid 10001 --home-dir /app --no-create-home --shell /usr/sbin/nologin slipway
@@ -16,8 +16,8 @@ ENV PATH=/app/.venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 
-# The packages change with requirements/ and with nothing else. Every one is a wheel with a known hash: no compiler.
-# A quarter of them would be Swagger's editor and source maps, which nothing here asks for.
+# This layer changes only with requirements/. Every package is a wheel with a known hash, so no compiler is needed.
+# Swagger's editor and source maps are not used; they would be a quarter of the packages' size.
 FROM base AS packages
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
@@ -43,12 +43,13 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
     pip --python .venv install --require-hashes --only-binary :all: --disable-pip-version-check \
         --compile --requirement requirements/reload.txt
 
-# Bytecode made now: the root file system is read-only later. Nothing changes in an image, so nobody need check it.
+# The bytecode is compiled here, because the root file system is read-only at run time. The hashes are unchecked,
+# because the sources in an image never change.
 FROM base AS compiled
 COPY service service
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash service
 
-# The service with its reload supervisor. The sources belong to the user, so that a save can be copied over them.
+# The service with its reload supervisor. The user owns the sources, so that Tilt can copy changed files over them.
 FROM base AS dev
 COPY --from=packages-dev /app/.venv .venv
 COPY workbench workbench

@@ -1,4 +1,4 @@
-# Needs Python 3.11 or later and make; everything else is installed into .venv. Works with make 3.81 (macOS).
+# Needs Python 3.11 or later and make, of which macOS's 3.81 is new enough. All packages are installed into .venv.
 
 PYTHON ?= python3
 SHELL := /bin/sh
@@ -8,18 +8,18 @@ VENV_PYTHON := .venv/bin/python
 .PHONY: help dev test lint format lock reset clean python screenshots screenshot-tilt down destroy status intrude image backup \
 	restore load bench bench-check bench-growth bench-tracing bench-reload environment-workbench environment-dev environment-bench
 
-help: ## this list
+help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables of dev, with their defaults (0 is any free port):"
+	@echo "  Variables of dev, with their defaults (port 0 is any free port):"
 	@echo "  INGRESS_PORT=8080 API_PORT=8000 OPS_PORT=9000 REPLICAS=1 DATA=.workbench PYTHON=python3"
-	@echo "  PROMETHEUS_PORT=9095 PROMETHEUS=no does without it, TRACES=console shows each request's trace"
+	@echo "  PROMETHEUS_PORT=9095; PROMETHEUS=no runs without it, TRACES=console shows a trace of each request"
 
-# make hands variables of its command line on through the environment, where the workbench reads them.
-dev: environment-workbench ## run everything on this machine, until Ctrl-C
+# make exports the variables of its command line to the environment, where the workbench reads them.
+dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
 	@$(VENV_PYTHON) -m workbench
 
-test: environment-dev ## run the tests, ARGS="-k name" only some, INGRESS_URL=http://... those of another place
+test: environment-dev ## run the tests; ARGS="-k name" selects some, INGRESS_URL=http://... tests that ingress
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
 lint: environment-dev ## check style, types, YAML and links
@@ -30,14 +30,14 @@ lint: environment-dev ## check style, types, YAML and links
 	@.venv/bin/hadolint Dockerfile
 	@$(VENV_PYTHON) -m checks.links
 
-format: environment-dev ## bring the code into its style
+format: environment-dev ## format the code, and fix what ruff can fix
 	@$(VENV_PYTHON) -m ruff check --fix .
 	@$(VENV_PYTHON) -m ruff format .
 
 COMPILE := .venv/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--quiet --upgrade --custom-compile-command 'make lock' pyproject.toml
 
-lock: python ## renew requirements/*.txt: the newest versions that pyproject.toml allows
+lock: python ## update requirements/*.txt to the newest versions that pyproject.toml allows
 	@$(PYTHON) -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
 	$(COMPILE) -o requirements/service.txt
@@ -48,39 +48,39 @@ lock: python ## renew requirements/*.txt: the newest versions that pyproject.tom
 	$(COMPILE) --extra uvicorn --group workbench --group test --group lint --group bench -c requirements/dev.txt -o requirements/bench.txt
 	$(subst pyproject.toml,--group audit,$(COMPILE)) -o requirements/audit.txt
 
-screenshots: environment-dev ## take the pictures of the README anew: docs/page-*.png; needs Chromium
+screenshots: environment-dev ## update the screenshots docs/page-*.png; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots
 
-screenshot-tilt: environment-dev ## take docs/tilt.png anew, from the `tilt up` that runs; needs Chromium
+screenshot-tilt: environment-dev ## update the screenshot docs/tilt.png from a running `tilt up`; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.tilt
 
-reset: python ## remove the data of the workbench: DATA, by default .workbench
+reset: python ## delete the data of the workbench, in DATA (default .workbench)
 	@$(PYTHON) -m workbench.reset
 
-# What is empty in the environment keeps the Dockerfile's default.
+# A variable that is not set keeps the Dockerfile's default.
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 comma := ,
 IMAGE_ARGS := $(foreach name,SERVER PYTHON_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,\
 	$(if $($(name)),--build-arg $(name))) $(if $(PIP_CERT),--secret id=ca$(comma)src=$(PIP_CERT))
 
-image: ## build the image that ships, slipway:VERSION; SERVER=uvicorn; for a mirror PYTHON_IMAGE, PIP_INDEX_URL, PIP_CERT
+image: ## build the production image slipway:VERSION; SERVER=uvicorn; mirrors: PYTHON_IMAGE, PIP_INDEX_URL, PIP_CERT
 	@docker build --tag slipway:$(VERSION) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_ARGS) .
 
-down: ## stop everything in the cluster, as `tilt down` does; the notes stay
+down: ## stop everything in the cluster, like `tilt down`; the notes are kept
 	@tilt down
 
-destroy: ## remove the cluster, its registry and all its data
+destroy: ## delete the cluster, its registry and all its data
 	@ctlptl delete -f ctlptl.yaml --ignore-not-found
 	@docker volume rm --force slipway-storage
 
-status: python ## what runs in the cluster, and whether each part is well
+status: python ## show the state of each part of the cluster, and what is wrong with it
 	@$(PYTHON) -m cluster.status
 
-intrude: python ## try to reach the service and its database in the cluster from pods that may not
+intrude: python ## test that other pods in the cluster cannot reach the service and its database
 	@$(PYTHON) -m cluster.intruder
 
-# WHERE=workbench: of the `make dev` that runs on DATA. Without it: of the cluster.
+# WHERE=workbench is the database of the `make dev` that runs on DATA. The default is the cluster's database.
 ifeq ($(WHERE),workbench)
 BACKUPS := $(VENV_PYTHON) -m workbench.backups
 backup restore: environment-workbench
@@ -88,42 +88,42 @@ else
 BACKUPS := $(PYTHON) -m cluster.backups
 endif
 
-backup: python ## dump the cluster's database now (it is done each night by itself), or WHERE=workbench
+backup: python ## dump the cluster's database, as a CronJob does each night; WHERE=workbench dumps the workbench's
 	@$(BACKUPS) backup
 
-restore: python ## put the database back to a dump: FILE=name; without FILE, list them; WHERE as for backup
+restore: python ## restore the database from the dump FILE=name; without FILE, list the dumps; WHERE as for backup
 	@$(BACKUPS) restore
 
-load: environment-dev ## send requests for a minute, ARGS="--rate 50 --seconds 60", INGRESS_URL=http://localhost:8080
+load: environment-dev ## send requests for a minute; ARGS="--rate 50 --seconds 60", INGRESS_URL=http://localhost:8080
 	@$(VENV_PYTHON) -m bench.traffic --url $(or $(INGRESS_URL),http://localhost:8080) $(ARGS)
 
-clean: ## remove the environment and all caches, not the data
+clean: ## delete .venv and all caches, but no data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-bench: environment-bench ## measure CPU, throughput and latency beside other stacks; ARGS=--help; needs wrk
+bench: environment-bench ## measure CPU, throughput and latency, compared with other stacks; ARGS=--help; needs wrk
 	@$(VENV_PYTHON) -m bench.speed $(ARGS)
 
-bench-growth: environment-bench ## measure how the cost grows with rows, connections, replicas, size and subscribers
+bench-growth: environment-bench ## measure how costs grow with rows, connections, replicas, sizes and subscribers
 	@$(VENV_PYTHON) -m bench.speed.growth $(ARGS)
 
-bench-check: environment-bench ## fail if a request costs more CPU than bench/baseline.json allows, beside FastAPI
+bench-check: environment-bench ## fail if a request costs more CPU, relative to FastAPI, than bench/baseline.json allows
 	@$(VENV_PYTHON) -m bench.speed.check $(ARGS)
 
-bench-tracing: environment-bench ## measure what tracing costs, and that without it nothing is lost
+bench-tracing: environment-bench ## measure the cost of tracing, switched on and off
 	@$(VENV_PYTHON) -m bench.speed.tracing $(ARGS)
 
-bench-reload: environment-bench ## measure live reload beside three others; ARGS="--edits 20"
+bench-reload: environment-bench ## measure live reload, compared with three others; ARGS="--edits 20"
 	@$(VENV_PYTHON) -m bench.reload $(ARGS)
 
-# In an environment of its own: what these tools need is none of the project's.
+# These tools have a virtual environment of their own, so that their packages do not mix with the project's.
 AUDIT := .venv/audit/bin
 .PHONY: audit sbom environment-audit
-audit: environment-audit ## look for known vulnerabilities in all locked packages; needs the network
+audit: environment-audit ## check all locked packages for known vulnerabilities; needs the network
 	@for file in requirements/*.txt; do echo "$$file"; \
 		$(AUDIT)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$file || exit 1; done
 
-sbom: environment-audit ## write sbom.json, the packages of the image as a CycloneDX bill of materials
+sbom: environment-audit ## write sbom.json, a CycloneDX bill of materials of the image's packages
 	@$(AUDIT)/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml --mc-type application \
 		--output-reproducible --output-format JSON --output-file sbom.json
 	@echo "sbom.json: $$(grep -c '"purl": "pkg:pypi' sbom.json) packages"
@@ -135,7 +135,7 @@ environment-audit: python
 		cp requirements/audit.txt .venv/audit/installed; }
 
 .PHONY: faults
-faults: environment-dev ## break a workbench (or WHERE=cluster) in every way, under load, and show what came of it; 8 min
+faults: environment-dev ## inject faults into a workbench (or WHERE=cluster) under load, and print a table; 8 min
 	@$(VENV_PYTHON) -m tests.faults$(if $(filter cluster,$(WHERE)),.cluster) $(ARGS)
 
 environment-workbench: python
@@ -150,4 +150,4 @@ environment-bench: python
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	echo "make: Python 3.11 or later is needed, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing):" \
-	"install it, or name one that is there: make dev PYTHON=python3.13" >&2; exit 1; }
+	"install it, or choose another one: make dev PYTHON=python3.13" >&2; exit 1; }

@@ -7,17 +7,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from bench.breakages import MODULE
 from bench.sandbox import Sandbox
 from workbench.console import Console
-from workbench.ingress import bootstrap as ingress
+from workbench.ingress.bootstrap import Upstream
 from workbench.machine import ports
 from workbench.parts.envoy import Envoy
 from workbench.parts.probe import until_ok
 from workbench.parts.process import Part
-from workbench.parts.replica import Replica, environment
+from workbench.parts.replica import service_environment
 from workbench.stack import Stack
 
 FLASK = "bench/peers/flask_app.py"
@@ -58,13 +57,13 @@ async def behind_envoy(
     async with AsyncExitStack() as undo:
         health = await asyncio.start_server(always_ready, "127.0.0.1", 0)
         undo.callback(health.close)
-        env = environment(stack.postgres, {"SERVICE_LOG_LEVEL": "warning"})
+        env = service_environment(stack.postgres, {"SERVICE_LOG_LEVEL": "warning"})
         command = (sys.executable, *(argument.format(port=api_port) for argument in peer.command))
         part = await Part.start(peer.name, *command, console=console, env=env, cwd=sources.root)
         undo.push_async_callback(part.kill)
         await part.becomes_ready(until_ok(api_port, "/", 30))
-        replica = cast(Replica, ingress.Replica(api_port, health.sockets[0].getsockname()[1]))
-        envoy = Envoy(ingress_port, [replica], stack.options.rules, folder, console)
+        upstream = Upstream(api_port, health.sockets[0].getsockname()[1])
+        envoy = Envoy(ingress_port, [upstream], stack.options.rules, folder, console)
         undo.push_async_callback(envoy.stop)
         await envoy.start()
         yield ingress_port

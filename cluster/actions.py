@@ -1,4 +1,4 @@
-"""What the buttons of Tilt's UI do: python -m cluster.actions (restart-replica|sql|delete-notes)."""
+"""The actions of the buttons in Tilt's UI: python -m cluster.actions (restart-replica|sql|delete-notes)."""
 
 import os
 import subprocess
@@ -11,31 +11,31 @@ SERVICE = "app.kubernetes.io/name=slipway"
 
 
 def restart_replica() -> int:
-    """Deletes the oldest pod of the service; its Deployment makes another one."""
+    """Deletes the oldest pod of the service; its Deployment creates a new one."""
     pods = sorted(get("pods", f"--selector={SERVICE}"), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
     if not pods:
-        raise ClusterError("no replica of the service runs")
+        raise ClusterError("no replica of the service runs: start it with `tilt up`")
     name = pods[0]["metadata"]["name"]
-    sys.stdout.write(f"{name} drains and ends, another one takes its place\n")
+    sys.stdout.write(f"{name} drains and ends; a new pod replaces it\n")
     kubectl("delete", "pod", name, "--wait=false")
     return 0
 
 
 def sql() -> int:
-    """Runs the statement in $SQL as the service's role, which cannot change the schema."""
+    """Runs the statement in the variable SQL as the service's role, which cannot change the schema."""
     statement = os.environ.get("SQL", "").strip()
     if not statement:
-        raise ClusterError("there is no statement")
+        raise ClusterError("the variable SQL is empty: set it to a statement")
     return _psql(statement, "-c role=app_rw")
 
 
 def delete_notes() -> int:
-    """All of them; open pages see it, as the triggers tell them."""
+    """Deletes all notes. The database's triggers notify open pages."""
     return _psql("DELETE FROM idempotency_keys; DELETE FROM notes;")
 
 
 def _psql(statements: str, settings: str = "") -> int:
-    # As the superuser on PostgreSQL's socket, where the user of the container needs no password.
+    # psql connects as the superuser by the Unix socket, where the container's user needs no password.
     psql = ("env", f"PGOPTIONS=-c search_path=app {settings}", "psql", "--dbname=app", "--no-psqlrc")
     line = command("exec", "postgres-0", "--container=postgres", "--", *psql, f"--command={statements}")
     return subprocess.run(line, check=False).returncode

@@ -1,4 +1,4 @@
-"""`make backup`, `make restore FILE=name` and, without FILE, what there is to restore."""
+"""`make backup`, and `make restore FILE=name`, which without FILE lists the dumps."""
 
 import os
 import subprocess
@@ -18,12 +18,12 @@ def run() -> int:
     if sys.argv[1:] == ["restore"]:
         file = os.environ.get("FILE")
         return restore(file) if file else show()
-    sys.stderr.write("usage: python -m cluster.backups (backup|restore), the second with FILE=name\n")
+    sys.stderr.write("usage: python -m cluster.backups (backup|restore); restore takes FILE=name\n")
     return 2
 
 
 def backup() -> int:
-    """Runs tonight's job now, and waits for it."""
+    """Runs the nightly job now, and waits until it has finished."""
     job = f"postgres-backup-{int(time.time())}"
     kubectl("create", "job", job, f"--from={CRONJOB}")
     try:
@@ -34,16 +34,18 @@ def backup() -> int:
 
 
 def restore(file: str) -> int:
-    """Puts the database back to a dump; on any error it stays as it is."""
+    """Restores the database from a dump. After an error it is unchanged."""
     if "/" in file or not file.endswith(".dump"):
-        raise ClusterError(f"FILE={file}: give one of the names that `make restore` lists")
+        raise ClusterError(f"FILE={file} is not the name of a dump: use one that `make restore` lists")
     return _in_pod("bash", "/scripts/restore.sh", file)
 
 
 def show() -> int:
-    sys.stdout.write(f"Dumps in {CONTEXT}, newest first; `make restore FILE=name` goes back to one:\n")
+    sys.stdout.write(f"Dumps in {CONTEXT}, newest first; `make restore FILE=name` restores one:\n")
     sys.stdout.flush()
-    return _in_pod("sh", "-c", "cd /backups && ls -1t -- *.dump 2>/dev/null || echo 'none: `make backup` makes one'")
+    return _in_pod(
+        "sh", "-c", "cd /backups && ls -1t -- *.dump 2>/dev/null || echo 'none: `make backup` creates one'"
+    )
 
 
 def _in_pod(*arguments: str) -> int:

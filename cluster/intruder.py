@@ -1,7 +1,8 @@
-"""`make intrude`: tries to reach what is closed, from a pod outside of the mesh and from one with another account.
+"""`make intrude`: tests that the service and PostgreSQL are closed to other pods.
 
-Both pods are removed at the end. Exit status: 0 everything was refused; 1 something answered, or what should answer
-does not, so that nothing was shown.
+One pod is outside the mesh, the other is in the mesh with another service account. Both are removed at the end. Exit
+status: 0 if every connection was refused; 1 if one was not, or if a replica itself gets no answer, so that refusals
+would prove nothing.
 """
 
 import json
@@ -22,7 +23,7 @@ class Intruder:
 
 
 OUTSIDE = "slipway-intruder"  # a namespace of its own
-# The second is a neighbour of the service: from elsewhere, no NetworkPolicy lets a sidecar get its certificate.
+# The second pod is in the service's namespace: elsewhere the NetworkPolicies keep a sidecar from its certificate.
 INTRUDERS = (
     Intruder("outside of the mesh", OUTSIDE, sidecar=False),
     Intruder("in the mesh, with another account", NAMESPACE, sidecar=True),
@@ -30,7 +31,7 @@ INTRUDERS = (
 POD = "intruder"
 READY_WITHIN = "60s"
 
-# Sends to HOST PORT what its protocol begins with, and prints the beginning of the answer.
+# Sends the first message of the port's protocol to HOST PORT, and prints the beginning of the answer.
 KNOCK = r"""
 import socket, struct, sys
 host, port = sys.argv[1], int(sys.argv[2])
@@ -46,34 +47,35 @@ else:
     found = ", from the service" if b"\r\nx-service-instance:" in answer.lower() else ""
     print((answer.split(b"\r\n")[0].decode(errors="replace") or "nothing: closed") + found)
 """
-BY_A_PROXY = ("HTTP/1.1 403", "HTTP/1.1 503")  # the service's sidecar refused, or the intruder's reached nobody
+BY_A_PROXY = ("HTTP/1.1 403", "HTTP/1.1 503")  # from the service's sidecar, or from the intruder's own
 
 
 def run() -> int:
-    [pod, *_] = [*_ready_replicas()]
+    pod = _running_replica()
     targets = list(_targets(pod["status"]["podIP"]))
     mistakes = 0
-    # The same knock from where it is allowed: what says nothing here could not be refused elsewhere.
+    # First where it is allowed: only a target that answers here can be refused elsewhere.
     for what, host, port in [("the service's port 8000", "127.0.0.1", 8000), *targets[-1:]]:
         answer = _knock(NAMESPACE, pod["metadata"]["name"], host, port)
-        mistakes += _say("a replica", what, answer, well=not is_refused(answer))
+        mistakes += _say("a replica", what, answer, expected=not is_refused(answer))
     try:
         _start(pod["spec"]["containers"][0]["image"])
         for intruder in INTRUDERS:
             for what, host, port in targets:
                 answer = _knock(intruder.namespace, POD, host, port)
-                mistakes += _say(intruder.where, what, answer, well=is_refused(answer))
+                mistakes += _say(intruder.where, what, answer, expected=is_refused(answer))
     finally:
         kubectl("delete", "pod", POD, "--ignore-not-found", "--wait=false")
         kubectl("delete", "namespace", OUTSIDE, "--ignore-not-found")
     return 1 if mistakes else 0
 
 
-def _ready_replicas() -> Iterator[dict[str, Any]]:
+def _running_replica() -> dict[str, Any]:
     pods = get("pods", "--selector=app.kubernetes.io/name=slipway", "--field-selector=status.phase=Running")
-    yield from (pod for pod in pods if "deletionTimestamp" not in pod["metadata"])
-    if not pods:
-        raise ClusterError("no replica of the service runs: start it with `tilt up`")
+    for pod in pods:
+        if "deletionTimestamp" not in pod["metadata"]:
+            return pod
+    raise ClusterError("no replica of the service runs: start it with `tilt up`")
 
 
 def _targets(replica: str) -> Iterator[tuple[str, str, int]]:
@@ -84,11 +86,11 @@ def _targets(replica: str) -> Iterator[tuple[str, str, int]]:
 
 
 def _start(image: str) -> None:
-    """Pods that wait: with the image of the service, which is on the node and has Python."""
+    """Starts the two pods from the service's image, which is already on the node and contains Python."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OUTSIDE}}
     items = [namespace, *(_pod(intruder, image) for intruder in INTRUDERS)]
     manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    # Without --namespace: they are in two.
+    # Without --namespace, because the pods are in two namespaces.
     line = ["kubectl", "--context", CONTEXT, "apply", "--filename=-"]
     done = subprocess.run(line, input=manifests, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -141,10 +143,10 @@ def _knock(namespace: str, pod: str, host: str, port: int) -> str:
     return kubectl("exec", pod, "--", *python, namespace=namespace).stdout.strip()
 
 
-def _say(where: str, what: str, answer: str, *, well: bool) -> int:
-    sys.stdout.write(f"{'ok' if well else 'WRONG':6} {where:35} {what:25} {answer!r}\n")
+def _say(where: str, what: str, answer: str, *, expected: bool) -> int:
+    sys.stdout.write(f"{'ok' if expected else 'WRONG':6} {where:35} {what:25} {answer!r}\n")
     sys.stdout.flush()
-    return 0 if well else 1
+    return 0 if expected else 1
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""`python -m cluster.leftovers`: removes what istiod made while it ran. `tilt down` calls it; nobody else would."""
+"""`python -m cluster.leftovers`: removes the objects that istiod created while it ran. `tilt down` runs it."""
 
 from cluster.kubectl import get, kubectl, main
 
 NAMESPACE = "istio-system"
 GONE_WITHIN = "60s"
 
-# ConfigMaps of each namespace with the root certificate; what the replicas of istiod elect a leader by; its key.
+# ConfigMaps with the root certificate in each namespace, ConfigMaps of leader elections, and the Secret with its key.
 IN_EVERY_NAMESPACE = ("istio-ca-root-cert", "istio-ca-crl")
 ELECTIONS = ("istio-leader", "istio-namespace-controller-election", "istio-ip-autoallocate")
 KEY = "istio-ca-secret"
 
 
 def run() -> int:
-    # While one runs, it makes them again.
+    # A running istiod would create them again.
     kubectl("wait", "pod", "--selector=app=istiod", "--for=delete", f"--timeout={GONE_WITHIN}", namespace=NAMESPACE)
     for namespace in get("namespaces"):
         name = namespace["metadata"]["name"]

@@ -1,7 +1,7 @@
-"""`python -m cluster.secrets`: the Secrets of the local cluster as one JSON List, for `kubectl apply -f -` or Tilt.
+"""`python -m cluster.secrets`: prints the Secrets of the local cluster as JSON, for Tilt or `kubectl apply -f -`.
 
-Passwords and the development certificate are made the first time and kept in the git-ignored folder .secrets/, so
-they stay the same from start to start. The certificate is made anew a month before it ends. Needs openssl.
+The passwords and the development certificate are created once and kept in the git-ignored folder .secrets/. The
+certificate is renewed a month before it expires. Needs openssl.
 """
 
 import json
@@ -18,30 +18,32 @@ from cluster.kubectl import ClusterError, main
 
 FOLDER = Path(__file__).resolve().parent.parent / ".secrets"
 PASSWORDS = ("postgres-password", "app-owner-password", "app-rw-password", "metrics-password")
-GRAFANA_PASSWORD = "admin-password"  # noqa: S105 - its key
-HOSTS = ("DNS:localhost", "DNS:slipway.localhost", "IP:127.0.0.1")  # those of k8s/istio/gateway.yaml
+GRAFANA_PASSWORD = "admin-password"  # noqa: S105 - the key, not the password
+HOSTS = ("DNS:localhost", "DNS:slipway.localhost", "IP:127.0.0.1")  # includes the hosts of k8s/istio/gateway.yaml
 
 _PASSWORD_BYTES = 24
-_CERTIFICATE_DAYS = 397  # browsers refuse longer ones
+_CERTIFICATE_DAYS = 397  # browsers refuse certificates that are valid for longer
 _RENEW_SECONDS = 30 * 24 * 3600
 
 
 def manifests(folder: Path = FOLDER) -> dict[str, Any]:
-    """What is in the folder, as Kubernetes takes it. What is missing there is made. Raises ClusterError."""
+    """The Secrets, as a List of Kubernetes. Creates the files that are missing in the folder. Raises ClusterError."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         grafana = {GRAFANA_PASSWORD: _password(folder / f"grafana-{GRAFANA_PASSWORD}")}
         database = {name: _password(folder / name) for name in PASSWORDS}
         certificate, key = _certificate(folder)
     except OSError as error:
-        raise ClusterError(f"{error.filename}: {error.strerror}: the secrets are kept in {folder}") from error
+        raise ClusterError(
+            f"{error.filename}: {error.strerror}: make {folder} writable, it keeps the secrets"
+        ) from error
     return {
         "apiVersion": "v1",
         "kind": "List",
         "items": [
             _secret("slipway", "database", "Opaque", database),
             _secret("observability", "grafana", "Opaque", grafana),
-            # Istio reads a Gateway's certificate where the gateway's pods are.
+            # Istio reads a Gateway's certificate from the namespace of the gateway's pods.
             _secret("istio-system", "slipway-tls", "kubernetes.io/tls", {"tls.crt": certificate, "tls.key": key}),
         ],
     }
@@ -66,7 +68,7 @@ def _password(file: Path) -> str:
         _write(file, secrets.token_urlsafe(_PASSWORD_BYTES))
     password = file.read_text().strip()
     if not password:
-        raise ClusterError(f"{file} is empty: write the password into it, or remove it to have a new one made")
+        raise ClusterError(f"{file} is empty: write the password into it, or remove the file to get a new password")
     return password
 
 
@@ -92,7 +94,7 @@ def _is_valid(certificate: Path) -> bool:
 
 def _openssl(*arguments: str, check: bool = True) -> int:
     if shutil.which("openssl") is None:
-        raise ClusterError("openssl is not installed: it makes the development certificate")
+        raise ClusterError("openssl is not installed: install it to create the development certificate")
     done = subprocess.run(("openssl", *arguments), capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
         raise ClusterError(f"openssl {arguments[0]}: {done.stderr.strip()}")
@@ -100,7 +102,7 @@ def _openssl(*arguments: str, check: bool = True) -> int:
 
 
 def _write(file: Path, content: str) -> None:
-    """Nobody else can read it, and it is whole or not there."""
+    """Writes the file atomically. Only its owner can read it."""
     part = file.with_name(f"{file.name}.new")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
         stream.write(f"{content}\n")

@@ -1,6 +1,6 @@
-"""`make status`: the parts of the system in the cluster, a line each, and whether each is well.
+"""`make status`: one line for each part of the system in the cluster, with its state and what is wrong with it.
 
-Exit status: 0 all is well, 1 something is not, or the cluster does not answer.
+Exit status: 0 if everything is ok, 1 if something is not, or if the cluster does not answer.
 """
 
 import sys
@@ -21,8 +21,8 @@ class Line:
     kind: str
     name: str
     state: str
-    problem: str = ""
-    """Why it is not well; empty if it is."""
+    error: str = ""
+    """What is wrong; empty if it is ok."""
 
 
 def run() -> int:
@@ -30,15 +30,15 @@ def run() -> int:
     width = {field: max(len(getattr(line, field)) for line in lines) for field in ("kind", "name", "state")}
     for line in lines:
         sys.stdout.write(
-            f"{'not well' if line.problem else 'ok':9} {line.kind:{width['kind']}}  {line.name:{width['name']}}  "
-            f"{line.state:{width['state']}}  {line.problem}".rstrip()
+            f"{'not ok' if line.error else 'ok':7} {line.kind:{width['kind']}}  {line.name:{width['name']}}  "
+            f"{line.state:{width['state']}}  {line.error}".rstrip()
             + "\n"
         )
-    return 1 if any(line.problem for line in lines) else 0
+    return 1 if any(line.error for line in lines) else 0
 
 
 def status() -> Iterator[Line]:
-    """Raises ClusterError if the cluster does not answer."""
+    """A line for each object. Raises ClusterError if the cluster does not answer."""
     pods = {namespace: get("pods", namespace=namespace) for namespace in NAMESPACES}
     if not any(pods.values()):
         yield Line("pod", "none", "", f"nothing runs in {CONTEXT}: start it with `tilt up`")
@@ -58,7 +58,7 @@ def status() -> Iterator[Line]:
 
 
 def pod_line(pod: Object) -> Line:
-    """Well is a pod that is ready, and one of a finished job."""
+    """A pod is ok if it is ready, if its job has finished, or if it is being deleted."""
     found = pod["status"]
     containers = found.get("containerStatuses", [])
     ready = sum(container["ready"] for container in containers)
@@ -74,7 +74,7 @@ def pod_line(pod: Object) -> Line:
 
 
 def _waiting(found: Object) -> str:
-    """The reason of the first container that waits or has failed, in the order in which they start."""
+    """The reason why the first container waits or has failed, in the order in which containers start."""
     for container in (*found.get("initContainerStatuses", []), *found.get("containerStatuses", [])):
         state = container.get("state", {})
         waiting, ended = state.get("waiting", {}), state.get("terminated", {})
@@ -87,7 +87,7 @@ def _waiting(found: Object) -> str:
 
 
 def service_line(service: Object, slices: list[Object]) -> Line:
-    """Well is a Service that leads to a ready pod, and one of type LoadBalancer that has an address."""
+    """A Service is ok if a pod behind it is ready. A LoadBalancer also needs an address."""
     ports = ",".join(
         str(port["port"]) + (f":{port['nodePort']}" if "nodePort" in port else "")
         for port in service["spec"]["ports"]
@@ -102,32 +102,33 @@ def service_line(service: Object, slices: list[Object]) -> Line:
     pending = service["spec"]["type"] == "LoadBalancer" and not service["status"].get("loadBalancer", {}).get(
         "ingress"
     )
-    problem = "" if ready else "no pod behind it is ready"
-    if not problem and pending:
-        problem = "no address yet: does another load balancer, such as traefik's, hold the ports?"
-    return Line("service", _name(service), state, problem)
+    error = "" if ready else "no pod behind it is ready"
+    if not error and pending:
+        error = "no address yet: does another load balancer, such as traefik's, hold the ports?"
+    return Line("service", _name(service), state, error)
 
 
 def gateway_line(gateway: Object, pods: list[Object]) -> Line:
-    """Well is a Gateway whose selector finds a ready pod."""
+    """A Gateway is ok if its selector matches a ready pod."""
     selector = gateway["spec"]["selector"].items()
     found = [pod for pod in pods if selector <= pod["metadata"].get("labels", {}).items()]
-    ready = sum(not pod_line(pod).problem for pod in found)
+    ready = sum(not pod_line(pod).error for pod in found)
     servers = ", ".join(
         f"{server['port']['protocol']} {server['port']['number']}" for server in gateway["spec"]["servers"]
     )
-    return Line("gateway", _name(gateway), f"{servers}, {ready} pods", "" if ready else "no ready pod has its labels")
+    error = "" if ready else "its selector matches no ready pod"
+    return Line("gateway", _name(gateway), f"{servers}, {ready} pods", error)
 
 
 def virtual_service_line(virtual_service: Object, gateways: list[Object], services: list[Object]) -> Line:
-    """Well is a VirtualService whose gateways and destinations exist."""
+    """A VirtualService is ok if its gateways and destinations exist."""
     spec = virtual_service["spec"]
     known = {_name(gateway) for gateway in gateways} | {"mesh"}
     hosts = {f"{service['metadata']['name']}.{NAMESPACE}.svc.cluster.local" for service in services}
     wanted = {route["destination"]["host"] for http in spec["http"] for route in http.get("route", [])}
     missing = sorted({*spec["gateways"]} - known) + sorted(wanted - hosts)
-    problem = f"there is no {', no '.join(missing)}" if missing else ""
-    return Line("virtualservice", _name(virtual_service), f"{len(spec['http'])} routes", problem)
+    error = f"missing: {', '.join(missing)}" if missing else ""
+    return Line("virtualservice", _name(virtual_service), f"{len(spec['http'])} routes", error)
 
 
 def _name(found: Object) -> str:

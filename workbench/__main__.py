@@ -1,6 +1,6 @@
-"""`make dev`: runs the whole stack until Ctrl-C. Configured by variables, see workbench.options.
+"""`make dev`: runs the whole stack until Ctrl-C. options.py lists the variables that configure it.
 
-Exit status: 0 after Ctrl-C, SIGTERM or a closed terminal, 1 if something failed, 2 for a wrong option.
+Exit status: 0 after Ctrl-C, SIGTERM or a closed terminal, 1 after an error, 2 for an invalid option.
 """
 
 import signal
@@ -9,7 +9,7 @@ import sys
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 if __name__ == "__main__":
-    for number in STOPS:  # until serve() handles them: nothing runs yet, and a traceback helps nobody
+    for number in STOPS:  # exit without a traceback, until serve() handles these signals
         signal.signal(number, lambda *_: sys.exit(0))
 
 import asyncio
@@ -19,7 +19,7 @@ import time
 
 from workbench.console import Console
 from workbench.errors import UsageError, WorkbenchError
-from workbench.machine.folders import shown
+from workbench.machine.folders import display_path
 from workbench.options import StackOptions, from_environment
 from workbench.stack import Stack
 
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 async def serve(options: StackOptions, console: Console) -> None:
-    """Runs until a signal asks to stop. A second signal kills what is still stopping."""
+    """Runs until a signal asks to stop. A second signal kills the parts that have not ended yet."""
     begin = time.monotonic()
     stack = Stack(options, console)
     serving = asyncio.create_task(_run(stack, console, begin))
@@ -55,7 +55,7 @@ async def serve(options: StackOptions, console: Console) -> None:
     try:
         await serving
     except asyncio.CancelledError:
-        console.say(f"stopped; the data stays in {shown(options.data)}")
+        console.say(f"stopped; the data stays in {display_path(options.data)}")
 
 
 async def _run(stack: Stack, console: Console, begin: float) -> None:
@@ -68,7 +68,7 @@ def _welcome(stack: Stack, seconds: float) -> str:
     first = stack.replicas[0]
     prometheus = f"\n  metrics and alerts    {stack.prometheus.url}" if stack.prometheus else ""
     return f"""
-Slipway runs, started in {seconds:.1f} s. Ctrl-C stops it.
+Slipway is running; the start took {seconds:.1f} s. Ctrl-C stops it.
 
   through the ingress   {stack.ingress_url}
   API documentation     {stack.ingress_url}/docs

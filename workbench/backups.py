@@ -1,7 +1,7 @@
-"""`make backup` and `make restore` with WHERE=workbench. Without FILE=name, the second lists what there is.
+"""`make backup` and `make restore` with WHERE=workbench. Without FILE=name, `make restore` lists the dumps.
 
-The same scripts as in the cluster (k8s/postgres/backup.sh, restore.sh), on the PostgreSQL of the `make dev` that runs
-on DATA; the dumps are in DATA/backups. The service goes on meanwhile.
+They run the scripts of the cluster (k8s/postgres/backup.sh, restore.sh) on the PostgreSQL of the `make dev` that runs
+on DATA. The dumps are in DATA/backups. The service keeps running.
 """
 
 import os
@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.machine.folders import ROLES, shown
+from workbench.machine.folders import ROLES, display_path
 from workbench.options import data_folder
-from workbench.parts.postgres import SUPERUSER, environment, program
+from workbench.parts.postgres import SUPERUSER, postgres_environment, program
 
 SCRIPTS = ROLES.parent
-SOCKETS = 4  # the line of postmaster.pid that names the folder of the socket, counted from 0
+SOCKET_LINE = 4  # the index of the line of postmaster.pid that names the folder of the socket
 
 
 def main(arguments: list[str], variables: Mapping[str, str]) -> int:
@@ -26,20 +26,22 @@ def main(arguments: list[str], variables: Mapping[str, str]) -> int:
             return run("backup.sh", data, role="app_owner")
         case ["restore"], str(file) if file:
             if "/" in file or not file.endswith(".dump"):
-                raise UsageError(f"FILE={file}: give one of the names that `make restore WHERE=workbench` lists")
+                raise UsageError(
+                    f"FILE={file} is not the name of a dump: use one that `make restore WHERE=workbench` lists"
+                )
             return run("restore.sh", data, file, role=SUPERUSER)
         case ["restore"], _:
             show(data)
             return 0
-    raise UsageError("python -m workbench.backups (backup|restore), the second with FILE=name")
+    raise UsageError("usage: python -m workbench.backups (backup|restore); restore takes FILE=name")
 
 
 def run(script: str, data: Path, *arguments: str, role: str) -> int:
-    """The exit status of one of the scripts. Raises WorkbenchError if no workbench runs on `data`."""
+    """Runs one of the scripts and returns its exit status. Raises WorkbenchError if no workbench runs on `data`."""
     backups = data / "backups"
     sockets = running_on(data)
     backups.mkdir(exist_ok=True)
-    variables = environment() | {
+    variables = postgres_environment() | {
         "PATH": f"{program('psql').parent}{os.pathsep}{os.environ['PATH']}",
         "PGHOST": str(sockets),
         "PGUSER": role,
@@ -49,21 +51,23 @@ def run(script: str, data: Path, *arguments: str, role: str) -> int:
 
 
 def running_on(data: Path) -> Path:
-    """The folder of the socket of the PostgreSQL that runs there."""
+    """The folder with the socket of the PostgreSQL that runs on `data`. Raises WorkbenchError if none runs."""
     try:
-        sockets = (data / "postgres" / "postmaster.pid").read_text().splitlines()[SOCKETS]
+        sockets = (data / "postgres" / "postmaster.pid").read_text().splitlines()[SOCKET_LINE]
     except (OSError, IndexError) as error:
         raise WorkbenchError(
-            f"no workbench runs on {shown(data)}: start it with `make dev`, or name its DATA="
+            f"no workbench runs on {display_path(data)}: start it with `make dev`, or set DATA= to its data folder"
         ) from error
     return Path(sockets)
 
 
 def show(data: Path) -> None:
-    """The dumps, newest first."""
+    """Lists the dumps, newest first."""
     dumps = sorted((data / "backups").glob("*.dump"), key=lambda dump: dump.stat().st_mtime, reverse=True)
-    names = [dump.name for dump in dumps] or ["none: `make backup WHERE=workbench` makes one"]
-    sys.stdout.write(f"Dumps in {shown(data / 'backups')}, newest first:\n" + "".join(f"{name}\n" for name in names))
+    names = [dump.name for dump in dumps] or ["none: `make backup WHERE=workbench` creates one"]
+    sys.stdout.write(
+        f"Dumps in {display_path(data / 'backups')}, newest first:\n" + "".join(f"{name}\n" for name in names)
+    )
 
 
 if __name__ == "__main__":

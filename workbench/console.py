@@ -1,4 +1,4 @@
-"""What a person sees: the steps with their times, then the log lines of every part."""
+"""The output of the commands: steps with their times, then the log lines of every part."""
 
 import os
 import sys
@@ -8,17 +8,28 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TextIO
 
-PALETTE = ("36", "32", "35", "33", "34", "96", "92", "95", "93", "94")  # ANSI foregrounds, none of them red
+PALETTE = (
+    "36",
+    "32",
+    "35",
+    "33",
+    "34",
+    "96",
+    "92",
+    "95",
+    "93",
+    "94",
+)  # ANSI foreground colours; red is left for errors
 NAME_WIDTH = 12
 
 
 class Console:
-    """Writes whole lines to one stream. Colours only on a terminal, and not if NO_COLOR is set (no-color.org)."""
+    """Writes whole lines to one stream. Uses colours only on a terminal without NO_COLOR (no-color.org)."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         if isinstance(self._stream, TextIOWrapper):
-            self._stream.reconfigure(errors="replace")  # a terminal need not know every letter
+            self._stream.reconfigure(errors="replace")  # the terminal may lack a character
         self._terminal = self._stream.isatty()
         self._coloured = self._terminal and not os.environ.get("NO_COLOR")
         self._colours: dict[str, str] = {}
@@ -28,13 +39,13 @@ class Console:
         self._write(text + "\n")
 
     def log(self, part: str, text: str) -> None:
-        """One line that a part wrote, behind the part's name."""
+        """Writes a line of a part's output, after the part's name."""
         colour = self._colours.setdefault(part, PALETTE[len(self._colours) % len(PALETTE)])
         self._write(f"{self._paint(f'{part:>{NAME_WIDTH}} │', colour)} {text}\n")
 
     @contextmanager
     def step(self, part: str, what: str) -> Iterator[None]:
-        """Says what is being done and, once it is done, how long it took. Says nothing of a failure."""
+        """Shows a step while it runs, and afterwards how long it took. Removes the line if the step fails."""
         label = f"{self._paint(f'{part:>{NAME_WIDTH}}', '1')}   {what:<56}"
         self._pending = f"{label} ..." if self._terminal else ""
         self._write("")
@@ -52,11 +63,11 @@ class Console:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._coloured else text
 
     def _write(self, text: str) -> None:
-        """The step in progress stays below whatever is written meanwhile."""
+        """Keeps the running step on the last line."""
         if self._terminal:
             text = f"\r\x1b[K{text}{self._pending}"
         try:
             self._stream.write(text)
             self._stream.flush()
         except OSError:
-            pass  # the terminal was closed: SIGHUP is on its way and stops the workbench
+            pass  # the terminal was closed; the SIGHUP that follows stops the workbench

@@ -1,20 +1,20 @@
-"""What can go wrong in a workbench. Every message is one line: what happened, where, what to do.
+"""The exceptions of the workbench. Every message is one line: what happened, where, what to do.
 
 WorkbenchError
- ├── UsageError            an option or the .env file
- ├── DataFolderError       in use, made by another user, of another version, damaged
- ├── PortTaken             another process listens there
- ├── StepFailed            a command that should have finished with status 0 did not
- └── PartFailed            a part that should keep running ended, or never became ready
+ ├── UsageError            an option or the .env file is invalid
+ ├── DataFolderError       the folder is in use, belongs to another user or version, or is damaged
+ ├── PortTaken             another process listens on the port
+ ├── StepFailed            a command did not finish with status 0
+ └── PartFailed            a part ended, or did not become ready
 """
 
 
 class WorkbenchError(Exception):
-    """Printed as one line by the commands; the exit status is 1."""
+    """The commands print it as one line and exit with status 1."""
 
 
 class UsageError(WorkbenchError):
-    """The exit status is 2, as for every command that was called in a wrong way."""
+    """The commands exit with status 2, as usual for invalid arguments."""
 
 
 class DataFolderError(WorkbenchError):

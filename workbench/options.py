@@ -1,4 +1,4 @@
-"""What can be chosen: the variables of `make dev`, and a git-ignored .env file with SERVICE_* settings."""
+"""The options of `make dev`: its variables, and a git-ignored .env file with SERVICE_* settings."""
 
 import shutil
 import sys
@@ -9,16 +9,17 @@ from pathlib import Path
 from workbench.errors import UsageError
 from workbench.machine.folders import INGRESS_RULES, ROOT
 
-MOST_REPLICAS = 9
+MAX_REPLICAS = 9
 TRACES = ("console", "otlp", "none")
 
 
 @dataclass(frozen=True)
 class StackOptions:
-    """Port 0 is any free one. `settings` are SERVICE_* and OTEL_* variables, `postgres` are settings of PostgreSQL.
+    """Port 0 means any free port. `settings` are SERVICE_* and OTEL_* variables, `postgres` settings of PostgreSQL.
 
-    `sources` is the project whose service runs: tests of what follows from edits give a copy. `prometheus` is the
-    program, if one is to run; it scrapes every `scrape_interval` seconds.
+    `service` is the command of a replica, and `sources` the folder it runs in: tests that edit files pass a copy of
+    the project. `prometheus` is the path of the program, or None to run none; it scrapes every `scrape_interval`
+    seconds.
     """
 
     data: Path
@@ -37,18 +38,18 @@ class StackOptions:
 
 
 def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env") -> StackOptions:
-    """The options of `make dev`. Raises UsageError with the name of the variable, or the line of the file."""
+    """The options of `make dev`. Raises UsageError, which names the variable, or the line of the file."""
     chosen = {name: value for name, value in variables.items() if name.startswith(("SERVICE_", "OTEL_"))}
     if traces := variables.get("TRACES"):
         if traces not in TRACES:
-            raise UsageError(f"TRACES={traces} is none of {', '.join(TRACES)}")
+            raise UsageError(f"TRACES={traces} is not valid: use {', '.join(TRACES[:-1])} or {TRACES[-1]}")
         chosen["OTEL_TRACES_EXPORTER"] = traces
     return StackOptions(
         data=data_folder(variables),
         ingress_port=_number(variables, "INGRESS_PORT", 8080, 65535),
         api_port=_number(variables, "API_PORT", 8000, 65535),
         ops_port=_number(variables, "OPS_PORT", 9000, 65535),
-        replicas=_number(variables, "REPLICAS", 1, MOST_REPLICAS),
+        replicas=_number(variables, "REPLICAS", 1, MAX_REPLICAS),
         settings=read_env_file(env_file) | chosen,
         service=(sys.executable, "-m", "workbench.reload"),
         prometheus=_prometheus(variables.get("PROMETHEUS") or ""),
@@ -61,7 +62,10 @@ def data_folder(variables: Mapping[str, str]) -> Path:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Lines of SERVICE_NAME=value, taken as they are: quotes belong to the value. # starts a comment line."""
+    """Lines of SERVICE_NAME=value. Quotes are part of the value. Lines that begin with # are comments.
+
+    The file is optional. Raises UsageError, which names the line.
+    """
     settings: dict[str, str] = {}
     if not path.exists():
         return settings
@@ -76,18 +80,20 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def _prometheus(wanted: str) -> str | None:
-    """The program: the one that is wanted, or the one on the PATH; None if there is none, or `no` is wanted."""
+    """The path of the program that PROMETHEUS names, or else of `prometheus` on the PATH. None if there is none."""
     if wanted == "no":
         return None
     found = shutil.which(wanted or "prometheus")
     if wanted and found is None:
-        raise UsageError(f"PROMETHEUS={wanted} is not a program: name Prometheus's, or `no` to do without")
+        raise UsageError(
+            f"PROMETHEUS={wanted} is not a program: use the path of Prometheus, or `no` to run without it"
+        )
     return found
 
 
-def _number(variables: Mapping[str, str], name: str, default: int, most: int) -> int:
+def _number(variables: Mapping[str, str], name: str, default: int, maximum: int) -> int:
     text = variables.get(name) or str(default)
-    least = 1 if name == "REPLICAS" else 0
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-        raise UsageError(f"{name}={text} is not a number from {least} to {most}")
+    minimum = 1 if name == "REPLICAS" else 0
+    if not (text.isascii() and text.isdigit() and minimum <= int(text) <= maximum):
+        raise UsageError(f"{name}={text} is not a number from {minimum} to {maximum}")
     return int(text)

@@ -1,4 +1,4 @@
-"""`make reset`: removes the data folder of a workbench that does not run. Needs nothing but the standard library."""
+"""`make reset`: removes the data folder of a stopped workbench. It needs only the standard library."""
 
 import asyncio
 import os
@@ -8,31 +8,35 @@ from pathlib import Path
 
 from workbench.console import Console
 from workbench.errors import DataFolderError, WorkbenchError
-from workbench.machine.folders import make_data_folder, shown
-from workbench.machine.lock import only_one
+from workbench.machine.folders import display_path, make_data_folder
+from workbench.machine.lock import data_lock
 from workbench.options import data_folder
-from workbench.parts.pgdata import stop_left_over
+from workbench.parts.pgdata import stop_leftover_server
 
 MADE_BY_THE_WORKBENCH = {"lock", "postgres", "postgres.new", "prometheus", "run"}
 
 
 def reset(data: Path, console: Console) -> None:
-    """Raises DataFolderError if a workbench uses it, or if there is anything in it that no workbench made."""
+    """Raises DataFolderError if a workbench uses the folder, or if it contains dumps, or files of other programs."""
     if not data.exists():
-        console.say(f"{shown(data)} does not exist: nothing to remove")
+        console.say(f"{display_path(data)} does not exist: nothing to remove")
         return
-    foreign = sorted({entry.name for entry in data.iterdir()} - MADE_BY_THE_WORKBENCH)
-    if foreign:
-        raise DataFolderError(f"{shown(data)} is no data folder of a workbench, it holds {foreign[0]!r}: check DATA=")
+    if (backups := data / "backups").exists():
+        raise DataFolderError(f"{display_path(backups)} would be removed too: move or delete that folder first")
+    unknown = sorted({entry.name for entry in data.iterdir()} - MADE_BY_THE_WORKBENCH)
+    if unknown:
+        raise DataFolderError(
+            f"{display_path(data)} is not the data folder of a workbench, it contains {unknown[0]!r}: check DATA="
+        )
     make_data_folder(data)
-    with only_one(data):
+    with data_lock(data):
         for name in ("postgres", "postgres.new"):
-            asyncio.run(stop_left_over(data / name, console))
+            asyncio.run(stop_leftover_server(data / name, console))
         try:
             shutil.rmtree(data)
         except OSError as error:
             raise DataFolderError(f"cannot remove {error.filename}: {error.strerror}: run as its owner") from error
-    console.say(f"removed {shown(data)}")
+    console.say(f"removed {display_path(data)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""All parts together, as one object: what `make dev` runs and what the tests run against."""
+"""All parts together, as one object: `make dev` runs it, and the tests run against it."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -6,22 +6,23 @@ from types import TracebackType
 
 from workbench.console import Console
 from workbench.errors import PartFailed
+from workbench.ingress.bootstrap import Upstream
 from workbench.machine import ports
 from workbench.machine.folders import make_data_folder, run_folder
-from workbench.machine.lock import only_one
+from workbench.machine.lock import data_lock
 from workbench.options import StackOptions
 from workbench.parts.envoy import Envoy
 from workbench.parts.pgdata import open_postgres
 from workbench.parts.postgres import Postgres
 from workbench.parts.process import Part, describe
 from workbench.parts.prometheus import Prometheus
-from workbench.parts.replica import Replica, environment, migrate
+from workbench.parts.replica import Replica, migrate, service_environment
 
 
 class Stack:
-    """`async with Stack(options, console) as stack:` starts everything, or nothing, and stops everything.
+    """`async with Stack(options, console) as stack:` starts all parts, or none, and stops them at the end.
 
-    Parts that end inside the block stay ended, as tests want it; failure() is for who does not.
+    A part that ends inside the block is not restarted, because tests end parts on purpose. failure() waits for that.
     """
 
     postgres: Postgres
@@ -33,7 +34,7 @@ class Stack:
         self.options = options
         self._console = console
         self._undo = AsyncExitStack()
-        self._parts_of: list[Postgres | Replica | Envoy | Prometheus] = []
+        self._components: list[Postgres | Replica | Envoy | Prometheus] = []
 
     @property
     def ingress_url(self) -> str:
@@ -51,14 +52,14 @@ class Stack:
         await self._undo.__aexit__(kind, error, traceback)
 
     async def start_replica(self, index: int) -> Replica:
-        """Starts a replica that has ended, on the ports that Envoy knows it by, and waits until it is ready."""
+        """Starts a replica that has ended, on its old ports, and waits until it is ready."""
         replica = self.replicas[index]
         await replica.start()
         await replica.ready()
         return replica
 
     async def failure(self) -> PartFailed:
-        """Waits until a part that should run has ended."""
+        """Waits until a part ends, and returns the error that says so."""
         running = {asyncio.create_task(part.wait()): part for part in self._parts()}
         try:
             ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -69,21 +70,21 @@ class Stack:
         part = running[task]
         return PartFailed(
             f"{part.name} ended unexpectedly, {describe(task.result())}, so the rest was stopped: "
-            "its last lines above may say why; then start again"
+            "look for the reason in its last lines above, then start again"
         )
 
     def kill_now(self) -> None:
-        """For who cannot wait for a stop in progress: it then goes on with nothing left to wait for."""
+        """Kills all parts, so that a stop in progress no longer waits for them."""
         for part in self._parts():
             part.kill_now()
 
     def _parts(self) -> list[Part]:
-        return [owner.part for owner in self._parts_of if owner.part]
+        return [component.part for component in self._components if component.part]
 
     async def _start(self, undo: AsyncExitStack) -> None:
         options, console = self.options, self._console
         make_data_folder(options.data)
-        undo.enter_context(only_one(options.data))
+        undo.enter_context(data_lock(options.data))
         wanted = {
             "INGRESS_PORT": options.ingress_port,
             "API_PORT": options.api_port,
@@ -94,15 +95,15 @@ class Stack:
         run = undo.enter_context(run_folder(options.data))
 
         self.postgres = await open_postgres(options.data, run, console, options.postgres)
-        self._parts_of.append(self.postgres)
+        self._components.append(self.postgres)
         undo.push_async_callback(self.postgres.stop)
         with console.step("postgres", "PostgreSQL 18"):
             await self.postgres.start()
 
-        free = iter(ports.free(2 * options.replicas + 3, besides=wanted.values()))
+        free = iter(ports.free(2 * options.replicas + 3, excluding=wanted.values()))
         prometheus_port = options.prometheus_port or next(free)
         links = {"SERVICE_LINK_PROMETHEUS": f"http://localhost:{prometheus_port}/"} if options.prometheus else {}
-        env = environment(self.postgres, links | dict(options.settings))
+        env = service_environment(self.postgres, links | dict(options.settings))
         with console.step("migrate", "schema up to date"):
             await migrate(env, console, options.sources)
 
@@ -111,10 +112,11 @@ class Stack:
             Replica(f"service-{n}", api or next(free), ops or next(free), options, env, console)
             for n, (api, ops) in enumerate(chosen, 1)
         ]
+        upstreams = [Upstream(replica.api_port, replica.ops_port) for replica in self.replicas]
         self.envoy = Envoy(
-            options.ingress_port or next(free), self.replicas, options.rules, run, console, stats_port=next(free)
+            options.ingress_port or next(free), upstreams, options.rules, run, console, stats_port=next(free)
         )
-        self._parts_of += [*self.replicas, self.envoy]
+        self._components += [*self.replicas, self.envoy]
         undo.push_async_callback(self._stop_serving)
         with console.step("service", f"{options.replicas} replica{'s' * (options.replicas > 1)} ready"):
             for replica in self.replicas:
@@ -124,10 +126,10 @@ class Stack:
             await self.envoy.start()
         if options.prometheus:
             self.prometheus = Prometheus(options, prometheus_port, self.replicas, self.envoy, run, console)
-            self._parts_of.append(self.prometheus)
+            self._components.append(self.prometheus)
             with console.step("prometheus", f"metrics and alerts, by {options.prometheus}"):
                 await self.prometheus.start()
 
     async def _stop_serving(self) -> None:
-        """All at once: who stops a workbench wants it gone, not drained."""
-        await asyncio.gather(*(owner.stop() for owner in self._parts_of if owner is not self.postgres))
+        """Stops all parts but PostgreSQL at once, without draining: the whole workbench stops."""
+        await asyncio.gather(*(part.stop() for part in self._components if part is not self.postgres))

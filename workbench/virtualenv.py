@@ -1,7 +1,7 @@
-"""The virtual environment .venv: python -m workbench.virtualenv (workbench|dev|bench) makes it, or renews it.
+"""python -m workbench.virtualenv (workbench|dev|bench): creates or updates the virtual environment .venv.
 
-Runs with the system's Python, so it needs nothing but the standard library. Any number may run at once: `make dev`
-and `make test` in two terminals of a new clone install one after the other.
+It runs with the system's Python, so it needs only the standard library. Several may run at once: `make dev` and
+`make test` in two terminals of a new clone install one after the other.
 """
 
 import fcntl
@@ -16,41 +16,41 @@ from pathlib import Path
 
 from workbench.console import Console
 from workbench.errors import StepFailed, WorkbenchError
-from workbench.machine.folders import ROOT, shown
+from workbench.machine.folders import ROOT, display_path
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
-INSTALLED = VENV / "installed"  # the digests of the requirement files that are installed completely
+INSTALLED = VENV / "installed"  # the digests of the requirement files that were installed completely
 
-# Locked in one go, so that the larger ones have the same versions.
+# The files that each file includes. `make lock` gives all of them the same versions.
 CONTAINS = {"workbench": ("workbench",), "dev": ("dev", "workbench"), "bench": ("bench", "dev", "workbench")}
 
 
 def ensure(name: str, console: Console) -> None:
-    """Returns when everything in requirements/`name`.txt is installed. Raises StepFailed with what to do."""
-    with _alone(console):
+    """Installs requirements/`name`.txt if .venv does not have it. Raises StepFailed, which says what to do."""
+    with _exclusive(console):
         wanted = {_digest(part) for part in CONTAINS[name]}
         installed = set(INSTALLED.read_text().split()) if INSTALLED.exists() else set()
         if not os.access(PYTHON, os.X_OK) or not (installed or _has_pip()):
             version = ".".join(str(number) for number in sys.version_info[:3])
-            with console.step("environment", f"{shown(VENV)}, Python {version}"):
+            with console.step("virtualenv", f"{display_path(VENV)}, Python {version}"):
                 _create()
             installed = set()
         if not wanted <= installed:
-            with console.step("environment", f"requirements/{name}.txt"):
+            with console.step("virtualenv", f"requirements/{name}.txt"):
                 _install(REQUIREMENTS / f"{name}.txt")
             INSTALLED.write_text("\n".join(sorted(installed | wanted)) + "\n")
 
 
 @contextmanager
-def _alone(console: Console) -> Iterator[None]:
+def _exclusive(console: Console) -> Iterator[None]:
     descriptor = os.open(REQUIREMENTS, os.O_RDONLY)  # a lock on the folder leaves no file behind
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            console.say(f"waiting for another make that installs into {shown(VENV)}")
+            console.say(f"waiting for another make that installs packages into {display_path(VENV)}")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
@@ -62,7 +62,7 @@ def _digest(name: str) -> str:
 
 
 def _has_pip() -> bool:
-    """False if the creation of the environment was interrupted."""
+    """False if the creation of the virtual environment was interrupted."""
     return subprocess.run((PYTHON, "-m", "pip", "--version"), capture_output=True, check=False).returncode == 0
 
 
@@ -71,7 +71,7 @@ def _create() -> None:
         venv.create(VENV, clear=True, with_pip=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise StepFailed(
-            f"cannot make {shown(VENV)} ({error}): on Debian and Ubuntu, install python3-venv"
+            f"cannot create {display_path(VENV)} ({error}): on Debian and Ubuntu, install python3-venv"
         ) from error
 
 
@@ -79,8 +79,8 @@ def _install(requirements: Path) -> None:
     options = ("--require-hashes", "--quiet", "--no-input", "--disable-pip-version-check")
     if subprocess.run((PYTHON, "-m", "pip", "install", *options, "-r", requirements), check=False).returncode != 0:
         raise StepFailed(
-            f"pip cannot install {shown(requirements)}, its reason is above: check the network, and that this is "
-            "Linux with glibc 2.31 or macOS 15 on arm64, or later: Envoy has no package for others"
+            f"pip cannot install {display_path(requirements)}, see its error above: check the network, and that this "
+            "is Linux with glibc 2.31 or macOS 15 on arm64, or later, since Envoy has no package for other systems"
         )
 
 

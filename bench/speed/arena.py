@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 import asyncpg
 
@@ -20,16 +19,16 @@ from bench.speed.wrk import Load
 from bench.subjects import always_ready
 from workbench.console import Console
 from workbench.errors import WorkbenchError
-from workbench.ingress import bootstrap as ingress
+from workbench.ingress.bootstrap import Upstream
 from workbench.machine import ports
 from workbench.machine.folders import INGRESS_RULES, ROOT, make_data_folder, run_folder
-from workbench.machine.lock import only_one
+from workbench.machine.lock import data_lock
 from workbench.parts.envoy import Envoy
 from workbench.parts.pgdata import open_postgres
 from workbench.parts.postgres import SUPERUSER, Postgres
 from workbench.parts.probe import until_ok
 from workbench.parts.process import Part
-from workbench.parts.replica import Replica, environment, migrate
+from workbench.parts.replica import migrate, service_environment
 
 _DATA = ROOT / ".bench"
 _POSTGRES = {
@@ -132,7 +131,7 @@ class Arena:
         async with AsyncExitStack() as undo:
             health = await asyncio.start_server(always_ready, "127.0.0.1", 0)
             undo.callback(health.close)
-            addresses, processes = [], []
+            upstreams, processes = [], []
             for _ in range(replicas):
                 port, ops_port = ports.free(2)
                 part = await self._start(contender, port, ops_port, pinned, settings or {})
@@ -140,15 +139,15 @@ class Arena:
                 path = self.a_note if contender.notes_only else "/"
                 await part.becomes_ready(until_ok(port, path, _READY_WITHIN))
                 own_health = ops_port if contender.is_service else health.sockets[0].getsockname()[1]
-                addresses.append(cast(Replica, ingress.Replica(port, own_health)))
+                upstreams.append(Upstream(port, own_health))
                 processes.append(part.pid)
             [envoy_port] = ports.free(1)
             if not contender.notes_only:
                 folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-                envoy = Envoy(envoy_port, addresses, _without_rate_limit(folder / "rules"), folder, self._console)
+                envoy = Envoy(envoy_port, upstreams, _without_rate_limit(folder / "rules"), folder, self._console)
                 undo.push_async_callback(envoy.stop)
                 await envoy.start()
-            yield Runner(contender, processes, addresses[0].api_port, envoy_port)
+            yield Runner(contender, processes, upstreams[0].api_port, envoy_port)
 
     async def _start(
         self, contender: Contender, port: int, ops_port: int, pinned: bool, settings: Mapping[str, str]
@@ -161,7 +160,7 @@ class Arena:
             "SERVICE_LOG_FORMAT": "json",
         }
         env = {
-            **environment(self.postgres, {**own, **contender.settings, **settings}),
+            **service_environment(self.postgres, {**own, **contender.settings, **settings}),
             "DATABASE_URL": self.postgres.url("app_rw"),
             "POOL_SIZE": str(POOL_SIZE),
         }
@@ -198,11 +197,11 @@ async def opened() -> AsyncIterator[Arena]:
     """PostgreSQL as the workbench has it, migrated, on a data folder of its own."""
     console = Console(sys.stderr)
     make_data_folder(_DATA)
-    with only_one(_DATA), run_folder(_DATA) as sockets:
+    with data_lock(_DATA), run_folder(_DATA) as sockets:
         postgres = await open_postgres(_DATA, sockets, console, _POSTGRES)
         async with postgres:
             connection = await asyncpg.connect(postgres.url(SUPERUSER))
             await connection.execute("ALTER ROLE app_rw CONNECTION LIMIT 250")
             await connection.close()
-            await migrate(environment(postgres, {}), console)
+            await migrate(service_environment(postgres, {}), console)
             yield Arena(postgres, _DATA, console)

@@ -18,7 +18,7 @@ from workbench.machine import ports
 from workbench.machine.folders import ROOT
 from workbench.parts.probe import until_ok
 from workbench.parts.process import Part
-from workbench.parts.replica import environment
+from workbench.parts.replica import service_environment
 
 _SERVICE_STARTS = 10
 _MAKE_DEV_STARTS = 5
@@ -79,7 +79,7 @@ async def _service(arena: Arena, console: Console) -> tuple[float, float, float]
         "SERVICE_LOG_LEVEL": "warning",
     }
     begin = time.monotonic()
-    env = environment(arena.postgres, settings)
+    env = service_environment(arena.postgres, settings)
     part = await Part.start("service", sys.executable, "-m", "service", console=console, env=env)
     try:
         await part.becomes_ready(until_ok(ops_port, "/readyz", _WITHIN, _PAUSE))

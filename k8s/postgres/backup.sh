@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Dumps the schema of the application into /backups and removes what is older than KEEP_DAYS. The connection comes from
-# libpq's variables (PGHOST, PGUSER, PGPASSWORD).
+# Dumps the schema of the application into /backups, and deletes dumps that are older than KEEP_DAYS. libpq's variables
+# (PGHOST, PGUSER, PGPASSWORD) set the connection.
 set -euo pipefail
 folder=${BACKUPS:-/backups}
 keep_days=${KEEP_DAYS:-14}
@@ -8,7 +8,7 @@ name=${1:-app-$(date -u +%Y%m%dT%H%M%S.%3NZ)}.dump
 part=$folder/.$name.part
 trap 'rm -f "$part"' EXIT
 
-# Its own name only once it is whole: whoever lists the dumps sees no half one. `ln` never replaces another dump.
+# The dump gets its name when it is complete, so that no list contains a partial one. `ln` never replaces another dump.
 pg_dump --dbname=app --schema=app --format=custom --lock-wait-timeout=60s --file="$part"
 pg_restore --list "$part" >/dev/null
 sync "$part"

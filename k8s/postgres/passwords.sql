@@ -1,12 +1,12 @@
--- The roles' passwords, from the environment, never from a file in git. Runs after roles.sql in a new database, and at
--- each start of PostgreSQL in the cluster: a changed Secret holds from the next start on.
+-- Sets the roles' passwords from environment variables, since no password may be in git. It runs after roles.sql in a
+-- new database, and at each start of PostgreSQL in the cluster, so that a changed Secret applies from then on.
 \set ON_ERROR_STOP on
 \getenv postgres_password POSTGRES_PASSWORD
 \getenv app_owner_password APP_OWNER_PASSWORD
 \getenv app_rw_password APP_RW_PASSWORD
 \getenv metrics_password METRICS_PASSWORD
 
--- Not written to the log, should one of them fail.
+-- Keeps the statements, and so the passwords, out of the log.
 SET log_min_error_statement = panic;
 SET log_min_duration_statement = -1;
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# restore.sh NAME: puts the application's schema back to what it was in /backups/NAME, all of it or, on any error,
-# nothing. What there was before is dumped first. Requests wait meanwhile, and get 503 if it takes long.
+# restore.sh NAME: restores the application's schema from /backups/NAME in one transaction, so that an error changes
+# nothing. It dumps the current schema first. Requests wait meanwhile, and get 503 if it takes long.
 set -euo pipefail
 folder=${BACKUPS:-/backups}
 dump=$folder/${1:?restore: name one of the dumps in $folder}
@@ -10,12 +10,12 @@ if ! pg_restore --list "$dump" >/dev/null; then
 fi
 bash "$(dirname "$0")/backup.sh" "before-restore-$(date -u +%Y%m%dT%H%M%S.%3NZ)"
 
-# COMMIT is sent last, by a pg_restore that read its file to the end: without it psql leaves, and all is rolled back.
+# COMMIT follows only if pg_restore has read the whole file. Without it psql ends, and everything is rolled back.
 {
   echo 'BEGIN;'
   echo 'SET client_min_messages = warning; DROP SCHEMA app CASCADE;'
   pg_restore --file=- "$dump"
-  echo "INSERT INTO app.note_events (kind) VALUES ('reset'); -- whoever follows the events reads the list again"
+  echo "INSERT INTO app.note_events (kind) VALUES ('reset'); -- subscribers read the list again"
   echo 'NOTIFY note_events;'
   echo 'COMMIT;'
 } | psql --dbname=app --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --output=/dev/null

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# After each start of PostgreSQL: its roles have the passwords of the Secret, also when that has changed since the
-# volume was made. Over TCP nobody is served before the image has set up a new volume.
+# After each start of PostgreSQL, sets the roles' passwords from the Secret, which may have changed since the volume was
+# created. The image opens the TCP port after it has initialised a new volume, so this script waits for that port.
 set -euo pipefail
-for ((tries = 0; tries < 3000; tries++)); do # ten minutes: a long recovery
+for ((tries = 0; tries < 3000; tries++)); do # ten minutes, enough for a long recovery
   if pg_isready --quiet --host=127.0.0.1; then
     exec psql --dbname=postgres --no-psqlrc --quiet --file="$(dirname "$0")/passwords.sql"
   fi

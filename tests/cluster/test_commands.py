@@ -1,4 +1,4 @@
-"""The commands without a cluster: one line that says what is wrong, and status 1. kubectl is a script here."""
+"""The commands without a cluster: they print one line of error and exit with 1. kubectl is a script here."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ COMMANDS = [
 
 
 def run(*module: str, kubectl: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """python -m, with no more on the PATH than a kubectl that is this script, if any."""
+    """Runs python -m. The PATH contains only a kubectl with this script, or nothing."""
     path = Path(variables.pop("programs"))
     if kubectl:
         (path / "kubectl").write_text(f"#!/bin/sh\n{kubectl}\n")
@@ -50,7 +50,7 @@ def test_without_a_cluster(module: list[str], tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_the_cluster_is_never_the_current_one_by_chance(tmp_path: Path) -> None:
+def test_kubectl_always_gets_the_context_of_the_local_cluster(tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     run("cluster.status", kubectl=f'echo "$@" >>{asked}; echo \'{{"items": []}}\'', programs=str(tmp_path))
     lines = asked.read_text().splitlines()
@@ -58,17 +58,17 @@ def test_the_cluster_is_never_the_current_one_by_chance(tmp_path: Path) -> None:
     assert all(line.startswith("--context k3d-slipway --namespace ") for line in lines)
 
 
-def test_nothing_runs(tmp_path: Path) -> None:
+def test_status_of_an_empty_cluster(tmp_path: Path) -> None:
     done = run("cluster.status", kubectl="echo '{\"items\": []}'", programs=str(tmp_path))
     assert done.returncode == 1
     assert "nothing runs in k3d-slipway: start it with `tilt up`" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["notes", "../notes.dump", "/etc/notes.dump"])
-def test_a_dump_that_cannot_be_one(name: str, tmp_path: Path) -> None:
+def test_an_invalid_name_of_a_dump(name: str, tmp_path: Path) -> None:
     done = run("cluster.backups", "restore", kubectl=f"touch {tmp_path}/asked", FILE=name, programs=str(tmp_path))
     assert done.returncode == 1
-    assert "one of the names that `make restore` lists" in done.stderr
+    assert "is not the name of a dump: use one that `make restore` lists" in done.stderr
     assert not (tmp_path / "asked").exists()
 
 
@@ -78,9 +78,9 @@ def test_a_dump_is_restored_in_the_pod_of_postgresql(tmp_path: Path) -> None:
     assert done.stdout.strip().endswith("exec postgres-0 --container=postgres -- bash /scripts/restore.sh a.dump")
 
 
-def test_no_statement_is_no_statement(tmp_path: Path) -> None:
+def test_an_empty_statement_is_refused(tmp_path: Path) -> None:
     done = run("cluster.actions", "sql", kubectl="exit 0", SQL="  ", programs=str(tmp_path))
-    assert (done.returncode, done.stderr) == (1, "cluster: there is no statement\n")
+    assert (done.returncode, done.stderr) == (1, "cluster: the variable SQL is empty: set it to a statement\n")
 
 
 def test_a_statement_runs_as_the_services_role(tmp_path: Path) -> None:

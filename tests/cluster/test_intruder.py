@@ -1,4 +1,4 @@
-"""What counts as refused: the script that runs in the intruder's pod, against servers that are open or closed."""
+"""Which answers count as refused: the script of the intruder's pod runs against open and closed servers."""
 
 import asyncio
 import sys
@@ -59,7 +59,7 @@ async def test_what_counts_as_refused(handler: Handler, refused: bool) -> None:
     assert is_refused(answer) is refused, answer
 
 
-async def test_nobody_there() -> None:
+async def test_a_closed_port_counts_as_refused() -> None:
     server = await asyncio.start_server(reset, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()

@@ -1,4 +1,4 @@
-"""What `make status` says of objects as the API server gives them."""
+"""The lines of `make status` for objects as the API server returns them."""
 
 from typing import Any
 
@@ -53,25 +53,25 @@ GATEWAY: Object = {
 }
 
 
-def test_a_pod_that_is_ready_is_well() -> None:
+def test_a_ready_pod_is_ok() -> None:
     line = pod_line(pod(restarts=2))
-    assert (line.name, line.state, line.problem) == ("slipway/slipway-1", "Running, 1/1 ready, 2 restarts", "")
+    assert (line.name, line.state, line.error) == ("slipway/slipway-1", "Running, 1/1 ready, 2 restarts", "")
 
 
-def test_a_pod_of_a_finished_job_is_well() -> None:
-    assert pod_line(pod(ready=False, phase="Succeeded")).problem == ""
+def test_a_pod_of_a_finished_job_is_ok() -> None:
+    assert pod_line(pod(ready=False, phase="Succeeded")).error == ""
 
 
-def test_a_pod_that_ends_is_no_problem() -> None:
+def test_a_pod_that_is_being_deleted_is_ok() -> None:
     ending = pod(ready=False)
     ending["metadata"]["deletionTimestamp"] = "2026-11-24T00:00:00Z"
     line = pod_line(ending)
     assert line.state.startswith("ending, ")
-    assert line.problem == ""
+    assert line.error == ""
 
 
 @pytest.mark.parametrize(
-    ("status", "problem"),
+    ("status", "error"),
     [
         ({}, "unready: [slipway]"),
         ({"conditions": []}, "not ready"),
@@ -101,36 +101,36 @@ def test_a_pod_that_ends_is_no_problem() -> None:
             "unready: [slipway]",
         ),
     ],
-    ids=["its condition says why", "nothing says why", "a container waits", "the migrations failed", "they did not"],
+    ids=["its condition", "no reason", "a container waits", "the migrations failed", "the migrations succeeded"],
 )
-def test_a_pod_that_is_not_ready_says_why(status: Object, problem: str) -> None:
-    assert pod_line(pod(ready=False, **status)).problem == problem
+def test_a_pod_that_is_not_ready_has_a_reason(status: Object, error: str) -> None:
+    assert pod_line(pod(ready=False, **status)).error == error
 
 
-def test_a_service_is_well_if_a_pod_behind_it_is_ready() -> None:
-    assert service_line(service(), [endpoints(ready=True)]).problem == ""
-    assert service_line(service(), [endpoints(ready=False)]).problem == "no pod behind it is ready"
-    assert service_line(service(), [endpoints(ready=True, of="another")]).problem == "no pod behind it is ready"
+def test_a_service_is_ok_if_a_pod_behind_it_is_ready() -> None:
+    assert service_line(service(), [endpoints(ready=True)]).error == ""
+    assert service_line(service(), [endpoints(ready=False)]).error == "no pod behind it is ready"
+    assert service_line(service(), [endpoints(ready=True, of="another")]).error == "no pod behind it is ready"
     assert service_line(service(), [endpoints(ready=True)]).state == "ClusterIP 80:30080, 1 endpoints"
 
 
 def test_a_load_balancer_needs_an_address() -> None:
-    assert "no address yet" in service_line(service("LoadBalancer"), [endpoints(ready=True)]).problem
+    assert "no address yet" in service_line(service("LoadBalancer"), [endpoints(ready=True)]).error
     given = service("LoadBalancer", ingress=[{"ip": "172.18.0.2"}])
-    assert service_line(given, [endpoints(ready=True)]).problem == ""
+    assert service_line(given, [endpoints(ready=True)]).error == ""
 
 
-def test_a_gateway_is_well_if_its_selector_finds_a_ready_pod() -> None:
-    assert gateway_line(GATEWAY, [pod()]).problem == ""
-    assert gateway_line(GATEWAY, [pod(ready=False)]).problem
+def test_a_gateway_is_ok_if_its_selector_matches_a_ready_pod() -> None:
+    assert gateway_line(GATEWAY, [pod()]).error == ""
+    assert gateway_line(GATEWAY, [pod(ready=False)]).error
     other = pod()
     other["metadata"]["labels"] = {"istio": "egressgateway"}
-    assert gateway_line(GATEWAY, [other]).problem == "no ready pod has its labels"
+    assert gateway_line(GATEWAY, [other]).error == "its selector matches no ready pod"
 
 
-def test_a_virtual_service_is_well_if_what_it_names_exists() -> None:
+def test_a_virtual_service_is_ok_if_its_gateways_and_destinations_exist() -> None:
     services = [service()]
-    assert virtual_service_line(virtual_service(), [GATEWAY], services).problem == ""
-    assert virtual_service_line(virtual_service("slipway/other"), [GATEWAY], services).problem
+    assert virtual_service_line(virtual_service(), [GATEWAY], services).error == ""
+    assert virtual_service_line(virtual_service("slipway/other"), [GATEWAY], services).error
     wrong = virtual_service(host="slipwey.slipway.svc.cluster.local")
-    assert virtual_service_line(wrong, [GATEWAY], services).problem == "there is no slipwey.slipway.svc.cluster.local"
+    assert virtual_service_line(wrong, [GATEWAY], services).error == "missing: slipwey.slipway.svc.cluster.local"

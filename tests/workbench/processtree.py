@@ -1,4 +1,4 @@
-"""The processes of this machine as a tree, for tests that no process stays behind."""
+"""The processes of this machine as a tree, for tests that show that no process is left behind."""
 
 import asyncio
 import subprocess
@@ -10,14 +10,14 @@ from tests.waiting import WITHIN
 
 
 async def gone(pids: Iterable[int]) -> None:
-    """Waits until none of them runs."""
+    """Waits until all of these processes have ended."""
     async with asyncio.timeout(WITHIN):
-        while set(pids) & _parents().keys():  # noqa: ASYNC110 - they are no children of this process: nothing tells
+        while set(pids) & _parents().keys():  # noqa: ASYNC110 - no event: they are not children of this process
             await asyncio.sleep(0.02)
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Children, their children and so on, with their programs' names."""
+    """The children of a process, their children and so on, with the names of their programs."""
     parents, found = _parents(), {pid: ""}
     while more := {child: name for child, (parent, name) in parents.items() if parent in found} | found:
         if len(more) == len(found):
@@ -27,7 +27,7 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def oldest_first(pids: Iterable[int]) -> list[int]:
-    """By when they were started, on Linux. Not by their numbers, which begin anew at some point."""
+    """Sorts by start time (Linux only). Process ids do not tell the order, because they wrap around."""
 
     def ticks(pid: int) -> int:
         return int(
@@ -42,7 +42,7 @@ def oldest_first(pids: Iterable[int]) -> list[int]:
 
 
 def _parents() -> dict[int, tuple[int, str]]:
-    """Each process that is not just waiting to be buried: its parent and the name of its program."""
+    """Each process that is not a zombie, with its parent and the name of its program."""
     table = subprocess.run(
         ["ps", "-A", "-o", "pid=,ppid=,stat=,comm="], capture_output=True, text=True, check=True
     ).stdout

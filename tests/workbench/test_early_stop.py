@@ -1,4 +1,4 @@
-"""A stop while a program is still being imported, of the parts that run as processes of their own."""
+"""A signal that arrives while a program still imports its modules ends it quietly, with status 0."""
 
 import signal
 import sys
@@ -9,10 +9,10 @@ import pytest
 from tests.service.commands import Done, ended, running
 from tests.waiting import eventually
 
-# Each, and a package that it imports.
+# Each program, with a package that it imports.
 PROGRAMS = [("service", "uvloop"), ("workbench", "yaml"), ("workbench.reload", "watchfiles")]
 
-# Says that it is being imported, and does not end.
+# A module that creates a file when it is imported, and never finishes.
 ENDLESS = """
 import pathlib, signal
 pathlib.Path(__file__).with_name("imported").touch()

@@ -1,4 +1,4 @@
-"""`make dev` as a person uses it: started, looked at, stopped, broken, and stopped in a hurry."""
+"""`make dev` as a person uses it: starts, stops, a second Ctrl-C, and errors."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ import pytest
 from tests.waiting import WITHIN
 from tests.workbench.processtree import descendants, gone
 from workbench.machine.folders import ROOT
-from workbench.machine.lock import only_one
+from workbench.machine.lock import data_lock
 from workbench.parts import envoy, postgres, prometheus, replica
 
 NewData = Callable[[], Path]
@@ -28,7 +28,7 @@ STARTED = "try: curl "
 
 
 class Terminal:
-    """A `make dev` that runs, and what it has written so far."""
+    """A running `make dev`, and its output so far."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -55,11 +55,11 @@ class Terminal:
         return found[1]
 
     def press_ctrl_c(self) -> None:
-        """The terminal sends it to all processes of the foreground group: only the workbench is in it."""
+        """A terminal sends it to all processes of the foreground group; only the workbench is in that group."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def part(self, name: str) -> int:
-        """The process of a part, which is a child of the workbench."""
+        """The process id of a part, which is a child of the workbench."""
         children = descendants(self.process.pid)
         return next(pid for pid, program in children.items() if name in program)
 
@@ -84,7 +84,7 @@ async def make_dev(data: Path, **variables: str) -> AsyncIterator[Terminal]:
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """As from a shell, even if `make test` runs these tests."""
+    """Runs make as a shell does, without the variables of the `make test` that may run these tests."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
         ["make", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=30, check=False
@@ -123,7 +123,7 @@ async def test_from_the_first_start_to_ctrl_c(tmp_path: Path) -> None:
 async def test_ctrl_c_during_the_first_start(tmp_path: Path) -> None:
     async with make_dev(tmp_path) as terminal:
         async with asyncio.timeout(WITHIN):
-            while "initdb" not in descendants(terminal.process.pid).values():  # noqa: ASYNC110 - nothing tells
+            while "initdb" not in descendants(terminal.process.pid).values():  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.01)
         terminal.press_ctrl_c()
         assert await terminal.end() == 0
@@ -150,14 +150,14 @@ async def test_a_second_ctrl_c_does_not_wait(new_data: NewData) -> None:
     async with make_dev(data) as terminal:
         await terminal.until(STARTED)
         processes = descendants(terminal.process.pid)
-        os.kill(terminal.part("python"), signal.SIGSTOP)  # it will not end when it is asked to
+        os.kill(terminal.part("python"), signal.SIGSTOP)  # now it ignores requests to end
         terminal.press_ctrl_c()
         await terminal.until("stopping")
         terminal.press_ctrl_c()
         assert await terminal.end() == 0
         await gone(processes)
     assert os.listdir(data) == ["postgres"]
-    # After one Ctrl-C PostgreSQL is stopped when the service has ended, and leaves no such file.
+    # A clean stop of PostgreSQL would have removed this file.
     assert (data / "postgres" / "postmaster.pid").exists()
 
 
@@ -166,7 +166,7 @@ def test_ctrl_c_takes_less_than_5_s_even_when_every_part_has_to_be_killed() -> N
     assert serving_ends + postgres.FAST_STOP_WITHIN + postgres.QUIT_WITHIN < 5
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tell a process that its parent has died")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a process when its parent ends")
 async def test_kill_9_leaves_no_process_and_no_lock(new_data: NewData) -> None:
     data = new_data()
     async with make_dev(data) as terminal:
@@ -175,7 +175,7 @@ async def test_kill_9_leaves_no_process_and_no_lock(new_data: NewData) -> None:
         terminal.process.kill()
         await terminal.process.wait()
         await gone(processes)
-    with only_one(data):
+    with data_lock(data):
         pass
 
 
@@ -189,7 +189,7 @@ async def test_a_damaged_data_folder(new_data: NewData) -> None:
     )
 
 
-async def test_a_busy_port(tmp_path: Path) -> None:
+async def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         async with make_dev(tmp_path, OPS_PORT=str(port)) as terminal:
@@ -200,13 +200,13 @@ async def test_a_busy_port(tmp_path: Path) -> None:
     assert "make dev OPS_PORT=" in lines[0]
 
 
-async def test_a_wrong_variable(tmp_path: Path) -> None:
+async def test_an_invalid_variable(tmp_path: Path) -> None:
     async with make_dev(tmp_path, REPLICAS="many") as terminal:
         assert await terminal.end() == 2
     assert terminal.text == "make dev: REPLICAS=many is not a number from 1 to 9\n"
 
 
-async def test_wrong_settings_of_the_service(new_data: NewData) -> None:
+async def test_an_invalid_setting_of_the_service(new_data: NewData) -> None:
     async with make_dev(new_data(), SERVICE_POOL_SIZE="lots") as terminal:
         assert await terminal.end() == 1
     assert re.match(
@@ -214,12 +214,22 @@ async def test_wrong_settings_of_the_service(new_data: NewData) -> None:
     )
 
 
-def test_reset_removes_nothing_that_it_did_not_make(tmp_path: Path) -> None:
+def test_reset_removes_only_what_the_workbench_made(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     refused = make("reset", f"DATA={tmp_path}")
     assert refused.returncode != 0
-    assert "it holds 'thesis.tex': check DATA=" in refused.stderr
+    assert "it contains 'thesis.tex': check DATA=" in refused.stderr
     assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_reset_does_not_remove_backups(tmp_path: Path) -> None:
+    (tmp_path / "backups").mkdir()
+    refused = make("reset", f"DATA={tmp_path}")
+    assert refused.returncode != 0
+    assert refused.stderr.startswith(
+        f"make reset: {tmp_path}/backups would be removed too: move or delete that folder"
+    )
+    assert os.listdir(tmp_path) == ["backups"]
 
 
 def test_a_missing_python() -> None:

@@ -1,4 +1,4 @@
-"""What `make dev` understands, and how it says what it does not."""
+"""The variables of `make dev`, the .env file, and the checks of ports."""
 
 import errno
 import os
@@ -23,25 +23,25 @@ from workbench.options import from_environment, read_env_file
         ("REPLICAS", "²"),
     ],
 )
-def test_a_value_that_makes_no_sense(name: str, value: str, tmp_path: Path) -> None:
+def test_an_invalid_number(name: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"^{name}={value} is not a number from"):
         from_environment({name: value}, tmp_path / ".env")
 
 
-def test_an_empty_variable_is_as_good_as_none(tmp_path: Path) -> None:
+def test_an_empty_variable_has_the_default(tmp_path: Path) -> None:
     options = from_environment({"INGRESS_PORT": "", "DATA": ""}, tmp_path / ".env")
     assert options.ingress_port == 8080
     assert options.data == Path.cwd() / ".workbench"
 
 
-def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("# a comment\n\nSERVICE_POOL_SIZE=5\nSERVICE_LOG_LEVEL=debug\n")
     options = from_environment({"SERVICE_LOG_LEVEL": "error", "HOME": "/"}, file)
     assert options.settings == {"SERVICE_POOL_SIZE": "5", "SERVICE_LOG_LEVEL": "error"}
 
 
-def test_prometheus_runs_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prometheus_runs_if_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
     def chosen(**variables: str) -> str | None:
@@ -56,16 +56,16 @@ def test_prometheus_runs_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyP
         chosen(PROMETHEUS="/nowhere")
 
 
-def test_traces_are_one_variable_of_opentelemetry(tmp_path: Path) -> None:
+def test_traces_sets_opentelemetrys_exporter(tmp_path: Path) -> None:
     options = from_environment({"TRACES": "console", "OTEL_TRACES_SAMPLER": "always_off"}, tmp_path / ".env")
 
     assert options.settings == {"OTEL_TRACES_EXPORTER": "console", "OTEL_TRACES_SAMPLER": "always_off"}
-    with pytest.raises(UsageError, match=r"^TRACES=yes is none of console, otlp, none$"):
+    with pytest.raises(UsageError, match=r"^TRACES=yes is not valid: use console, otlp or none$"):
         from_environment({"TRACES": "yes"}, tmp_path / ".env")
 
 
 @pytest.mark.parametrize("line", ["SERVICE_POOL_SIZE", "POOL_SIZE=5", "export SERVICE_POOL_SIZE=5", "SERVICE_A-B=1"])
-def test_a_line_of_the_file_that_makes_no_sense(line: str, tmp_path: Path) -> None:
+def test_an_invalid_line_of_the_file(line: str, tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text(f"SERVICE_NAME=x\n{line}\n")
     with pytest.raises(UsageError, match=r"^\.env, line 2: expected SERVICE_NAME=value, found "):
@@ -73,7 +73,7 @@ def test_a_line_of_the_file_that_makes_no_sense(line: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("address", ports.loopbacks())
-def test_a_taken_port_is_refused_with_its_process_and_variable(address: str) -> None:
+def test_a_port_in_use_is_refused_with_its_process_and_variable(address: str) -> None:
     with socket.create_server((address, 0), family=ports.FAMILIES[address]) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(PortTaken) as refused:
@@ -84,24 +84,24 @@ def test_a_taken_port_is_refused_with_its_process_and_variable(address: str) -> 
     assert "make dev OPS_PORT=" in message
 
 
-def test_a_port_taken_on_all_addresses_is_refused() -> None:
-    with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104 - as Docker does
+def test_a_port_in_use_on_all_addresses_is_refused() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104 - as Docker binds ports
         port = listener.getsockname()[1]
         with pytest.raises(PortTaken):
             ports.check({"INGRESS_PORT": port})
 
 
-def test_a_connection_that_was_closed_does_not_take_a_port() -> None:
+def test_a_closed_connection_does_not_block_a_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
         client = socket.create_connection(address)
         served, _ = listener.accept()
-        served.close()  # this side waits in TIME_WAIT now
+        served.close()  # so that this side is in TIME_WAIT
         client.close()
     ports.check({"INGRESS_PORT": address[1]})
 
 
-def test_one_port_for_two_things() -> None:
+def test_one_port_for_two_variables() -> None:
     with pytest.raises(UsageError, match="API_PORT and OPS_PORT are both 8000"):
         ports.check({"API_PORT": 8000, "OPS_PORT": 8000})
 

@@ -1,4 +1,4 @@
-"""The database of the workbench: its roles, its data folder, and every state that one can be found in."""
+"""The database of the workbench: its roles, its server, and every state that a data folder can be in."""
 
 import asyncio
 import io
@@ -18,13 +18,13 @@ from workbench.machine import unprivileged
 from workbench.machine.folders import SOCKET_PATH_LIMIT, run_folder
 from workbench.parts import process as processes
 from workbench.parts.pgdata import NOT_DURABLE, open_postgres
-from workbench.parts.postgres import SUPERUSER, Postgres, environment, program
+from workbench.parts.postgres import SUPERUSER, Postgres, postgres_environment, program
 
 NewData = Callable[[], Path]
 
 
 class Screen(Console):
-    """What a person would have seen."""
+    """A console that keeps its output."""
 
     def __init__(self) -> None:
         self._text = io.StringIO()
@@ -59,7 +59,7 @@ async def postgres(data: Path, run: Path, screen: Screen) -> AsyncIterator[Postg
 
 @pytest.fixture(scope="module")
 async def shared(new_data: NewData) -> AsyncIterator[Postgres]:
-    """For tests that only ask."""
+    """A server for tests that only send queries."""
     data = new_data()
     with run_folder(data) as run:
         async with await open_postgres(data, run, Screen(), NOT_DURABLE) as postgres:
@@ -67,7 +67,7 @@ async def shared(new_data: NewData) -> AsyncIterator[Postgres]:
 
 
 async def passwords(postgres: Postgres) -> dict[str, str | None]:
-    """Of the roles that can log in, as PostgreSQL keeps them."""
+    """The hashed passwords of the roles that can log in."""
     connection = await asyncpg.connect(postgres.url(SUPERUSER, "postgres"))
     try:
         rows = await connection.fetch("SELECT rolname, rolpassword FROM pg_authid WHERE rolcanlogin")
@@ -93,7 +93,7 @@ async def fetch(postgres: Postgres, role: str, sql: str) -> object:
 
 
 class TestRoles:
-    async def test_the_service_changes_rows_and_nothing_else(self, shared: Postgres) -> None:
+    async def test_the_service_can_change_rows_but_not_tables(self, shared: Postgres) -> None:
         await fetch(shared, "app_owner", "CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY, name text)")
         assert await fetch(shared, "app_rw", "INSERT INTO thing (name) VALUES ('a') RETURNING id") == 1
         assert await fetch(shared, "app_rw", "UPDATE app.thing SET name = 'b' RETURNING name") == "b"
@@ -109,7 +109,7 @@ class TestRoles:
             with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError)):
                 await fetch(shared, "app_rw", refused)
 
-    async def test_the_exporter_sees_statistics_and_no_rows(self, shared: Postgres) -> None:
+    async def test_the_exporter_reads_statistics_but_no_rows(self, shared: Postgres) -> None:
         await fetch(shared, "app_owner", "CREATE TABLE IF NOT EXISTS thing ()")
         assert await fetch(shared, "metrics", "SELECT pg_has_role('pg_monitor', 'usage')")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -139,7 +139,7 @@ class TestRoles:
     async def test_no_role_has_a_password(self, shared: Postgres) -> None:
         assert set((await passwords(shared)).values()) == {None}
 
-    async def test_text_is_ordered_alike_on_every_platform(self, shared: Postgres) -> None:
+    async def test_text_has_the_same_order_on_every_platform(self, shared: Postgres) -> None:
         sql = "SELECT datlocprovider::text || datlocale FROM pg_database WHERE datname = 'app'"
         assert await fetch(shared, "app_rw", sql) == "bC.UTF-8"
 
@@ -157,7 +157,7 @@ class TestServer:
         await fetch(postgres, "app_owner", "CREATE TABLE kept AS SELECT 1 AS value")
         await postgres.restart()
         assert await fetch(postgres, "app_rw", "SELECT value FROM kept") == 1
-        client = await asyncpg.connect(postgres.url("app_rw"))  # its process outlives a killed server for a moment
+        client = await asyncpg.connect(postgres.url("app_rw"))  # its process ends a moment after the killed server
         await postgres.kill()
         await postgres.start()
         assert await fetch(postgres, "app_rw", "SELECT value FROM kept") == 1
@@ -167,12 +167,12 @@ class TestServer:
         client = await asyncpg.connect(postgres.url("app_rw"))
         await postgres.stop()
         client.terminate()
-        # One that had waited would have been made to quit, and would have to recover at its next start.
+        # If it had waited for the client, it would have got SIGQUIT, and its next start would need a recovery.
         command = program("pg_controldata"), "-D", postgres.pgdata
-        await processes.run("state", *command, console=screen, env=environment(), within=WITHIN)
+        await processes.run("state", *command, console=screen, env=postgres_environment(), within=WITHIN)
         assert re.search(r"Database cluster state: +shut down$", screen.text, re.MULTILINE)
 
-    async def test_shows_errors_but_not_how_it_works(self, postgres: Postgres, screen: Screen) -> None:
+    async def test_shows_errors_but_no_other_messages(self, postgres: Postgres, screen: Screen) -> None:
         with pytest.raises(asyncpg.UndefinedTableError):
             await fetch(postgres, "app_rw", "SELECT 1 FROM missing")
         await postgres.stop()
@@ -189,7 +189,7 @@ class TestServer:
                 assert await fetch(postgres, "app_rw", "SELECT 1") == 1
         assert not run.exists()
 
-    async def test_sql_that_fails_is_named(self, postgres: Postgres, tmp_path: Path) -> None:
+    async def test_an_error_in_a_script_is_shown_with_its_line(self, postgres: Postgres, tmp_path: Path) -> None:
         script = tmp_path / "script.sql"
         script.write_text("SELECT 1;\nSELECT nonsense;\n")
         with pytest.raises(
@@ -199,7 +199,7 @@ class TestServer:
 
 
 class TestDataFolder:
-    async def test_an_interrupted_first_start_leaves_nothing(self, tmp_path: Path, screen: Screen) -> None:
+    async def test_an_interrupted_first_start_leaves_no_files(self, tmp_path: Path, screen: Screen) -> None:
         with run_folder(tmp_path) as run:
             opening = asyncio.create_task(open_postgres(tmp_path, run, screen, NOT_DURABLE))
             await exists(tmp_path / "postgres.new" / "PG_VERSION")
@@ -208,10 +208,10 @@ class TestDataFolder:
                 await opening
         assert os.listdir(tmp_path) == []
 
-    async def test_half_made_folders_are_made_anew(self, database_template: Path) -> None:
+    async def test_an_unfinished_folder_is_replaced(self, database_template: Path) -> None:
         assert set(os.listdir(database_template)) == {"postgres", "log"}
 
-    async def test_a_damaged_one(self, data: Path, run: Path, screen: Screen) -> None:
+    async def test_a_damaged_folder(self, data: Path, run: Path, screen: Screen) -> None:
         (data / "postgres" / "global" / "pg_control").write_bytes(b"")
         postgres = await open_postgres(data, run, screen, NOT_DURABLE)
         with pytest.raises(DataFolderError, match=r"PANIC: .*pg_control.*`make reset` removes it"):
@@ -219,23 +219,23 @@ class TestDataFolder:
         assert postgres.part
         assert not postgres.part.running
 
-    async def test_one_of_another_version(self, data: Path, run: Path, screen: Screen) -> None:
+    async def test_a_folder_of_another_version(self, data: Path, run: Path, screen: Screen) -> None:
         (data / "postgres" / "PG_VERSION").write_text("16\n")
         with pytest.raises(DataFolderError, match=r"made by PostgreSQL 16, this is PostgreSQL 18: .*`make reset`"):
             await open_postgres(data, run, screen, NOT_DURABLE)
 
-    async def test_something_else(self, data: Path, run: Path, screen: Screen) -> None:
+    async def test_a_folder_with_other_content(self, data: Path, run: Path, screen: Screen) -> None:
         (data / "postgres" / "PG_VERSION").unlink()
         with pytest.raises(DataFolderError, match="is not a PostgreSQL data folder"):
             await open_postgres(data, run, screen, NOT_DURABLE)
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-    async def test_one_of_another_user(self, data: Path, run: Path, screen: Screen) -> None:
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a folder")
+    async def test_a_folder_of_another_user(self, data: Path, run: Path, screen: Screen) -> None:
         os.chown(data / "postgres", 1, 1)
         with pytest.raises(DataFolderError, match=r"was made by (\w+): run as \1"):
             await open_postgres(data, run, screen, NOT_DURABLE)
 
-    async def test_a_process_id_that_now_belongs_to_another(self, data: Path, run: Path, screen: Screen) -> None:
+    async def test_a_process_id_of_another_program(self, data: Path, run: Path, screen: Screen) -> None:
         other = await asyncio.create_subprocess_exec("sleep", "60")
         try:
             (data / "postgres" / "postmaster.pid").write_text(f"{other.pid}\n{data / 'postgres'}\n")
@@ -246,14 +246,14 @@ class TestDataFolder:
             other.kill()
             await other.wait()
 
-    async def test_a_server_that_was_left_over_is_stopped(self, data: Path, screen: Screen) -> None:
+    async def test_a_leftover_server_is_stopped(self, data: Path, screen: Screen) -> None:
         with run_folder(data) as run:
-            left_over = await open_postgres(data, run, screen, NOT_DURABLE)
-            await left_over.start()
-            assert left_over.part
+            leftover = await open_postgres(data, run, screen, NOT_DURABLE)
+            await leftover.start()
+            assert leftover.part
             shutil.rmtree(run)
         with run_folder(data) as run:
             async with await open_postgres(data, run, screen, NOT_DURABLE) as postgres:
-                assert await left_over.part.wait(WITHIN) == 0
+                assert await leftover.part.wait(WITHIN) == 0
                 assert await fetch(postgres, "app_rw", "SELECT 1") == 1
-        assert f"process {left_over.part.pid} of a killed workbench still runs: stopping it" in screen.text
+        assert f"process {leftover.part.pid} of a killed workbench still runs: stopping it" in screen.text

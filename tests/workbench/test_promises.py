@@ -1,4 +1,4 @@
-"""What the README promises, through the ingress and under load. `python -m bench.promises` has the figures."""
+"""The promises of the README, through the ingress and under load. `python -m bench.promises` measures them."""
 
 import asyncio
 
@@ -8,15 +8,15 @@ from bench.load import Record, clients, missing
 from tests.waiting import WITHIN
 from workbench.stack import Stack
 
-# Far above the service's own limits (2 s for a connection, 10 s for a request): whoever waits that long hangs.
+# Seconds; far above the service's own limits (2 s for a connection, 10 s for a request).
 ANSWER_WITHIN = 15.0
 
 
 async def until(record: Record, answers: int) -> None:
-    """Waits for so many more answers."""
+    """Waits until the clients have received that many more answers."""
     enough = record.answers + answers
     async with asyncio.timeout(WITHIN):
-        while record.answers < enough:  # noqa: ASYNC110 - the clients count, and have no event for a number
+        while record.answers < enough:  # noqa: ASYNC110 - the clients count answers and have no event
             await asyncio.sleep(0.01)
 
 

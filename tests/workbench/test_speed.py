@@ -1,4 +1,4 @@
-"""What make bench and make bench-check make of what they measured."""
+"""How `make bench` and `make bench-check` evaluate their measurements."""
 
 import json
 
@@ -18,9 +18,9 @@ def series(contender: str, *cpu: float) -> Series:
 
 
 def test_a_ratio_is_taken_within_a_round() -> None:
-    busy_in_the_second = ratio(series("slipway", 100, 400, 110), series("fastapi", 200, 800, 200), "cpu_us")
+    slow_second_round = ratio(series("slipway", 100, 400, 110), series("fastapi", 200, 800, 200), "cpu_us")
 
-    assert (busy_in_the_second.least, busy_in_the_second.median, busy_in_the_second.most) == (0.5, 0.5, 0.55)
+    assert (slow_second_round.least, slow_second_round.median, slow_second_round.most) == (0.5, 0.5, 0.55)
 
 
 @pytest.mark.parametrize(("now", "is_loss"), [(0.5, False), (0.6, False), (0.68, False), (0.70, True)])
@@ -31,7 +31,7 @@ def test_a_loss_is_more_than_fifteen_percent_of_the_baseline(now: float, is_loss
     assert all("slipway, note: 0.70 of fastapi's" in loss for loss in found)
 
 
-def test_the_baseline_has_both_servers_within_their_aims() -> None:
+def test_both_servers_meet_their_aims_in_the_baseline() -> None:
     baseline = json.loads(BASELINE.read_text())
 
     assert baseline.keys() == {SERVICE.name, ON_UVICORN.name}
@@ -39,7 +39,7 @@ def test_the_baseline_has_both_servers_within_their_aims() -> None:
     assert baseline[ON_UVICORN.name]["note"] <= 0.75
 
 
-def test_the_aims_say_which_were_met() -> None:
+def test_each_aim_shows_whether_it_was_met() -> None:
     starts = Startup(service_s=[0.5, 0.9, 0.6], service_cpu_s=[0.4], idle_mib=[61.0], warm_s=[2.0], cold_s=[20.0])
     measured = [series("slipway", 120), series("slipway-uvicorn", 70), series("fastapi", 100)]
 
@@ -56,8 +56,8 @@ def test_the_aims_say_which_were_met() -> None:
     assert "| memory of an idle replica, MiB | at most 60 | 61.00 | missed |" in markdown(aims(measured, starts))
 
 
-def test_requests_a_second_are_to_be_many() -> None:
-    measured = [series("slipway", 100), series("flask", 100)]  # both of the same rate
+def test_the_aim_for_requests_a_second_is_a_minimum() -> None:
+    measured = [series("slipway", 100), series("flask", 100)]  # with the same rate
 
     [_, aim] = [*aims([*measured, series("fastapi", 100)], None)]
 

@@ -1,0 +1,11 @@
+"""Translates the ingress rules of the cluster, k8s/istio/*.yaml, to Envoy's configuration.
+
+bootstrap.py     the way in: envoy_bootstrap() makes the whole configuration
+rules.py         reads the files, and checks that they fit together
+istio.py         models of Gateway, VirtualService and DestinationRule, and in istio_values.py of their values
+envoyfilter.py   models of EnvoyFilter
+routes.py        VirtualService to Envoy's routes
+cluster.py       DestinationRule to Envoy's clusters
+statistics.py    Envoy's statistics, for Prometheus
+envoy_json.py    parts of Envoy's configuration
+"""

@@ -1,4 +1,4 @@
-"""The service as Envoy's cluster of replicas, with the policy of the DestinationRule."""
+"""The service as an Envoy cluster of upstreams, with the policy of the DestinationRule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from workbench.ingress.envoy_json import Json, duration, typed
 from workbench.ingress.istio import OutlierDetection, TrafficPolicy
 
-_UNLIMITED = 2**32 - 1  # Istio's default for every limit; Envoy's own are 1024, and 3 retries
+_UNLIMITED = 2**32 - 1  # Istio's default for every limit; Envoy's own defaults are 1024, and 3 for retries
 
-# The readiness that Kubernetes would find with the readinessProbe. A 503 takes a replica out at once, a first
-# answer of 200 takes it in; only a replica that does not answer is given three tries.
+# Replaces Kubernetes's readinessProbe. One 503 makes an upstream unhealthy and one 200 makes it healthy; only an
+# upstream that does not answer gets three tries.
 _READINESS: Json = {
     "http_health_check": {"path": "/readyz", "host": "localhost"},
     "interval": "0.25s",
-    "no_traffic_interval": "0.25s",  # 60 s by default: after a failed check an idle replica would be out for a minute
+    "no_traffic_interval": "0.25s",  # default 60s: an idle upstream would stay out for a minute after a failed check
     "timeout": "2s",
     "healthy_threshold": 1,
     "unhealthy_threshold": 3,
@@ -21,27 +21,22 @@ _READINESS: Json = {
 
 
 @dataclass(frozen=True)
-class Replica:
-    """One process of the service on this machine."""
+class Upstream:
+    """An address on this machine that Envoy sends requests to: the ports of one replica, or of what replaces it."""
 
     api_port: int
     ops_port: int
 
 
-def envoy_cluster(name: str, policy: TrafficPolicy, replicas: Sequence[Replica]) -> Json:
+def envoy_cluster(name: str, policy: TrafficPolicy, upstreams: Sequence[Upstream]) -> Json:
     tcp, http = policy.connection_pool.tcp, policy.connection_pool.http
-    common_http: Json = {}
-    if http.idle_timeout:
-        common_http["idle_timeout"] = duration(http.idle_timeout)
-    if http.max_requests_per_connection:
-        common_http["max_requests_per_connection"] = http.max_requests_per_connection
     cluster: Json = {
         "name": name,
         "type": "STATIC",
         "connect_timeout": duration(tcp.connect_timeout),
         "lb_policy": policy.load_balancer.simple,
-        # Never a replica that is not ready, not even when none is: the endpoints of Kubernetes hold no such ones.
-        # Nor for a moment longer: by default a change waits for up to a second if it follows on another one.
+        # An upstream that is not ready gets no request, even if no upstream is ready: Kubernetes's endpoints do not
+        # contain it either. It gets none at once: by default Envoy delays a second change by up to a second.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
         "circuit_breakers": {
             "thresholds": [
@@ -58,13 +53,15 @@ def envoy_cluster(name: str, policy: TrafficPolicy, replicas: Sequence[Replica])
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(
                 "upstreams.http.v3.HttpProtocolOptions",
-                common_http_protocol_options=common_http,
+                common_http_protocol_options={"idle_timeout": duration(http.idle_timeout)}
+                if http.idle_timeout
+                else {},
                 explicit_http_config={"http_protocol_options": {}},
             )
         },
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [_endpoint(replica) for replica in replicas]}],
+            "endpoints": [{"lb_endpoints": [_endpoint(upstream) for upstream in upstreams]}],
         },
     }
     if policy.outlier_detection:
@@ -72,11 +69,11 @@ def envoy_cluster(name: str, policy: TrafficPolicy, replicas: Sequence[Replica])
     return cluster
 
 
-def _endpoint(replica: Replica) -> Json:
+def _endpoint(upstream: Upstream) -> Json:
     return {
         "endpoint": {
-            "address": {"socket_address": {"address": "127.0.0.1", "port_value": replica.api_port}},
-            "health_check_config": {"port_value": replica.ops_port},
+            "address": {"socket_address": {"address": "127.0.0.1", "port_value": upstream.api_port}},
+            "health_check_config": {"port_value": upstream.ops_port},
         }
     }
 
@@ -88,16 +85,11 @@ def _outlier_detection(outlier: OutlierDetection) -> Json:
     }
     if (errors := outlier.consecutive_5xx_errors) is not None:
         translated |= {"consecutive_5xx": errors, "enforcing_consecutive_5xx": 100 if errors else 0}
-    if (errors := outlier.consecutive_gateway_errors) is not None:
-        translated |= {
-            "consecutive_gateway_failure": errors,
-            "enforcing_consecutive_gateway_failure": 100 if errors else 0,
-        }
     if outlier.split_external_local_origin_errors:
         translated["enforcing_local_origin_success_rate"] = 0
-        if errors := outlier.consecutive_local_origin_failures:
+        if failures := outlier.consecutive_local_origin_failures:
             translated |= {
-                "consecutive_local_origin_failure": errors,
+                "consecutive_local_origin_failure": failures,
                 "enforcing_consecutive_local_origin_failure": 100,
             }
     if outlier.interval:

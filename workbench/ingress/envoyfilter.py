@@ -1,6 +1,6 @@
-"""The part of Istio's EnvoyFilter that the workbench understands, read as strictly as the rest of its rules.
+"""Models of the EnvoyFilters that the workbench supports, which forbid unknown fields like those in istio.py.
 
-A patch changes the gateway's connection manager, puts a filter before its router, or changes one of its routes.
+A patch changes the gateway's connection manager, inserts a filter before its router, or changes one of its routes.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _Patch = TypeVar("_Patch", bound=Strict)
 
 
 class EnvoyConfig(BaseModel):
-    """In Envoy's own words and passed on as it is: Envoy refuses what it does not know when it starts."""
+    """Envoy's own configuration, passed on unchanged: Envoy refuses unknown fields in it when it starts."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -58,7 +58,7 @@ class NetworkFilterMerge(Strict):
 
 
 class NetworkFilterPatch(Strict):
-    """What the gateway answers by itself, and how long it waits for a request."""
+    """Sets the gateway's own answers, and how long it waits for a request."""
 
     apply_to: Literal["NETWORK_FILTER"]
     match: NetworkFilterMatch
@@ -101,7 +101,7 @@ class HttpFilterInsert(Strict):
 
 
 class HttpFilterPatch(Strict):
-    """A filter that requests pass before they are routed."""
+    """Inserts a filter that requests pass before they are routed."""
 
     apply_to: Literal["HTTP_FILTER"]
     match: HttpFilterMatch
@@ -139,7 +139,7 @@ class HttpRouteMerge(Strict):
 
 
 class HttpRoutePatch(Strict):
-    """What one route of the VirtualService has besides, such as its settings for a filter."""
+    """Adds settings to one route of the VirtualService, such as those of a filter."""
 
     apply_to: Literal["HTTP_ROUTE"]
     match: HttpRouteMatch

@@ -1,7 +1,7 @@
-"""The part of Istio's rules that the workbench understands, read strictly.
+"""Models of the Istio objects that the workbench reads: Gateway, VirtualService and DestinationRule.
 
-Every model forbids fields it does not name: a rule that the workbench cannot follow stops it, because one that
-it silently ignored would make the workbench a different place from the cluster. What a field means is said in
+Every model forbids unknown fields. A rule that the workbench silently ignored would make it behave differently from
+the cluster, so such a rule stops it instead. Istio's reference describes each field:
 https://istio.io/latest/docs/reference/config/networking/.
 """
 
@@ -49,7 +49,7 @@ class Server(Strict):
     @model_validator(mode="after")
     def _tls_goes_with_https(self) -> Self:
         if (self.port.protocol == "HTTPS") != (self.tls is not None):
-            raise ValueError("tls belongs to a server with protocol HTTPS, and to no other")
+            raise ValueError("a server with protocol HTTPS needs tls, and one with protocol HTTP cannot have it")
         return self
 
 
@@ -71,13 +71,13 @@ class Gateway(Strict):
 class StringMatch(Strict):
     exact: str | None = None
     prefix: str | None = None
-    regex: str | None = None  # RE2, and the whole value has to match
+    regex: str | None = None  # RE2; it has to match the whole value
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
         if len(self.model_fields_set) != 1 or None in (getattr(self, name) for name in self.model_fields_set):
             raise ValueError("give exactly one of exact, prefix and regex, with a value")
-        if self.regex is not None and self.regex != "*":  # which is Istio's word for "present"
+        if self.regex is not None:
             try:
                 re.compile(self.regex)
             except re.error as error:
@@ -86,24 +86,19 @@ class StringMatch(Strict):
 
 
 class RequestMatch(Strict):
-    """All conditions of one match hold together; the matches of a route are alternatives."""
+    """A request has to meet all conditions of a match. The matches of a route are alternatives."""
 
-    name: str = ""
     uri: StringMatch | None = None
-    ignore_uri_case: bool = False
     method: StringMatch | None = None
     headers: dict[str, StringMatch] = {}
-    without_headers: dict[str, StringMatch] = {}
-    query_params: dict[str, StringMatch] = {}
 
-    @field_validator("headers", "without_headers")
+    @field_validator("headers")
     @classmethod
-    def _headers_only(cls, headers: dict[str, StringMatch]) -> dict[str, StringMatch]:
+    def _header_names(cls, headers: dict[str, StringMatch]) -> dict[str, StringMatch]:
         for name in headers:
-            if name != name.lower():
-                raise ValueError(f"{name!r} has to be lower case in Istio, whatever case the client writes")
             if not re.fullmatch(r"[a-z0-9_.-]+", name):
-                raise ValueError(f"{name!r} is not the name of a header; claims and pseudo-headers are not supported")
+                reason = "is not a header name in lower case; claims and pseudo-headers are not supported"
+                raise ValueError(f"{name!r} {reason}")
         return headers
 
 
@@ -124,8 +119,7 @@ class Redirect(Strict):
 
 
 class Rewrite(Strict):
-    uri: str | None = None
-    authority: str | None = None
+    uri: str  # replaces the prefix that the route matches
 
 
 class HeaderOperations(Strict):
@@ -139,30 +133,12 @@ class Headers(Strict):
     response: HeaderOperations = HeaderOperations()
 
 
-class Percentage(Strict):
-    value: Annotated[float, Field(ge=0, le=100)]
-
-
-class Abort(Strict):
-    http_status: Annotated[int, Field(ge=200, le=599)]
-    percentage: Percentage  # Istio lets it be left out, and then aborts nothing
-
-
-class Delay(Strict):
-    fixed_delay: Duration
-    percentage: Percentage
-
-
-class Fault(Strict):
-    abort: Abort | None = None
-    delay: Delay | None = None
-
-
 class Retries(Strict):
-    attempts: Annotated[int, Field(ge=0)]  # Istio lets it be left out, and then never retries
+    attempts: Annotated[int, Field(ge=0)]  # optional in Istio, where leaving it out means that nothing is retried
     per_try_timeout: Duration | None = None
-    retry_on: RetryOn | None = None
-    backoff: Duration | None = None
+    retry_on: RetryOn = (
+        "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"  # Istio's default
+    )
 
 
 class DestinationPort(Strict):
@@ -189,15 +165,6 @@ class HttpRoute(Strict):
     headers: Headers = Headers()
     timeout: Duration | None = None
     retries: Retries | None = None
-    fault: Fault | None = None
-
-    def name_for(self, match: RequestMatch) -> str:
-        """Envoy's name for it: each alternative of a match is a route of its own there."""
-        return f"{self.name}.{match.name}" if match.name else self.name
-
-    @property
-    def alternatives(self) -> list[RequestMatch]:
-        return self.match or [RequestMatch()]
 
     @model_validator(mode="after")
     def _one_action(self) -> Self:
@@ -205,10 +172,11 @@ class HttpRoute(Strict):
         if sum(bool(action) for action in actions.values()) != 1:
             raise ValueError(f"give exactly one of {', '.join(actions)}")
         if not self.route:
-            needing = {"rewrite": self.rewrite, "timeout": self.timeout, "retries": self.retries, "fault": self.fault}
-            for name, value in needing.items():
-                if value is not None:
-                    raise ValueError(f"{name} needs a route: without one no request is forwarded; remove it")
+            for name in ("rewrite", "timeout", "retries"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{name} only works with route, since nothing else forwards a request; remove it"
+                    )
         return self
 
 
@@ -240,7 +208,6 @@ class TcpPool(Strict):
 class HttpPool(Strict):
     http1_max_pending_requests: Limit = 0
     http2_max_requests: Limit = 0
-    max_requests_per_connection: Limit = 0
     max_retries: Limit = 0
     idle_timeout: Duration | None = None
 
@@ -252,7 +219,6 @@ class ConnectionPool(Strict):
 
 class OutlierDetection(Strict):
     consecutive_5xx_errors: Annotated[Limit | None, Field(alias="consecutive5xxErrors")] = None
-    consecutive_gateway_errors: Limit | None = None
     split_external_local_origin_errors: bool = False
     consecutive_local_origin_failures: Limit | None = None
     interval: Duration | None = None
@@ -267,7 +233,7 @@ class TrafficPolicy(Strict):
 
 
 class Subset(Strict):
-    """All replicas, under another policy. (Istio's labels would choose some of them.)"""
+    """All replicas, under another policy. Istio's labels would select some of them; the workbench has no labels."""
 
     name: Annotated[str, Field(min_length=1)]
     traffic_policy: TrafficPolicy = TrafficPolicy()
@@ -279,17 +245,17 @@ class DestinationRuleSpec(Strict):
     subsets: list[Subset] = []
 
     def policies(self) -> dict[str, TrafficPolicy]:
-        """The policy of each subset by its name; that of all others has the empty one.
+        """The policy of each subset by its name; "" is the name of the policy without a subset.
 
-        A subset replaces whole parts of the policy, and has the other ones too.
+        A section of a subset's policy, such as connectionPool, replaces the same section of the rule's policy. The
+        subset inherits all sections that it does not have.
         """
-        own = {subset.name: subset.traffic_policy for subset in self.subsets}
-        return {"": self.traffic_policy} | {
-            name: self.traffic_policy.model_copy(
-                update={part: getattr(policy, part) for part in policy.model_fields_set}
-            )
-            for name, policy in own.items()
-        }
+        policies = {"": self.traffic_policy}
+        for subset in self.subsets:
+            own = subset.traffic_policy
+            sections = {name: getattr(own, name) for name in own.model_fields_set}
+            policies[subset.name] = self.traffic_policy.model_copy(update=sections)
+        return policies
 
 
 class DestinationRule(Strict):

@@ -1,4 +1,4 @@
-"""Reads the ingress rules of k8s/istio and checks that they belong together."""
+"""Reads the ingress rules in k8s/istio and checks that they fit together."""
 
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from workbench.ingress.envoyfilter import (
 from workbench.ingress.istio import DestinationRule, Gateway, Server, Strict, VirtualService
 
 SERVICE_HOST = "slipway.slipway.svc.cluster.local"
-SERVICE_PORT = 80  # of the Service; the port of a replica is another one
+SERVICE_PORT = 80  # of the Service; a replica listens on another port
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Kind = TypeVar("_Kind", bound=Strict)
 
 
 class IngressRuleError(Exception):
-    """A rule that the workbench cannot follow; str() is one line: the file, the field in it, what to do."""
+    """A rule that the workbench does not support; str() is one line: the file, the field in it, what to do."""
 
     def __init__(self, file: Path, field: str, reason: str) -> None:
         super().__init__(f"{file}: {field}: {reason}" if field else f"{file}: {reason}")
@@ -37,7 +37,7 @@ class IngressRuleError(Exception):
 
 
 class Kustomization(Strict):
-    """Which files the cluster is given."""
+    """Lists the files that are applied to the cluster."""
 
     api_version: Literal["kustomize.config.k8s.io/v1beta1"]
     kind: Literal["Kustomization"]
@@ -55,7 +55,7 @@ class IngressRules:
     destination_rule: DestinationRule
     connection_manager: ConnectionManager | None
     http_filters: list[HttpFilter]
-    """In the order in which a request passes them."""
+    """In the order in which requests pass them."""
     route_patches: list[HttpRoutePatch]
 
     @property
@@ -65,10 +65,9 @@ class IngressRules:
 
 
 def read_rules(directory: Path) -> IngressRules:
-    """Raises IngressRuleError for anything in the files that the workbench would not follow.
+    """Raises IngressRuleError for anything in the files that the workbench does not support.
 
-    The files are those that `kustomization.yaml` names. Kinds that are no rules of the ingress, such as the policies
-    of the mesh, are left out.
+    The files are those that `kustomization.yaml` lists. Other kinds, such as the policies of the mesh, are ignored.
     """
     listed = directory / "kustomization.yaml"
     files = [directory / name for name in _validated(listed, _load(listed), Kustomization).resources]
@@ -82,7 +81,7 @@ def read_rules(directory: Path) -> IngressRules:
         found = all_of(kind)
         if len(found) != 1:
             names = ", ".join(file.name for file in found) or "none"
-            reason = f"the workbench follows one {kind.__name__}, here are: {names}; make it one"
+            reason = f"the workbench needs exactly one {kind.__name__} and found {names}; list exactly one"
             raise IngressRuleError(listed, "resources", reason)
         return found.popitem()
 
@@ -95,14 +94,14 @@ def read_rules(directory: Path) -> IngressRules:
     subsets = destination_rule.spec.policies().keys()
     _check_virtual_service(virtual_service_file, virtual_service, gateway, subsets)
     if destination_rule.spec.host != SERVICE_HOST:
-        reason = f"{destination_rule.spec.host!r} is not the service; use {SERVICE_HOST}"
+        reason = f"{destination_rule.spec.host!r} does not run in the workbench; use {SERVICE_HOST}"
         raise IngressRuleError(destination_rule_file, "spec.host", reason)
     for file, envoy_filter in envoy_filters.items():
         _check_envoy_filter(file, envoy_filter, gateway, virtual_service)
     in_order = sorted(envoy_filters.values(), key=lambda envoy_filter: envoy_filter.spec.priority)
     managers = [patch for found in in_order for patch in found.patches(NetworkFilterPatch)]
     if len(managers) > 1:
-        reason = "two patches of the connection manager; make them one EnvoyFilter"
+        reason = "several EnvoyFilters patch the connection manager; merge these patches into one"
         raise IngressRuleError(listed, "resources", reason)
     return IngressRules(
         gateway,
@@ -131,10 +130,10 @@ def _check_virtual_service(
     spec = virtual_service.spec
     name = f"{gateway.metadata.namespace}/{gateway.metadata.name}"
     if spec.gateways != [name]:
-        raise IngressRuleError(file, "spec.gateways", f"has to be [{name}], the Gateway next to this file")
+        raise IngressRuleError(file, "spec.gateways", f"must be [{name}], the Gateway in the same folder")
     if spec.hosts != ["*"]:
-        # Istio intersects them with the Gateway's hosts, wildcards and all; one place to name hosts is enough.
-        raise IngressRuleError(file, "spec.hosts", 'has to be ["*"]; name the hosts in the Gateway')
+        # Istio serves the intersection with the Gateway's hosts; one place to name hosts is enough.
+        raise IngressRuleError(file, "spec.hosts", 'must be ["*"]; name the hosts in the Gateway')
     for index, http_route in enumerate(spec.http):
         for position, route in enumerate(http_route.route):
             destination = route.destination
@@ -146,11 +145,11 @@ def _check_virtual_service(
                 reason = f"the service has no port {destination.port.number}; use {SERVICE_PORT}"
                 raise IngressRuleError(file, f"{field}.port.number", reason)
             if destination.subset not in subsets:
-                reason = f"the DestinationRule has no subset {destination.subset!r}; add it, or name another"
+                reason = f"the DestinationRule has no subset {destination.subset!r}; add it there, or use another"
                 raise IngressRuleError(file, f"{field}.subset", reason)
     for index, http_route in enumerate(spec.http[:-1]):
         if not http_route.match:
-            reason = "a route without match takes every request, so none below it can; move it to the end"
+            reason = "a route without match takes every request, so later routes get none; move it to the end"
             raise IngressRuleError(file, f"spec.http[{index}]", reason)
 
 
@@ -158,13 +157,13 @@ def _check_envoy_filter(
     file: Path, envoy_filter: EnvoyFilter, gateway: Gateway, virtual_service: VirtualService
 ) -> None:
     if envoy_filter.spec.workload_selector.labels != gateway.spec.selector:
-        reason = f"selects other pods than the Gateway, whose selector is {gateway.spec.selector}"
+        reason = f"selects other pods than the Gateway; use the Gateway's selector, {gateway.spec.selector}"
         raise IngressRuleError(file, "spec.workloadSelector.labels", reason)
-    routes = [route.name_for(match) for route in virtual_service.spec.http for match in route.alternatives]
+    routes = [route.name for route in virtual_service.spec.http]
     for index, patch in enumerate(envoy_filter.spec.config_patches):
         if isinstance(patch, HttpRoutePatch) and patch.route not in routes:
             field = f"spec.configPatches[{index}].match.routeConfiguration.vhost.route.name"
-            reason = f"the VirtualService has no route {patch.route!r}; name one of {', '.join(routes)}"
+            reason = f"the VirtualService has no route {patch.route!r}; use one of {', '.join(routes)}"
             raise IngressRuleError(file, field, reason)
 
 
@@ -174,9 +173,9 @@ def _load(file: Path) -> Any:
     except OSError as error:
         raise IngressRuleError(file, "", f"cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
-        raise IngressRuleError(file, "", f"is not text in UTF-8: {error.reason}") from error
+        raise IngressRuleError(file, "", f"is not UTF-8 text: {error.reason}") from error
     except yaml.MarkedYAMLError as error:
-        # A second document in the file arrives here as well: "expected a single document in the stream".
+        # Also for a second document in the file: "expected a single document in the stream".
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise IngressRuleError(file, line, f"{error.problem}; one YAML document is expected") from error
 
@@ -190,13 +189,15 @@ def _validated(file: Path, document: Any, kind: type[_Model]) -> _Model:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML forbids a key twice, PyYAML keeps the last one: half of a rule would be lost without a word."""
+    """Refuses duplicate keys, as YAML does. PyYAML keeps the last one, so half of a rule would silently be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is here twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} appears twice", key.start_mark
+                )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -205,7 +206,7 @@ def _field(location: tuple[int | str, ...]) -> str:
     """The path of a field as kubectl writes it: spec.http[3].retries.attempts."""
     path = ""
     for part in location:
-        if part in ("NETWORK_FILTER", "HTTP_FILTER", "HTTP_ROUTE"):  # which of the kinds of a patch it was read as
+        if part in ("NETWORK_FILTER", "HTTP_FILTER", "HTTP_ROUTE"):  # pydantic's tag for the kind of patch
             continue
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path
@@ -213,10 +214,10 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 def _reason(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
-        return "the workbench does not know this field; remove it, or teach it to workbench/istio*.py"
+        return "the workbench does not support this field; remove it, or add it to workbench/ingress/"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     if error["type"] == "missing":
-        return "is missing, and the workbench does not guess it; add it"
+        return "is missing and has no default in the workbench; add it"
     message = f"{error['msg'][0].lower()}{error['msg'][1:]}"
     return message if isinstance(error["input"], dict | list) else f"{message}, not {error['input']!r}"

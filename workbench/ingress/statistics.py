@@ -1,4 +1,4 @@
-"""Envoy's statistics for Prometheus, as Istio's gateway shows them: the same path, names and labels."""
+"""Envoy's statistics for Prometheus, with the path, names and labels that Istio's gateway uses."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from workbench.ingress.envoy_json import Json, typed
 PATH = "/stats/prometheus"
 CLUSTER = "administration"
 
-# Istio names the label `cluster_name`, and lets a rate limit's prefix be part of its metric's name.
+# As in Istio, the label is `cluster_name`, and the prefix of a rate limit is part of the metric's name.
 CONFIG: Json = {
     "use_all_default_tags": False,
     "stats_tags": [
@@ -20,7 +20,7 @@ CONFIG: Json = {
 
 
 def listener(port: int) -> Json:
-    """Answers one path, on this machine only; all else that the administration can do is not behind it."""
+    """Serves one path, on this machine only. The rest of the administration interface is not reachable through it."""
     routes = [{"name": "statistics", "match": {"path": PATH}, "route": {"cluster": CLUSTER}}]
     manager = typed(
         "filters.network.http_connection_manager.v3.HttpConnectionManager",

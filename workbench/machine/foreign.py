@@ -1,4 +1,4 @@
-"""What can be found out about processes that the workbench did not start itself."""
+"""Information about processes that the workbench did not start, for messages that name them."""
 
 import glob
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 
 PROC = Path("/proc")
 LISTEN = "0A"  # include/net/tcp_states.h
-SHORT = 60
+MAX_SHOWN = 60  # characters of a command line in a message
 
 
 def command(pid: int) -> list[str]:
-    """The words of a process's command line, none if it is not known."""
+    """The words of a process's command line; empty if it cannot be read."""
     if PROC.is_dir():
         try:
             return (PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")[:-1]
@@ -22,21 +22,21 @@ def command(pid: int) -> list[str]:
     return _output("ps", "-ww", "-o", "command=", "-p", str(pid)).split()
 
 
-def describe(pid: int) -> str:
-    """For a message to a person."""
+def describe_process(pid: int) -> str:
+    """The process's id and command line, for a message."""
     program, *arguments = command(pid) or ["?"]
     line = " ".join((Path(program).name, *arguments))
-    return f"process {pid} ({line[:SHORT]}{'…' * (len(line) > SHORT)})"
+    return f"process {pid} ({line[:MAX_SHOWN]}{'…' * (len(line) > MAX_SHOWN)})"
 
 
-def listener(port: int) -> str:
-    """Who listens on a TCP port of this machine, for a message to a person."""
+def describe_listener(port: int) -> str:
+    """The process that listens on a TCP port of this machine, for a message."""
     pid = _listener_from_proc(port) if PROC.is_dir() else _listener_from_lsof(port)
-    return "another process" if pid is None else describe(pid)
+    return "another process" if pid is None else describe_process(pid)
 
 
 def _listener_from_proc(port: int) -> int | None:
-    """Sees only processes of the same user, except as root."""
+    """Finds only processes of the same user, unless this process runs as root."""
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not sockets:
         return None
@@ -45,7 +45,7 @@ def _listener_from_proc(port: int) -> int | None:
             if os.readlink(descriptor) in sockets:
                 return int(descriptor.split("/")[2])
         except OSError:
-            continue  # it ended or closed the file meanwhile
+            continue  # the process has ended or closed the file since
     return None
 
 

@@ -1,4 +1,4 @@
-"""The few calls of Linux that the standard library lacks. Each raises OSError when the kernel refuses."""
+"""System calls of Linux that the standard library lacks. Each raises OSError if the kernel refuses it."""
 
 import ctypes
 import os
@@ -29,14 +29,14 @@ class _Set(ctypes.Structure):
 
 
 def signal_on_parent_death(number: int) -> None:
-    """Ends with a change of user, so that comes first."""
+    """The kernel sends this signal when the parent ends. A change of user resets it, so change the user first."""
     _prctl(_PR_SET_PDEATHSIG, number)
 
 
 def keep_capabilities_on_setuid() -> None:
-    """Also for access(2), which otherwise takes a process of no root for one without any, here and after exec."""
+    """Keeps them for access(2) too, also after exec: by default it ignores those of all users but root."""
     _prctl(_PR_SET_KEEPCAPS, 1)
-    with suppress(OSError):  # it takes CAP_SETPCAP, which not every container has
+    with suppress(OSError):  # needs CAP_SETPCAP, which some containers lack
         _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
 
 
@@ -47,7 +47,7 @@ def has_capability(capability: int) -> bool:
 
 
 def keep_only(capability: int) -> None:
-    """Drops every other capability, and hands this one on through exec (capabilities(7), the ambient set)."""
+    """Drops all other capabilities, and keeps this one across exec (capabilities(7), the ambient set)."""
     bit = 1 << capability
     _check(_libc().capset(ctypes.byref(_this_process()), (_Set * 2)(_Set(bit, bit, bit))))
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)

@@ -1,4 +1,4 @@
-"""One workbench for each data folder."""
+"""The lock of a data folder, so that only one workbench uses it."""
 
 import fcntl
 import os
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from workbench.errors import DataFolderError
 from workbench.machine import foreign
-from workbench.machine.folders import shown
+from workbench.machine.folders import display_path
 
 
 @contextmanager
-def only_one(data: Path) -> Iterator[None]:
-    """Holds data/lock. The kernel lets go of it when this process ends, however that happens.
+def data_lock(data: Path) -> Iterator[None]:
+    """Holds data/lock. The kernel releases it when this process ends, even after `kill -9`.
 
-    Raises DataFolderError with the process that holds it.
+    Raises DataFolderError, which names the process that holds the lock.
     """
     path = data / "lock"
     descriptor = _locked(path)
@@ -33,20 +33,21 @@ def _locked(path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(path, descriptor):
+            if _is_same_file(path, descriptor):
                 return descriptor
         except BlockingIOError:
+            folder = display_path(path.parent)
             raise DataFolderError(
-                f"{shown(path.parent)} is in use by {_holder(descriptor)}: stop it, or start a second one beside it: "
-                f"make dev DATA={shown(path.parent)}-2 INGRESS_PORT=8081 API_PORT=8001 OPS_PORT=9001"
+                f"{folder} is in use by {_holder(descriptor)}: stop it, or start a second workbench: "
+                f"make dev DATA={folder}-2 INGRESS_PORT=8081 API_PORT=8001 OPS_PORT=9001"
             ) from None
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # the holder before removed the file between our open and our lock
+        os.close(descriptor)  # the previous holder removed the file after open and before flock
 
 
-def _is_still(path: Path, descriptor: int) -> bool:
+def _is_same_file(path: Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))
     except FileNotFoundError:
@@ -58,4 +59,4 @@ def _holder(descriptor: int) -> str:
     os.close(descriptor)
     if not pid.isdigit():
         return "another process"
-    return foreign.describe(int(pid))
+    return foreign.describe_process(int(pid))

@@ -1,4 +1,4 @@
-"""TCP ports of this machine: is one free, and if not, whose is it."""
+"""TCP ports of this machine: which ones are free, and which process uses the others."""
 
 import errno
 import itertools
@@ -11,8 +11,8 @@ from workbench.machine import foreign
 
 FAMILIES = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
 
-# Below the ports that Linux (32768) and macOS (49152) give to outgoing connections, so that none of those can take
-# a port between its choice here and its use by a part.
+# Below the ports that Linux (from 32768) and macOS (from 49152) use for outgoing connections, so that no such
+# connection can take a port after it was chosen here and before a part uses it.
 CHOICES = range(20_000, 32_000)
 
 
@@ -22,7 +22,10 @@ def loopbacks() -> list[str]:
 
 
 def check(wanted: Mapping[str, int]) -> None:
-    """Raises PortTaken if a port cannot be used. The keys are the variables that choose them; 0 is not checked."""
+    """Raises PortTaken if a port cannot be used, and UsageError if two variables name the same port.
+
+    The keys are the variables that choose the ports. Port 0 is not checked.
+    """
     chosen: dict[int, str] = {}
     for variable, port in wanted.items():
         if port in chosen:
@@ -31,14 +34,13 @@ def check(wanted: Mapping[str, int]) -> None:
             continue
         chosen[port] = variable
         for address in loopbacks():
-            problem = _problem(address, port)
-            if problem is not None:
-                raise PortTaken(f"port {port} {problem}, or choose another one: make dev {variable}={_next(port)}")
+            if reason := _why_unusable(address, port):
+                raise PortTaken(f"port {port} {reason}, or choose another one: make dev {variable}={_next(port)}")
 
 
-def free(count: int, besides: Collection[int] = ()) -> list[int]:
-    """Ports that nobody uses now, all different and none of `besides`."""
-    choices = (port for port in random.sample(CHOICES, len(CHOICES)) if port not in besides and _is_free(port))
+def free(count: int, excluding: Collection[int] = ()) -> list[int]:
+    """Different ports that no process uses now, without those in `excluding`."""
+    choices = (port for port in random.sample(CHOICES, len(CHOICES)) if port not in excluding and _is_free(port))
     return list(itertools.islice(choices, count))
 
 
@@ -47,24 +49,24 @@ def _is_free(port: int) -> bool:
 
 
 def _next(port: int) -> int:
-    """A free port that is easy to remember, as it is near; 0, which means any, if there is none."""
+    """The next free port, which is easy to remember; 0, which means any, if the next 99 are all in use."""
     near = range(port + 1, min(port + 100, 65536))
     return next((port for port in near if _is_free(port)), 0)
 
 
-def _problem(address: str, port: int) -> str | None:
+def _why_unusable(address: str, port: int) -> str | None:
     error = _bind_error(address, port)
     if error == errno.EACCES:
         return "is reserved for root: run as root"
     if error is not None or _answers(address, port):
-        return f"is in use by {foreign.listener(port)}: stop it"
+        return f"is in use by {foreign.describe_listener(port)}: stop it"
     return None
 
 
 def _bind_error(address: str, port: int) -> int | None:
     try:
         with socket.socket(FAMILIES[address]) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is no use
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT does not count
             listener.bind((address, port))
     except OSError as error:
         return error.errno
@@ -72,6 +74,6 @@ def _bind_error(address: str, port: int) -> int | None:
 
 
 def _answers(address: str, port: int) -> bool:
-    """On macOS binding succeeds although somebody listens on all addresses."""
+    """Needed on macOS, where binding succeeds even if a process listens on all addresses."""
     with socket.socket(FAMILIES[address]) as client:
         return client.connect_ex((address, port)) == 0

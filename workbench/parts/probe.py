@@ -1,4 +1,4 @@
-"""A GET request, as small as it can be, to see whether a server on this machine answers."""
+"""A minimal GET request that shows whether a server on this machine answers."""
 
 import asyncio
 import time
@@ -6,22 +6,24 @@ import time
 from workbench.errors import PartFailed
 
 ANSWER_WITHIN = 2.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.1
+FIRST_PAUSE, MAX_PAUSE = 0.01, 0.1
 
 
-async def until_ok(port: int, path: str, within: float, longest_pause: float = LONGEST_PAUSE) -> None:
-    """Returns when the answer is 200. Raises PartFailed with the last answer after `within` seconds."""
+async def until_ok(port: int, path: str, within: float, max_pause: float = MAX_PAUSE) -> None:
+    """Repeats the request until the answer is 200. Raises PartFailed with the last answer after `within` seconds."""
     deadline = time.monotonic() + within
     pause = FIRST_PAUSE
     while (answer := await _get(port, path)) != "200":
         if time.monotonic() > deadline:
-            raise PartFailed(f"http://localhost:{port}{path} did not answer 200 within {within:g} s, but {answer}")
+            raise PartFailed(
+                f"http://localhost:{port}{path} did not answer 200 within {within:g} s; its last answer was {answer}"
+            )
         await asyncio.sleep(pause)
-        pause = min(2 * pause, longest_pause)
+        pause = min(2 * pause, max_pause)
 
 
 async def _get(port: int, path: str) -> str:
-    """The status of the answer, or why there is none."""
+    """The status of the answer, or the error if there was no answer."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -36,4 +38,4 @@ async def _get(port: int, path: str) -> str:
     except (OSError, TimeoutError) as error:
         return type(error).__name__
     words = status.decode(errors="replace").split()
-    return words[1] if len(words) > 1 else "nothing"
+    return words[1] if len(words) > 1 else "empty"

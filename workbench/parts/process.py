@@ -1,4 +1,4 @@
-"""Child processes whose output is read line by line and which are never left behind."""
+"""Child processes of the workbench: their output is read line by line, and none outlives the workbench."""
 
 import asyncio
 import os
@@ -18,15 +18,15 @@ from workbench.machine.folders import ROOT
 User = Literal["same", "unprivileged"]
 
 REMEMBERED_LINES = 100
-LONGEST_LINE = 64 * 1024
-LAST_OUTPUT_WITHIN = 1.0  # seconds for lines that are still in the pipe when the program has ended
+MAX_LINE = 64 * 1024  # bytes
+LAST_OUTPUT_WITHIN = 1.0  # seconds to read what is still in the pipe when the program has ended
 
 
 class Part:
-    """A program of the workbench, leader of a process group of its own.
+    """A program that the workbench runs, as the leader of its own process group.
 
-    The terminal's Ctrl-C therefore reaches the workbench only, which decides in which order its parts stop.
-    `on_line` sees every line and returns whether a person should see it too.
+    The terminal's Ctrl-C therefore reaches only the workbench, which stops its parts in the right order. `on_line` is
+    called with every line of output and returns whether the console shows it.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Part:
         on_orphaned: signal.Signals = signal.SIGKILL,
         on_line: Callable[[str], bool] = lambda line: True,
     ) -> "Part":
-        """`on_orphaned` is the signal that the part gets when the workbench dies without stopping it (Linux)."""
+        """On Linux, the part gets the signal `on_orphaned` if the workbench ends without stopping it."""
         launcher = (
             sys.executable,
             "-S",
@@ -68,7 +68,7 @@ class Part:
             str(on_orphaned.value),
             user,
         )
-        # Not asyncio's PIPE: with it, wait() lasts until nobody at all holds the pipe (python/cpython#119710).
+        # With asyncio's PIPE, wait() would wait for every process that holds the pipe (python/cpython#119710).
         output, into = os.pipe()
         reader = asyncio.StreamReader()
         pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -97,12 +97,12 @@ class Part:
         return not self._ended.done()
 
     async def wait(self, within: float | None = None) -> int:
-        """The exit status, minus the signal's number if one ended it. Raises TimeoutError after `within` seconds."""
+        """The exit status, or minus the number of the signal that ended it. Raises TimeoutError after `within` s."""
         async with asyncio.timeout(within):
             return await asyncio.shield(self._ended)
 
     async def becomes_ready(self, ready: Coroutine[Any, Any, object]) -> None:
-        """Waits for `ready`. Raises PartFailed if the part ends before that."""
+        """Waits for `ready`. Raises PartFailed if the part ends first."""
         waiting = asyncio.create_task(ready)
         try:
             await asyncio.wait({waiting, self._ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,11 +110,11 @@ class Part:
             waiting.cancel()
         if self._ended.done():
             status = describe(self._ended.result())
-            raise PartFailed(f"{self.name} ended before it was ready, {status}: {last_words(self.last_lines)}")
+            raise PartFailed(f"{self.name} ended before it was ready, {status}: {error_line(self.last_lines)}")
         waiting.result()
 
     async def stop(self, *asking: tuple[signal.Signals, float]) -> int:
-        """Sends one signal after the other, each with so many seconds to follow it. Then, or if cancelled, kills."""
+        """Sends each signal in turn and waits so many seconds for the end. Then, or if cancelled, kills the part."""
         try:
             for number, seconds in asking:
                 self.send(number)
@@ -143,7 +143,7 @@ class Part:
     async def _follow(self) -> int:
         reading = asyncio.create_task(self._read(), name=f"{self.name}, output")
         status = await self._process.wait()
-        self._kill_group()  # what it started and left behind, which may still hold its ports
+        self._kill_group()  # processes that it started and left behind, which may still hold its ports
         await asyncio.wait({reading}, timeout=LAST_OUTPUT_WITHIN)
         reading.cancel()
         self._pipe.close()
@@ -166,7 +166,7 @@ async def run(
     user: User = "same",
     on_line: Callable[[str], bool] = lambda line: True,
 ) -> None:
-    """Runs a command to its end. Raises StepFailed with its last line if it fails or takes longer than `within` s."""
+    """Runs a command until it ends. Raises StepFailed if it fails or runs for more than `within` seconds."""
     part = await Part.start(name, *command, console=console, env=env, cwd=cwd, user=user, on_line=on_line)
     try:
         status = await part.wait(within)
@@ -175,7 +175,7 @@ async def run(
     finally:
         await part.kill()
     if status != 0:
-        raise StepFailed(f"{name} failed ({describe(status)}): {last_words(part.last_lines)}")
+        raise StepFailed(f"{name} failed ({describe(status)}): {error_line(part.last_lines)}")
 
 
 def describe(status: int) -> str:
@@ -183,18 +183,18 @@ def describe(status: int) -> str:
     return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
 
-def last_words(lines: deque[str]) -> str:
-    """The last line that speaks of an error, or else the last one that is not empty."""
-    written = [line.strip() for line in reversed(lines) if line.strip()] or ["it wrote nothing"]
+def error_line(lines: deque[str]) -> str:
+    """The last line that mentions an error, or else the last line that is not empty."""
+    written = [line.strip() for line in reversed(lines) if line.strip()] or ["it printed nothing"]
     return next((line for line in written if re.search("error|fatal|panic", line, re.IGNORECASE)), written[0])
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
-    """StreamReader.readline, but a line of any length is no error: it is split at LONGEST_LINE."""
+    """Like StreamReader.readline, but splits lines that are longer than MAX_LINE instead of raising an error."""
     rest = b""
-    while chunk := await stream.read(LONGEST_LINE):
+    while chunk := await stream.read(MAX_LINE):
         *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > LONGEST_LINE:
+        if len(rest) > MAX_LINE:
             lines, rest = [*lines, rest], b""
         for line in lines:
             yield line.decode(errors="replace").rstrip("\r")

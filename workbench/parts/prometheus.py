@@ -1,4 +1,4 @@
-"""A Prometheus with the rules of the cluster, if the machine has one."""
+"""A Prometheus with the cluster's rules and alerts, if Prometheus is installed."""
 
 import json
 import signal
@@ -21,7 +21,7 @@ STOP_WITHIN = 1.0
 
 
 class Prometheus:
-    """Scrapes the replicas and Envoy under the names that they have in the cluster."""
+    """Scrapes the replicas and Envoy, with the job names of the cluster."""
 
     def __init__(
         self, options: StackOptions, port: int, replicas: Sequence[Replica], envoy: Envoy, run: Path, console: Console
@@ -41,14 +41,14 @@ class Prometheus:
         return f"http://localhost:{self.port}"
 
     async def start(self) -> None:
-        config = self._run / "prometheus.json"  # which is YAML too
+        config = self._run / "prometheus.json"  # JSON is also YAML
         config.write_text(json.dumps(self._configuration(), indent=2), encoding="utf-8")
         self.part = await Part.start(
             "prometheus",
             self._program,
             f"--config.file={config}",
             f"--storage.tsdb.path={self._data}",
-            "--storage.tsdb.retention.size=512MB",  # some days; the data folder is on somebody's laptop
+            "--storage.tsdb.retention.size=512MB",  # a few days; it runs on a laptop
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--enable-feature=exemplar-storage",
             "--log.level=warn",
@@ -57,7 +57,7 @@ class Prometheus:
         try:
             await self.part.becomes_ready(until_ok(self.port, "/-/ready", READY_WITHIN))
         except PartFailed as error:
-            raise PartFailed(f"{error}: `make dev PROMETHEUS=no` does without it") from error
+            raise PartFailed(f"{error}: `make dev PROMETHEUS=no` starts without it") from error
 
     async def stop(self) -> None:
         if self.part:

@@ -1,4 +1,4 @@
-"""The service as the workbench runs it: its migrations, and one process for each replica."""
+"""The service as a part of the workbench: its migrations, and one process for each replica."""
 
 import os
 import signal
@@ -15,9 +15,9 @@ from workbench.parts.process import Part, run
 
 READY_WITHIN = 20.0
 MIGRATED_WITHIN = 300.0
-STOP_WITHIN = 2.5  # then it is killed: with PostgreSQL's limits, Ctrl-C takes less than 5 s whatever a part does
+STOP_WITHIN = 2.5  # then it is killed; with PostgreSQL's limits, Ctrl-C takes less than 5 s even if a part hangs
 
-# What the caller may change. Four health checks of Envoy fit into the drain delay.
+# Defaults that the caller can override. The drain delay is as long as four health checks of Envoy.
 DEFAULTS = {
     "SERVICE_ENVIRONMENT": "workbench",
     "SERVICE_LOG_FORMAT": "text",
@@ -27,7 +27,7 @@ DEFAULTS = {
 
 
 class Replica:
-    """One process of the service. Starts again on the same ports after it ended."""
+    """One process of the service. After it has ended, start() starts it again on the same ports."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Replica:
             await self.part.becomes_ready(until_ok(self.ops_port, "/readyz", READY_WITHIN))
 
     def terminate(self) -> None:
-        """Asks it to drain and end; wait() tells when it has."""
+        """Asks it to drain and end; wait() returns when it has ended."""
         if self.part:
             self.part.send(signal.SIGTERM)
 
@@ -71,17 +71,20 @@ class Replica:
             await self.part.kill()
 
     async def wait(self, within: float | None = None) -> int | None:
-        """The exit status; None if it was never started."""
+        """The exit status, or None if it was never started."""
         return await self.part.wait(within) if self.part else None
 
     async def stop(self) -> None:
-        """Without the drain delay, which SIGINT skips: nothing is routed to it any more."""
+        """Ends it with SIGINT, which skips the drain delay: the whole workbench stops, so nothing has to drain."""
         if self.part:
             await self.part.stop((signal.SIGINT, STOP_WITHIN))
 
 
-def environment(postgres: Postgres, settings: Mapping[str, str]) -> dict[str, str]:
-    """For the service and its migrations: what the caller set for anything else must not change them."""
+def service_environment(postgres: Postgres, settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the service and its migrations. `settings` are SERVICE_* and OTEL_* variables.
+
+    The caller's own SERVICE_*, OTEL_* and PG* variables are left out, so that they cannot change the service.
+    """
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "PG", "OTEL_"))
     }
@@ -96,5 +99,6 @@ def environment(postgres: Postgres, settings: Mapping[str, str]) -> dict[str, st
 
 
 async def migrate(env: Mapping[str, str], console: Console, sources: Path = ROOT) -> None:
+    """Applies the migrations. Raises StepFailed if one fails."""
     command = sys.executable, "-m", "service.migrate"
     await run("migrate", *command, console=console, env=env, cwd=sources, within=MIGRATED_WITHIN)

@@ -1,4 +1,4 @@
-"""A real Envoy with the ingress rules, or with small changes of them."""
+"""Fixtures that start a real Envoy, with the ingress rules or with a changed copy of them."""
 
 import asyncio
 import json
@@ -16,20 +16,20 @@ import pytest
 from tests.tls import NO_TLS
 from tests.waiting import eventually
 from tests.workbench.ingress.gateway import ENVOY, RULES, Edit, EditRules, Gateway, StartGateway
-from tests.workbench.ingress.peers import Peer
+from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import envoy_bootstrap
 
 
 @pytest.fixture
 def edited_rules(tmp_path: Path) -> EditRules:
-    """Copies k8s/istio with small changes."""
+    """Makes a copy of k8s/istio with small changes, and returns its path."""
 
     def edit(*edits: Edit) -> Path:
         rules = tmp_path / "istio"
         shutil.copytree(RULES, rules, dirs_exist_ok=True)
         for name, old, new in edits:
             text = (rules / name).read_text()
-            assert old in text, f"{name} no longer holds {old!r}"
+            assert old in text, f"{name} no longer contains {old!r}"
             (rules / name).write_text(text.replace(old, new))
         return rules
 
@@ -38,21 +38,21 @@ def edited_rules(tmp_path: Path) -> EditRules:
 
 @pytest.fixture
 async def start_gateway() -> AsyncIterator[StartGateway]:
-    """Starts Envoy in front of peers, and returns when it knows all of them to be ready."""
+    """Starts Envoy in front of stub replicas, and returns when it has found all of them ready."""
     async with AsyncExitStack() as stack:
-        # Not pytest's tmp_path: a path of a socket has to be short.
+        # Not pytest's tmp_path, which is too long for the path of a socket.
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ingress-")))
 
-        async def start(*peers: Peer, rules: Path = RULES, wait: bool = True, **options: Any) -> Gateway:
-            for peer in peers:
-                await stack.enter_async_context(peer.running())
+        async def start(*replicas: StubReplica, rules: Path = RULES, wait: bool = True, **options: Any) -> Gateway:
+            for replica in replicas:
+                await stack.enter_async_context(replica.running())
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 port: int = free.getsockname()[1]
             admin_socket = directory / "admin.sock"
             config = directory / "envoy.json"
-            replicas = [peer.replica for peer in peers]
-            bootstrap = envoy_bootstrap(rules, port=port, replicas=replicas, admin_socket=admin_socket, **options)
+            upstreams = [replica.upstream for replica in replicas]
+            bootstrap = envoy_bootstrap(rules, port=port, upstreams=upstreams, admin_socket=admin_socket, **options)
             config.write_text(json.dumps(bootstrap))
             process = await stack.enter_async_context(_envoy(config))
 
@@ -70,9 +70,9 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
                     live = (await admin.get("/ready")).status_code == 200
                 except httpx.TransportError:
                     return False
-                return live and (not wait or all([await gateway.is_usable(peer) for peer in peers]))
+                return live and (not wait or all([await gateway.is_usable(replica) for replica in replicas]))
 
-            await eventually(serves, "Envoy serves and every peer is ready")
+            await eventually(serves, "Envoy serves and every replica is ready")
             return gateway
 
         yield start

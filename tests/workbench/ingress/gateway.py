@@ -1,4 +1,4 @@
-"""Envoy with the ingress rules, in front of peers."""
+"""Envoy with the ingress rules, in front of stub replicas."""
 
 import asyncio
 import re
@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.workbench.ingress.peers import Peer
+from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import CLUSTER
 
 RULES = Path(__file__).parents[3] / "k8s" / "istio"
@@ -18,7 +18,7 @@ ENVOY = Path(sysconfig.get_path("scripts")) / "envoy"
 
 IDEMPOTENT = {"idempotency-key": "7d1f4a"}
 
-# What a test changes in one of the files: (file, old text, new text). The old text has to be there.
+# A change of one of the files: (file, old text, new text). The file has to contain the old text.
 Edit = tuple[str, str, str]
 EditRules = Callable[..., Path]
 StartGateway = Callable[..., Awaitable["Gateway"]]
@@ -38,13 +38,8 @@ class Gateway:
     port: int
     process: asyncio.subprocess.Process
 
-    async def stop(self) -> None:
-        """Ends Envoy, and with it what it has still to write."""
-        self.process.terminate()
-        await self.process.wait()
-
     async def raw(self, request: bytes) -> tuple[bytes, bytes]:
-        """Sends bytes that an HTTP client would not; returns the head and the body of the answer."""
+        """Sends bytes that an HTTP client would not send; returns the head and the body of the answer."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -53,29 +48,29 @@ class Gateway:
         writer.close()
         return head, body
 
-    async def hosts(self, peer: Peer) -> dict[str, dict[str, Any]]:
-        """What Envoy knows about a peer in each cluster that it is in: health_status, stats and so on."""
+    async def hosts(self, replica: StubReplica) -> dict[str, dict[str, Any]]:
+        """Envoy's data about a replica in each of its clusters: health_status, stats and so on."""
         clusters = (await self.admin.get("/clusters?format=json")).json()["cluster_statuses"]
         return {
             cluster["name"]: host
             for cluster in clusters
             if cluster["name"].startswith("outbound|")
             for host in cluster["host_statuses"]
-            if host["address"]["socket_address"]["port_value"] == peer.replica.api_port
+            if host["address"]["socket_address"]["port_value"] == replica.upstream.api_port
         }
 
-    async def is_usable(self, peer: Peer) -> bool:
-        return all(self._healthy(host) for host in (await self.hosts(peer)).values())
+    async def is_usable(self, replica: StubReplica) -> bool:
+        return all(self._healthy(host) for host in (await self.hosts(replica)).values())
 
-    async def is_unusable(self, peer: Peer) -> bool:
-        return not any(self._healthy(host) for host in (await self.hosts(peer)).values())
+    async def is_unusable(self, replica: StubReplica) -> bool:
+        return not any(self._healthy(host) for host in (await self.hosts(replica)).values())
 
     @staticmethod
     def _healthy(host: dict[str, Any]) -> bool:
         return set(host["health_status"]) == {"eds_health_status"}
 
     async def statistic(self, name: str, of: str = f"cluster.{CLUSTER}") -> int:
-        """A counter or gauge of the service's cluster, such as upstream_rq_retry, or of something else."""
+        """A counter or gauge, such as upstream_rq_retry; of the service's cluster, unless `of` names another."""
         query = {"format": "json", "filter": f"^{re.escape(f'{of}.{name}')}$"}
         [stat] = (await self.admin.get("/stats", params=query)).json()["stats"]
         return int(stat["value"])

@@ -1,4 +1,4 @@
-"""What is read whole before a replica is asked, and what passes as it comes."""
+"""Request bodies: which ones the gateway reads completely before it asks a replica, and which ones it streams."""
 
 import asyncio
 import json
@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from tests.waiting import eventually
 from tests.workbench.ingress.gateway import IDEMPOTENT, EditRules, Gateway, StartGateway, assert_problem
-from tests.workbench.ingress.peers import Peer
+from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import cluster_name
 
 
 @asynccontextmanager
 async def half_sent(gateway: Gateway, method: str, path: str) -> AsyncIterator[asyncio.StreamWriter]:
-    """A request that has sent one of the two bytes of its body."""
+    """Sends a request with one of the two bytes of its body."""
     _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(f"{method} {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n1".encode())
     try:
@@ -22,38 +22,38 @@ async def half_sent(gateway: Gateway, method: str, path: str) -> AsyncIterator[a
         writer.close()
 
 
-async def test_who_sends_slowly_takes_no_place(start_gateway: StartGateway, edited_rules: EditRules) -> None:
-    peer = Peer()
+async def test_a_slow_client_takes_no_slot(start_gateway: StartGateway, edited_rules: EditRules) -> None:
+    replica = StubReplica()
     rules = edited_rules(("destinationrule.yaml", "http2MaxRequests: 128", "http2MaxRequests: 1"))
-    gateway = await start_gateway(peer, rules=rules)
+    gateway = await start_gateway(replica, rules=rules)
 
     async with AsyncExitStack() as slow:
         for method, path in (("POST", "/notes"), ("PUT", "/notes/1"), ("GET", "/notes"), ("POST", "/notes/events")):
             writer = await slow.enter_async_context(half_sent(gateway, method, path))
-        await eventually(lambda: gateway.has("downstream_rq_active", 4, "http.ingress"), "Envoy has all of them")
+        await eventually(lambda: gateway.has("downstream_rq_active", 4, "http.ingress"), "Envoy has all four")
         assert (await gateway.client.post("/notes", content=b"12")).status_code == 200
-        assert [request.body for request in peer.received] == [b"12"]
+        assert [request.body for request in replica.received] == [b"12"]
 
-        writer.write(b"2")  # the last one sends the rest
+        writer.write(b"2")  # the rest of the last request
 
         await eventually(lambda: gateway.has("downstream_rq_active", 3, "http.ingress"), "one of them is answered")
-    assert [(request.target, request.body) for request in peer.received[1:]] == [("/notes/events", b"12")]
+    assert [(request.target, request.body) for request in replica.received[1:]] == [("/notes/events", b"12")]
 
 
-async def test_an_import_passes_as_it_comes(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(Peer())
+async def test_an_import_is_streamed(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(StubReplica())
     of = f"cluster.{cluster_name('streams')}"
 
     async with half_sent(gateway, "POST", "/notes/import"):
-        await eventually(lambda: gateway.has("upstream_rq_active", 1, of), "a replica has got it")
+        await eventually(lambda: gateway.has("upstream_rq_active", 1, of), "a replica has received it")
     large = await gateway.client.post("/notes/import", content=b" " * 3_000_000)
 
     assert large.status_code == 200
 
 
-async def test_a_body_that_is_no_import_has_an_end(start_gateway: StartGateway) -> None:
-    peer = Peer()
-    gateway = await start_gateway(peer)
+async def test_other_bodies_have_a_maximum_size(start_gateway: StartGateway) -> None:
+    replica = StubReplica()
+    gateway = await start_gateway(replica)
 
     assert (await gateway.client.put("/notes/1", content=b" " * 327_680)).status_code == 200
     for path, headers in (("/notes", {}), ("/notes", IDEMPOTENT), ("/nothing", {})):
@@ -61,24 +61,24 @@ async def test_a_body_that_is_no_import_has_an_end(start_gateway: StartGateway) 
         assert_problem(response, 413)
         assert response.json()["title"] == "Content Too Large"
 
-    assert len(peer.received) == 1
+    assert len(replica.received) == 1
 
 
-async def test_who_stops_sending_is_told(start_gateway: StartGateway, edited_rules: EditRules) -> None:
-    peer = Peer()
+async def test_a_client_that_stops_sending_gets_408(start_gateway: StartGateway, edited_rules: EditRules) -> None:
+    replica = StubReplica()
     rules = edited_rules(("envoyfilter-request-buffer.yaml", "idle_timeout: 20s", "idle_timeout: 0.1s"))
-    gateway = await start_gateway(peer, rules=rules)
+    gateway = await start_gateway(replica, rules=rules)
 
     head, body = await gateway.raw(b"POST /notes HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n1")
 
     assert head.startswith(b"HTTP/1.1 408 ")
     assert json.loads(body)["title"] == "Request Timeout"
-    assert not peer.received
+    assert not replica.received
 
 
-async def test_a_request_has_an_end(start_gateway: StartGateway, edited_rules: EditRules) -> None:
+async def test_a_request_that_takes_too_long_gets_408(start_gateway: StartGateway, edited_rules: EditRules) -> None:
     rules = edited_rules(("envoyfilter-local-replies.yaml", "request_timeout: 660s", "request_timeout: 0.2s"))
-    gateway = await start_gateway(Peer(), rules=rules)
+    gateway = await start_gateway(StubReplica(), rules=rules)
 
     head, _ = await gateway.raw(b"POST /notes/import HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n1")
 

@@ -1,22 +1,22 @@
-"""How much the gateway lets through at a time."""
+"""The limits on connections and on requests in flight."""
 
 import asyncio
 
 from tests.waiting import eventually
 from tests.workbench.ingress.gateway import EditRules, StartGateway, assert_problem
-from tests.workbench.ingress.peers import Held, Peer
+from tests.workbench.ingress.stub_replicas import Held, StubReplica
 
 
 async def test_requests_over_the_limits_are_refused_at_once(
     start_gateway: StartGateway, edited_rules: EditRules
 ) -> None:
     held = Held(1)
-    peer = Peer(held)
+    replica = StubReplica(held)
     rules = edited_rules(
         ("destinationrule.yaml", "maxConnections: 4096", "maxConnections: 1"),
         ("destinationrule.yaml", "http1MaxPendingRequests: 1024", "http1MaxPendingRequests: 1"),
     )
-    gateway = await start_gateway(peer, rules=rules)
+    gateway = await start_gateway(replica, rules=rules)
 
     served = asyncio.create_task(gateway.client.get("/"))
     await held.arrived.wait()
@@ -28,7 +28,7 @@ async def test_requests_over_the_limits_are_refused_at_once(
     assert_problem(refused, 503)
     assert refused.headers["retry-after"] == "1"
     assert (await served).status_code == (await waiting).status_code == 200
-    assert len(peer.received) == 2
+    assert len(replica.received) == 2
 
 
 async def test_requests_over_their_limit_are_refused_and_streams_are_not(
@@ -36,7 +36,7 @@ async def test_requests_over_their_limit_are_refused_and_streams_are_not(
 ) -> None:
     held = Held(4)
     rules = edited_rules(("destinationrule.yaml", "http2MaxRequests: 128", "http2MaxRequests: 1"))
-    gateway = await start_gateway(Peer(held), rules=rules)
+    gateway = await start_gateway(StubReplica(held), rules=rules)
 
     targets = (("GET", "/"), ("GET", "/notes/events"), ("GET", "/notes/export"), ("POST", "/notes/import"))
     served = [asyncio.create_task(gateway.client.request(method, path)) for method, path in targets]

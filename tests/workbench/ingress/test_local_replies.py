@@ -1,14 +1,14 @@
-"""What the gateway says itself."""
+"""Answers that the gateway gives itself."""
 
 import json
 import re
 
 from tests.workbench.ingress.gateway import StartGateway, assert_problem
-from tests.workbench.ingress.peers import Peer
+from tests.workbench.ingress.stub_replicas import StubReplica
 
 
-async def test_no_replica_is_a_503_of_the_gateway(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(Peer(ready=503), wait=False)
+async def test_without_a_ready_replica_the_gateway_answers_503(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(StubReplica(ready=503), wait=False)
 
     response = await gateway.client.get("/notes")
 
@@ -18,8 +18,8 @@ async def test_no_replica_is_a_503_of_the_gateway(start_gateway: StartGateway) -
     assert response.json()["request_id"]
 
 
-async def test_a_browser_gets_the_gateways_errors_as_pages(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(Peer(ready=503), wait=False)
+async def test_a_browser_gets_an_error_page(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(StubReplica(ready=503), wait=False)
 
     response = await gateway.client.get("/", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
 
@@ -33,8 +33,8 @@ async def test_a_browser_gets_the_gateways_errors_as_pages(start_gateway: StartG
     assert_problem(await gateway.client.get("/", headers={"accept": "application/json, text/html"}), 503)
 
 
-async def test_what_is_no_http_gets_a_problem_too(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(Peer())
+async def test_an_invalid_request_gets_a_problem(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(StubReplica())
 
     head, body = await gateway.raw(b"GET / HTTP/1.1\r\n\r\n")
 

@@ -1,4 +1,4 @@
-"""Replicas that come and go."""
+"""Replicas that become ready, leave, hang or die."""
 
 import asyncio
 from functools import partial
@@ -7,63 +7,63 @@ import httpx
 
 from tests.waiting import WITHIN, eventually
 from tests.workbench.ingress.gateway import StartGateway, assert_problem
-from tests.workbench.ingress.peers import Held, Peer, never, unavailable
+from tests.workbench.ingress.stub_replicas import Held, StubReplica, never, unavailable
 
-FAILURES_IN_A_ROW = 5  # after which k8s/istio/destinationrule.yaml ejects a replica
+FAILURES_IN_A_ROW = 5  # consecutiveLocalOriginFailures in k8s/istio/destinationrule.yaml
 
 
 async def test_only_ready_replicas_get_requests(start_gateway: StartGateway) -> None:
-    leaving, staying = Peer(), Peer()
+    leaving, staying = StubReplica(), StubReplica()
     gateway = await start_gateway(leaving, staying)
 
     leaving.ready = 503
-    await eventually(lambda: gateway.is_unusable(leaving), "the replica that is not ready is out")
+    await eventually(lambda: gateway.is_unusable(leaving), "Envoy has found the replica not ready")
     before = len(leaving.received)
     for _ in range(20):
         assert (await gateway.client.get("/")).status_code == 200
     assert len(leaving.received) == before
 
     leaving.ready = 200
-    await eventually(lambda: gateway.is_usable(leaving), "the replica that is ready again is back")
+    await eventually(lambda: gateway.is_usable(leaving), "Envoy has found the replica ready again")
     async with asyncio.timeout(WITHIN):
         while len(leaving.received) == before:
             assert (await gateway.client.get("/")).status_code == 200
 
 
-async def test_replicas_that_leave_one_after_the_other_get_nothing_more(start_gateway: StartGateway) -> None:
-    *leaving, staying = Peer(), Peer(), Peer()
+async def test_replicas_that_leave_one_after_the_other_get_no_more_requests(start_gateway: StartGateway) -> None:
+    *leaving, staying = StubReplica(), StubReplica(), StubReplica()
     gateway = await start_gateway(*leaving, staying)
 
-    for peer in leaving:
-        peer.ready = 503
-        await eventually(partial(gateway.is_unusable, peer), "the replica that is not ready is out")
-    before = [len(peer.received) for peer in leaving]
+    for replica in leaving:
+        replica.ready = 503
+        await eventually(partial(gateway.is_unusable, replica), "Envoy has found the replica not ready")
+    before = [len(replica.received) for replica in leaving]
     for _ in range(20):
         assert (await gateway.client.get("/")).status_code == 200
 
-    assert [len(peer.received) for peer in leaving] == before
+    assert [len(replica.received) for replica in leaving] == before
 
 
-async def test_a_replica_that_starts_later_is_taken_in(start_gateway: StartGateway) -> None:
-    late = Peer(ready=503)
+async def test_a_replica_that_starts_later_gets_requests(start_gateway: StartGateway) -> None:
+    late = StubReplica(ready=503)
     gateway = await start_gateway(late, wait=False)
-    await eventually(lambda: late.was_checked(3), "its readiness has been asked for and denied")
+    await eventually(lambda: late.was_checked(3), "Envoy has found it not ready three times")
 
     late.ready = 200
-    await eventually(lambda: gateway.is_usable(late), "the late replica is in")
+    await eventually(lambda: gateway.is_usable(late), "Envoy has found the late replica ready")
 
     assert (await gateway.client.get("/")).status_code == 200
 
 
 async def test_requests_in_flight_finish_on_a_replica_that_leaves(start_gateway: StartGateway) -> None:
     held = Held(1)
-    peer = Peer(held)
-    gateway = await start_gateway(peer)
+    replica = StubReplica(held)
+    gateway = await start_gateway(replica)
 
     request = asyncio.create_task(gateway.client.get("/"))
     await held.arrived.wait()
-    peer.ready = 503
-    await eventually(lambda: gateway.is_unusable(peer), "the replica that is not ready is out")
+    replica.ready = 503
+    await eventually(lambda: gateway.is_unusable(replica), "Envoy has found the replica not ready")
     held.released.set()
 
     assert (await request).content == b"released"
@@ -71,7 +71,7 @@ async def test_requests_in_flight_finish_on_a_replica_that_leaves(start_gateway:
 
 async def test_a_replica_that_dies_with_requests_in_flight_is_ejected(start_gateway: StartGateway) -> None:
     held = Held(1)
-    dying, healthy = Peer(never), Peer(held)
+    dying, healthy = StubReplica(never), StubReplica(held)
     gateway = await start_gateway(dying, healthy)
 
     requests: list[asyncio.Task[httpx.Response]] = []
@@ -79,7 +79,7 @@ async def test_a_replica_that_dies_with_requests_in_flight_is_ejected(start_gate
     async def all_arrived() -> bool:
         return len(dying.received) + len(healthy.received) == len(requests)
 
-    # LEAST_REQUEST compares two replicas that it drew by lot: how many requests each has is not known beforehand.
+    # LEAST_REQUEST compares two replicas that it picks at random, so the share of each is not known in advance.
     while len(dying.received) < FAILURES_IN_A_ROW or not healthy.received:
         requests.append(asyncio.create_task(gateway.client.post("/notes")))
         await eventually(all_arrived, "the request is in flight")
@@ -92,15 +92,17 @@ async def test_a_replica_that_dies_with_requests_in_flight_is_ejected(start_gate
     assert statuses.count(503) == len(dying.received)
     assert statuses.count(200) == len(healthy.received)
     assert await gateway.statistic("outlier_detection.ejections_enforced_consecutive_local_origin_failure") == 1
-    # Long before the ejection time (10 s) is over: it says that it is ready.
+    # Its /readyz answers 200, which ends the ejection long before the ejection time (10 s) is over.
     await eventually(lambda: gateway.is_usable(dying), "the next readiness check ends the ejection", within=5)
 
 
-async def test_replicas_that_refuse_are_ejected_but_never_all(start_gateway: StartGateway) -> None:
-    peers = Peer(), Peer()
-    gateway = await start_gateway(*peers)
-    for peer in peers:
-        peer.refuse()
+async def test_replicas_that_refuse_connections_are_ejected_but_never_all(
+    start_gateway: StartGateway,
+) -> None:
+    replicas = StubReplica(), StubReplica()
+    gateway = await start_gateway(*replicas)
+    for replica in replicas:
+        replica.refuse()
 
     for response in await asyncio.gather(*(gateway.client.post("/notes") for _ in range(20))):
         assert_problem(response, 503)
@@ -110,8 +112,8 @@ async def test_replicas_that_refuse_are_ejected_but_never_all(start_gateway: Sta
     assert await gateway.statistic("outlier_detection.ejections_active") <= 1
 
 
-async def test_answers_never_eject_a_replica(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(Peer(unavailable), Peer(unavailable))
+async def test_error_answers_never_eject_a_replica(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(StubReplica(unavailable), StubReplica(unavailable))
 
     for _ in range(30):
         assert (await gateway.client.get("/")).status_code == 503

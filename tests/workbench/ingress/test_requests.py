@@ -1,26 +1,26 @@
-"""How requests reach the service."""
+"""What the gateway changes in a request."""
 
 from tests.workbench.ingress.gateway import StartGateway
-from tests.workbench.ingress.peers import Peer
+from tests.workbench.ingress.stub_replicas import StubReplica
 
 
-async def test_the_request_id_is_the_gateways(start_gateway: StartGateway) -> None:
-    peer = Peer()
-    gateway = await start_gateway(peer)
+async def test_the_gateway_replaces_the_request_id(start_gateway: StartGateway) -> None:
+    replica = StubReplica()
+    gateway = await start_gateway(replica)
 
     for _ in range(2):
-        await gateway.client.get("/", headers={"x-request-id": "made up by the client"})
+        await gateway.client.get("/", headers={"x-request-id": "chosen by the client"})
 
-    first, second = (request.headers["x-request-id"] for request in peer.received)
+    first, second = (request.headers["x-request-id"] for request in replica.received)
     assert len(first) == len(second) == 36
     assert first != second
 
 
 async def test_paths_are_normalised_as_by_istio(start_gateway: StartGateway) -> None:
-    peer = Peer()
-    gateway = await start_gateway(peer)
+    replica = StubReplica()
+    gateway = await start_gateway(replica)
 
     for sent in ("/a/../notes", "/a/%2e%2e/notes", "//notes//", "/a%2Fb"):
         await gateway.raw(f"GET {sent} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
 
-    assert [request.target for request in peer.received] == ["/notes", "/notes", "//notes//", "/a%2Fb"]
+    assert [request.target for request in replica.received] == ["/notes", "/notes", "//notes//", "/a%2Fb"]

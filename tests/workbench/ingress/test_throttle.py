@@ -1,12 +1,12 @@
-"""Who is turned away at the gateway, and who is not."""
+"""The 429 for clients whose User-Agent is exactly `curl`."""
 
 from tests.workbench.ingress.gateway import StartGateway, assert_problem
-from tests.workbench.ingress.peers import Peer
+from tests.workbench.ingress.stub_replicas import StubReplica
 
 
 async def test_exactly_curl_is_throttled(start_gateway: StartGateway) -> None:
-    peer = Peer()
-    gateway = await start_gateway(peer)
+    replica = StubReplica()
+    gateway = await start_gateway(replica)
 
     for method, path in (("GET", "/"), ("HEAD", "/notes"), ("POST", "/notes"), ("GET", "/notes/events")):
         response = await gateway.client.request(method, path, headers={"user-agent": "curl"})
@@ -18,12 +18,12 @@ async def test_exactly_curl_is_throttled(start_gateway: StartGateway) -> None:
             assert response.json()["title"] == "Too Many Requests"
             assert "User-Agent" in response.json()["detail"]
 
-    assert not peer.received
+    assert not replica.received
 
 
 async def test_any_other_user_agent_passes(start_gateway: StartGateway) -> None:
-    peer = Peer()
-    gateway = await start_gateway(peer)
+    replica = StubReplica()
+    gateway = await start_gateway(replica)
 
     for agent in ("curl/8.5.0", "Curl", "curl, other", ""):
         assert (await gateway.client.get("/", headers={"user-agent": agent})).status_code == 200
@@ -31,4 +31,4 @@ async def test_any_other_user_agent_passes(start_gateway: StartGateway) -> None:
     del without.headers["user-agent"]
     assert (await gateway.client.send(without)).status_code == 200
 
-    assert "user-agent" not in peer.received[-1].headers
+    assert "user-agent" not in replica.received[-1].headers

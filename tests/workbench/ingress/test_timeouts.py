@@ -1,22 +1,22 @@
-"""How long the gateway waits for replicas, and for clients."""
+"""How long the gateway waits for replicas and for clients."""
 
 import asyncio
 
 from tests.workbench.ingress.gateway import IDEMPOTENT, EditRules, StartGateway, assert_problem
-from tests.workbench.ingress.peers import Held, Peer, Received, never
+from tests.workbench.ingress.stub_replicas import Held, Received, StubReplica, never
 
 SHORT = ("virtualservice.yaml", "timeout: 15s", "timeout: 200ms")
 
 
 async def test_a_slow_answer_becomes_504(start_gateway: StartGateway, edited_rules: EditRules) -> None:
-    peer = Peer(never)
-    gateway = await start_gateway(peer, rules=edited_rules(SHORT))
+    replica = StubReplica(never)
+    gateway = await start_gateway(replica, rules=edited_rules(SHORT))
 
     for method, headers in (("GET", {}), ("POST", {}), ("POST", IDEMPOTENT)):
         response = await gateway.client.request(method, "/notes", headers=headers)
         assert_problem(response, 504)
         assert response.json()["title"] == "Gateway Timeout"
-        assert response.json()["request_id"] == peer.received[-1].headers["x-request-id"]
+        assert response.json()["request_id"] == replica.received[-1].headers["x-request-id"]
         assert "retry-after" not in response.headers
 
 
@@ -29,24 +29,24 @@ async def test_streams_outlive_the_timeout_of_other_routes(
     async def hold_streams(request: Received) -> None:
         await (held(request) if (request.method, request.target) in streams else never(request))
 
-    gateway = await start_gateway(Peer(hold_streams), rules=edited_rules(SHORT))
+    gateway = await start_gateway(StubReplica(hold_streams), rules=edited_rules(SHORT))
 
     open_streams = [asyncio.create_task(gateway.client.request(*stream)) for stream in streams]
     await held.arrived.wait()
-    # Started after the streams and ended by its timeout: the streams are older than that now.
+    # It started after the streams and its timeout has expired, so the streams are older than the timeout.
     assert_problem(await gateway.client.get("/notes"), 504)
-    assert_problem(await gateway.client.delete("/notes/events"), 504)  # another method is no stream
+    assert_problem(await gateway.client.delete("/notes/events"), 504)  # not a stream with this method
     held.released.set()
 
     assert [stream.content for stream in await asyncio.gather(*open_streams)] == [b"released"] * 3
 
 
-async def test_who_never_ends_its_headers_loses_the_connection(
+async def test_a_client_that_never_ends_its_headers_gets_408(
     start_gateway: StartGateway, edited_rules: EditRules
 ) -> None:
     file = "envoyfilter-local-replies.yaml"
     rules = edited_rules((file, "request_headers_timeout: 10s", "request_headers_timeout: 0.1s"))
-    gateway = await start_gateway(Peer(), rules=rules)
+    gateway = await start_gateway(StubReplica(), rules=rules)
 
     head, _ = await gateway.raw(b"GET / HTTP/1.1\r\nhost: a\r\nx-slow: 1\r\n")
 

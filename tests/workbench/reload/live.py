@@ -21,7 +21,7 @@ from workbench.console import Console
 from workbench.machine import ports
 from workbench.parts.postgres import Postgres
 from workbench.parts.process import Part
-from workbench.parts.replica import environment
+from workbench.parts.replica import service_environment
 
 MODULE = "service/pages/models.py"
 """A file that tests edit."""
@@ -149,7 +149,7 @@ async def supervised(postgres: Postgres, sources: Sandbox, *prefix: str, **setti
     api_port, ops_port = ports.free(2)
     output = Output()
     user = "unprivileged" if settings.pop("user", "") and os.geteuid() == 0 else "same"
-    env = environment(postgres, {"SERVICE_DRAIN_DELAY": "0", "SERVICE_LOG_LEVEL": "warning", **settings})
+    env = service_environment(postgres, {"SERVICE_DRAIN_DELAY": "0", "SERVICE_LOG_LEVEL": "warning", **settings})
     env |= {"SERVICE_API_BIND": f"127.0.0.1:{api_port}", "SERVICE_OPS_BIND": f"127.0.0.1:{ops_port}"}
     part = await Part.start(
         "reload",

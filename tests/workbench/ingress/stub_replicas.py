@@ -1,4 +1,4 @@
-"""Servers in the place of the service's replicas, that do as a test tells them."""
+"""Servers that stand in for the service's replicas; each test says how they answer."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
-from workbench.ingress.bootstrap import Replica
+from workbench.ingress.bootstrap import Upstream
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Received:
         await self.writer.drain()
 
     async def reset(self) -> None:
-        """Ends the connection as a process that is killed does: with a RST."""
+        """Ends the connection with a RST, as the kernel does for a killed process."""
         sock: socket.socket = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
@@ -48,7 +48,7 @@ async def never(request: Received) -> None:
 
 
 class Held:
-    """Keeps requests until they are released; `count` are there when `arrived` is set."""
+    """Holds requests until `released` is set. `arrived` is set when `count` requests have arrived."""
 
     def __init__(self, count: int) -> None:
         self.arrived = asyncio.Event()
@@ -64,13 +64,13 @@ class Held:
 
 
 @dataclass
-class Peer:
-    """A server on the ports of a replica that does as a test tells it."""
+class StubReplica:
+    """A server with the two ports of a replica: `answer` handles its requests, `ready` is the status of /readyz."""
 
     answer: Callable[[Received], Awaitable[None]] = ok
     ready: int = 200
     received: list[Received] = field(default_factory=list)
-    replica: Replica = field(init=False)
+    upstream: Upstream = field(init=False)
     _api: asyncio.Server = field(init=False)
     _checks: int = 0
     _connections: set[asyncio.Task[None]] = field(default_factory=set)
@@ -79,7 +79,7 @@ class Peer:
     async def running(self) -> AsyncIterator[Self]:
         self._api = await asyncio.start_server(self._serve_api, "127.0.0.1", 0)
         ops = await asyncio.start_server(self._serve_ops, "127.0.0.1", 0)
-        self.replica = Replica(*(server.sockets[0].getsockname()[1] for server in (self._api, ops)))
+        self.upstream = Upstream(*(server.sockets[0].getsockname()[1] for server in (self._api, ops)))
         try:
             yield self
         finally:
@@ -90,14 +90,14 @@ class Peer:
             await asyncio.gather(*self._connections, return_exceptions=True)
 
     def refuse(self) -> None:
-        """From now on new connections to the API port are refused, while /readyz still answers."""
+        """Refuses new connections to the API port from now on, while /readyz still answers."""
         self._api.close()
 
     async def was_checked(self, times: int) -> bool:
         return self._checks >= times
 
     async def _serve_api(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.CancelledError):  # the end of the test; asyncio would log it as an error
+        with suppress(asyncio.CancelledError):  # at the end of the test; asyncio would log an error
             async for request in self._requests(reader, writer):
                 self.received.append(request)
                 await self.answer(request)
