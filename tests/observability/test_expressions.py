@@ -161,7 +161,7 @@ async def test_prometheus_keeps_the_exemplars(measured: Observed) -> None:
 
 async def test_every_metric_of_the_service_is_described(measured: Observed) -> None:
     """Those that it does not share with every program in Python."""
-    described = (ROOT / "docs" / "operations.md").read_text()
+    described = (ROOT / "docs" / "observability.md").read_text()
     known = await measured.prometheus.ask("/label/__name__/values", **{"match[]": '{job="slipway"}'})
     own = {re.sub(r"_(bucket|sum|count)$", "", name) for name in known}
     own = {name for name in own if not re.match(r"process_|python_|scrape_|up$|slo:|ALERTS", name)}

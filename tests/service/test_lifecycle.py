@@ -1,6 +1,7 @@
 """The states starting -> ready <-> unready -> draining: when a replica reports that it is ready, and how it stops."""
 
 import asyncio
+import json
 import signal
 import socket
 import sys
@@ -213,7 +214,7 @@ async def test_the_error_about_a_port_in_use_says_what_to_do(database: Database,
 
     assert done.status == 1
     assert "Traceback" not in done.stdout + done.stderr
-    [line] = [line for line in done.stdout.splitlines() if '"level": "error"' in line]
+    [line] = [line for line in done.stdout.splitlines() if json.loads(line)["level"] == "error"]
     assert f"cannot listen on {host}:{number}: Address already in use; " in line
     assert f"choose another {variable}" in line
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.notes.settings import NoteSettings
 from service.settings import Settings
 from tests.workbench.ingress.gateway import RULES, EditRules
 from tests.workbench.ingress.translation import (
@@ -89,6 +90,9 @@ def test_requests_that_are_not_streams_are_buffered_with_a_size_and_a_time_limit
 
 
 def test_the_gateway_allows_longer_requests_than_the_import_timeout() -> None:
-    setting, limit = Settings.model_fields["import_timeout"], seconds(connection_manager(RULES)["request_timeout"])
+    setting, limit = (
+        NoteSettings.model_fields["import_timeout"],
+        seconds(connection_manager(RULES)["request_timeout"]),
+    )
     assert limit > setting.default
     assert f"The gateway's limit is {limit:g}" in str(setting.description)
