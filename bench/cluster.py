@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.reload import present, reasons
-from bench.steady import Answer, Load, loaded
 from cluster.kubectl import get, kubectl, main
+from harness.steady_load import Answer, Load, loaded
 from workbench.reload import code
 
 EDITED = Path("service/notes/models.py")

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import httpx
 
-from bench.load import clients, missing
+from harness.clients import clients, missing
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.stack import Stack

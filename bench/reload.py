@@ -24,10 +24,10 @@ from pathlib import Path
 
 import httpx
 
-from bench.breakages import BREAKAGES
-from bench.sandbox import Sandbox
-from bench.steady import Load, loaded
 from bench.subjects import PEERS, Subject, behind_envoy
+from harness.breakages import BREAKAGES
+from harness.sandbox import Sandbox
+from harness.steady_load import Load, loaded
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.stack import Stack

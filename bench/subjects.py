@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from bench.breakages import MODULE
-from bench.sandbox import Sandbox
+from harness.breakages import MODULE
+from harness.sandbox import Sandbox
 from workbench.console import Console
 from workbench.ingress import bootstrap as ingress
 from workbench.machine import ports

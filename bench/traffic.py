@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from bench.steady import Answer, Load, loaded
+from harness.steady_load import Answer, Load, loaded
 
 
 async def main(url: str, rate: float, seconds: int) -> int:

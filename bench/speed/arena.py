@@ -14,10 +14,10 @@ from typing import cast
 
 import asyncpg
 
-from bench.speed import usage
 from bench.speed.contenders import POOL_SIZE, SERVER_CORE, Contender
 from bench.speed.wrk import Load
 from bench.subjects import always_ready
+from harness import usage
 from workbench.console import Console
 from workbench.errors import WorkbenchError
 from workbench.ingress import bootstrap as ingress

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.sandbox import Sandbox
-from bench.speed import usage
 from bench.speed.arena import Arena
+from harness import usage
+from harness.sandbox import Sandbox
 from workbench.console import Console
 from workbench.machine import ports
 from workbench.machine.folders import ROOT

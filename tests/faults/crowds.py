@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import httpx
 
+from harness.exchange import Exchange, encode
 from tests.faults.clients import resident
-from tests.faults.exchange import Exchange, encode
 from tests.faults.ledger import Ledger
 from tests.faults.place import Place
 from tests.faults.recorder import Outcome, Recorder

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.faults.exchange import Answer, Broken, Exchange, encode
+from harness.exchange import Answer, Broken, Exchange, encode
 from tests.faults.ledger import Entry, Ledger, Verdict
 
 ANSWERED_WITHIN = 25.0

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 from playwright.async_api import Browser, Page, expect
 
-from bench.sandbox import Sandbox
+from harness.sandbox import Sandbox
 from tests.page.browser import Conduct, NoBrowser, chromium, new_page
 from workbench.console import Console
 from workbench.errors import WorkbenchError

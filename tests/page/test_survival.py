@@ -6,7 +6,7 @@ import re
 import httpx
 from playwright.async_api import Page, Route, expect
 
-from bench.sandbox import Sandbox
+from harness.sandbox import Sandbox
 from tests.page.browser import Conduct
 from tests.page.conftest import OpenPage
 from tests.page.parts import button, composer, edit, headline, note, story, strip, text, title, write

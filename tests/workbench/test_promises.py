@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bench.load import Record, clients, missing
+from harness.clients import Record, clients, missing
 from tests.waiting import WITHIN
 from workbench.stack import Stack
 

@@ -1,7 +1,6 @@
 """Clients that make and read notes, and remember what they were told."""
 
 import asyncio
-import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -10,8 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-# One for all clients: httpx would read all root certificates again for each.
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+from harness.tls import NO_TLS
 
 
 @dataclass
@@ -52,7 +50,7 @@ async def clients(url: str, count: int, timeout: float = 30.0) -> AsyncIterator[
     record = Record()
     stop = asyncio.Event()
     limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
-    async with httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, verify=_NO_TLS) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, verify=NO_TLS) as client:
         tasks = [asyncio.create_task(_client(client, record, stop)) for _ in range(count)]
         try:
             yield record
@@ -64,7 +62,7 @@ async def clients(url: str, count: int, timeout: float = 30.0) -> AsyncIterator[
 async def missing(url: str, paths: list[str]) -> list[str]:
     """Those of `paths` that are not there. Asks again when it is told that this cannot be said right now."""
     limits = httpx.Limits(max_connections=16)
-    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits, verify=_NO_TLS) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits, verify=NO_TLS) as client:
 
         async def is_there(path: str) -> bool:
             while (answer := await client.get(path)).status_code == 503:  # noqa: ASYNC110 - as it was told
