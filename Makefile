@@ -6,7 +6,7 @@ VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help dev test lint format lock reset clean python screenshots screenshot-tilt down destroy status intrude image backup \
-	restore load bench bench-check bench-growth bench-tracing bench-reload environment-workbench environment-dev environment-bench
+	restore load bench bench-check bench-growth bench-tracing bench-reload environment-workbench environment-dev environment-all
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,15 @@ format: environment-dev ## bring the code into its style
 
 COMPILE := .venv/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--quiet --upgrade --custom-compile-command 'make lock' pyproject.toml
+DEV := --extra uvicorn --group workbench --group test --group lint
 
+# Each file is installed by itself somewhere, and has the versions of the smaller ones:
+#   service    in the image that ships
+#   uvicorn    in the same image, built with SERVER=uvicorn
+#   reload     in the image's development target, which needs watchfiles but neither Envoy nor PostgreSQL
+#   workbench  by `make dev`, whose first start should not install the test tools
+#   dev        by `make test` and `make lint`
+#   all        by `make bench`, `make audit` and `make sbom`: rarely used, and some of it brings pytest plugins
 lock: python ## renew requirements/*.txt: the newest versions that pyproject.toml allows
 	@$(PYTHON) -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
@@ -43,9 +51,8 @@ lock: python ## renew requirements/*.txt: the newest versions that pyproject.tom
 	$(COMPILE) --extra uvicorn -c requirements/service.txt -o requirements/uvicorn.txt
 	$(COMPILE) --group reload -c requirements/service.txt -o requirements/reload.txt
 	$(COMPILE) --group workbench -c requirements/service.txt -o requirements/workbench.txt
-	$(COMPILE) --extra uvicorn --group workbench --group test --group lint -c requirements/workbench.txt -o requirements/dev.txt
-	$(COMPILE) --extra uvicorn --group workbench --group test --group lint --group bench -c requirements/dev.txt -o requirements/bench.txt
-	$(subst pyproject.toml,--group audit,$(COMPILE)) -o requirements/audit.txt
+	$(COMPILE) $(DEV) -c requirements/workbench.txt -o requirements/dev.txt
+	$(COMPILE) $(DEV) --group bench --group audit -c requirements/dev.txt -o requirements/all.txt
 
 screenshots: environment-dev ## take the pictures of the README anew: docs/page-*.png; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots
@@ -97,41 +104,33 @@ load: environment-dev ## send requests for a minute, ARGS="--rate 50 --seconds 6
 	@$(VENV_PYTHON) -m bench.traffic --url $(or $(INGRESS_URL),http://localhost:8080) $(ARGS)
 
 clean: ## remove the environment and all caches, not the data
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-bench: environment-bench ## measure CPU, throughput and latency beside other stacks; ARGS=--help; needs wrk
+bench: environment-all ## measure CPU, throughput and latency beside other stacks; ARGS=--help; needs wrk
 	@$(VENV_PYTHON) -m bench.speed $(ARGS)
 
-bench-growth: environment-bench ## measure how the cost grows with rows, connections, replicas, size and subscribers
+bench-growth: environment-all ## measure how the cost grows with rows, connections, replicas, size and subscribers
 	@$(VENV_PYTHON) -m bench.speed.growth $(ARGS)
 
-bench-check: environment-bench ## fail if a request costs more CPU than bench/baseline.json allows, beside FastAPI
+bench-check: environment-all ## fail if a request costs more CPU than bench/baseline.json allows, beside FastAPI
 	@$(VENV_PYTHON) -m bench.speed.check $(ARGS)
 
-bench-tracing: environment-bench ## measure what tracing costs, and that without it nothing is lost
+bench-tracing: environment-all ## measure what tracing costs, and that without it nothing is lost
 	@$(VENV_PYTHON) -m bench.speed.tracing $(ARGS)
 
-bench-reload: environment-bench ## measure live reload beside three others; ARGS="--edits 20"
+bench-reload: environment-all ## measure live reload beside three others; ARGS="--edits 20"
 	@$(VENV_PYTHON) -m bench.reload $(ARGS)
 
-# In an environment of its own: what these tools need is none of the project's.
-AUDIT := .venv/audit/bin
-.PHONY: audit sbom environment-audit
-audit: environment-audit ## look for known vulnerabilities in all locked packages; needs the network
+.PHONY: audit sbom
+audit: environment-all ## look for known vulnerabilities in all locked packages; needs the network
 	@for file in requirements/*.txt; do echo "$$file"; \
-		$(AUDIT)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$file || exit 1; done
+		.venv/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$file || exit 1; done
 
-sbom: environment-audit ## write sbom.json, the packages of the image as a CycloneDX bill of materials
-	@$(AUDIT)/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml --mc-type application \
+sbom: environment-all ## write sbom.json, the packages of the image as a CycloneDX bill of materials
+	@.venv/bin/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml --mc-type application \
 		--output-reproducible --output-format JSON --output-file sbom.json
 	@echo "sbom.json: $$(grep -c '"purl": "pkg:pypi' sbom.json) packages"
-
-environment-audit: python
-	@cmp -s requirements/audit.txt .venv/audit/installed || { \
-		$(PYTHON) -m venv --clear .venv/audit && \
-		$(AUDIT)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt && \
-		cp requirements/audit.txt .venv/audit/installed; }
 
 .PHONY: faults
 faults: environment-dev ## break a workbench (or WHERE=cluster) in every way, under load, and show what came of it; 8 min
@@ -143,8 +142,8 @@ environment-workbench: python
 environment-dev: python
 	@$(PYTHON) -m workbench.virtualenv dev
 
-environment-bench: python
-	@$(PYTHON) -m workbench.virtualenv bench
+environment-all: python
+	@$(PYTHON) -m workbench.virtualenv all
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

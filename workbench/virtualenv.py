@@ -1,4 +1,4 @@
-"""The virtual environment .venv: python -m workbench.virtualenv (workbench|dev|bench) makes it, or renews it.
+"""The virtual environment .venv: python -m workbench.virtualenv (workbench|dev|all) makes it, or renews it.
 
 Runs with the system's Python, so it needs nothing but the standard library. Any number may run at once: `make dev`
 and `make test` in two terminals of a new clone install one after the other.
@@ -24,7 +24,7 @@ REQUIREMENTS = ROOT / "requirements"
 INSTALLED = VENV / "installed"  # the digests of the requirement files that are installed completely
 
 # Locked in one go, so that the larger ones have the same versions.
-CONTAINS = {"workbench": ("workbench",), "dev": ("dev", "workbench"), "bench": ("bench", "dev", "workbench")}
+CONTAINS = {"workbench": ("workbench",), "dev": ("dev", "workbench"), "all": ("all", "dev", "workbench")}
 
 
 def ensure(name: str, console: Console) -> None:
