@@ -22,10 +22,11 @@ dev: environment-workbench ## run everything on this machine, until Ctrl-C
 test: environment-dev ## run the tests, ARGS="-k name" only some, INGRESS_URL=http://... those of another place
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
-lint: environment-dev ## check style, types and YAML
+lint: environment-dev ## check style, types, imports and YAML
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy
+	@.venv/bin/lint-imports --no-logo
 	@$(VENV_PYTHON) -m yamllint --strict k8s $(wildcard *.yaml)
 	@.venv/bin/hadolint Dockerfile
 
