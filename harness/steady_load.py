@@ -1,9 +1,8 @@
-"""A steady load on one port: requests begin by the clock, however long those before them take (an open loop)."""
+"""A steady load on one port: requests start at a fixed rate, no matter how long earlier ones take (an open loop)."""
 
 import asyncio
 import itertools
 import json
-import re
 import time
 from bisect import bisect_left
 from collections import deque
@@ -11,32 +10,29 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-CONNECTIONS = 16
-ANSWERED_WITHIN = 20.0
+from harness.exchange import Broken, Exchange, encode
 
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_VERSION = re.compile(rb"\r\nx-service-version: *([^\r]+)", re.IGNORECASE)
-_INSTANCE = re.compile(rb"\r\nx-service-instance: *([^\r]+)", re.IGNORECASE)
-_LOCATION = re.compile(rb"\r\nlocation: */notes/([^\r]+)", re.IGNORECASE)
-_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
+CONNECTIONS = 16
+"""How many are opened at the start; more are opened when all of them are busy."""
+
+ANSWERED_WITHIN = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one request. Times are time.time(), to be compared with those of files."""
+    """The result of one request. Times are time.time(), so that they can be compared with those of files."""
 
-    connection: int
     method: str
     begun: float
     ended: float
     status: int
-    """0: there was no answer."""
+    """0 if there was no answer."""
     version: str
     instance: str
     note: str
-    """The id of a note that was acknowledged."""
+    """The id of the note, if its creation was acknowledged."""
     body: bytes
-    """Kept of failures only."""
+    """Only kept for failures; without an answer it is the error."""
 
     @property
     def failed(self) -> bool:
@@ -44,24 +40,16 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Connection:
-    number: int
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-
-@dataclass(slots=True)
 class Load:
-    """`rate` requests a second, GET and POST in turn or GET only, on connections that are used in turn."""
+    """`rate` requests a second, alternating between GET and POST or only GET, on connections that take turns."""
 
     port: int
     rate: float
     posts: bool = True
     keys: bool = True
-    """Whether a POST has an Idempotency-Key, so that the ingress may repeat it."""
+    """Whether a POST has an Idempotency-Key, which allows the ingress to repeat it."""
     answers: list[Answer] = field(default_factory=list)
-    _idle: deque[Connection] = field(default_factory=deque)
-    _opened: int = 0
+    _idle: deque[Exchange] = field(default_factory=deque)
     _stopping: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,11 +59,11 @@ class Load:
 
     @property
     def notes(self) -> set[str]:
-        """Every note that was acknowledged."""
+        """The ids of all acknowledged notes."""
         return {answer.note for answer in self.answers if answer.note}
 
     async def first(self, version: str, *, since: int = 0, within: float = 30) -> Answer:
-        """The first answer of a version, among those after the first `since`."""
+        """Waits for the first answer of a version, ignoring the first `since` answers. Raises TimeoutError."""
         async with asyncio.timeout(within):
             seen = since
             while True:
@@ -86,7 +74,7 @@ class Load:
                 await self._next()
 
     async def more(self, count: int, within: float = 30) -> list[Answer]:
-        """The next `count` answers."""
+        """Waits for the next `count` answers. Raises TimeoutError."""
         begin = len(self.answers)
         async with asyncio.timeout(within):
             while len(self.answers) < begin + count:
@@ -94,7 +82,10 @@ class Load:
         return self.answers[begin:]
 
     def outdated(self, versions: list[str]) -> list[Answer]:
-        """Answers of a version to requests that began after a later one of `versions` had answered."""
+        """The answers of an old version to requests that started after a newer one had already answered.
+
+        `versions` are in the order in which they were saved.
+        """
         answers = sorted(self.answers, key=lambda answer: answer.ended)
         ends = [answer.ended for answer in answers]
         newest = list(itertools.accumulate((_index(versions, answer) for answer in answers), max))
@@ -114,9 +105,9 @@ class Load:
         self._stopping = True
 
     async def run(self) -> None:
-        """Until stop(), and then until the last answer."""
+        """Sends requests until stop() is called, then waits for the last answer."""
         for _ in range(CONNECTIONS):
-            self._idle.append(await self._connect())
+            self._idle.append(await self._open())
         begin, number = time.monotonic(), 0
         async with asyncio.TaskGroup() as tasks:
             while not self._stopping:
@@ -127,49 +118,38 @@ class Load:
     async def _one(self, number: int) -> None:
         method = "POST" if self.posts and number % 2 else "GET"
         begun = time.time()
-        status, version, instance, note, body, connection = 0, "", "", "", b"", None
+        status, version, instance, note, body, exchange = 0, "", "", "", b"", None
         try:
             async with asyncio.timeout(ANSWERED_WITHIN):
-                connection = self._idle.popleft() if self._idle else await self._connect()
-                connection.writer.write(self._request(method, number))
-                head = await connection.reader.readuntil(b"\r\n\r\n")
-                length = _LENGTH.search(head)
-                body = await connection.reader.readexactly(int(length[1])) if length else b""
-            status = int(head.split(b" ", 2)[1])
-            version = found[1].decode() if (found := _VERSION.search(head)) else ""
-            instance = found[1].decode() if (found := _INSTANCE.search(head)) else ""
-            note = found[1].decode() if method == "POST" and (found := _LOCATION.search(head)) else ""
-            if _CLOSE.search(head):
-                connection.writer.close()
-            else:
-                self._idle.append(connection)
-        except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+                # A connection that the server closed in the meantime is not skipped: its request counts as failed.
+                exchange = self._idle.popleft() if self._idle else await self._open()
+                response = await exchange.ask(self._request(method, number))
+            status, version = response.status, response.header("x-service-version")
+            instance = response.header("x-service-instance")
+            note = response.header("location").removeprefix("/notes/") if method == "POST" else ""
+            body = b"" if 200 <= status < 300 else response.body
+            if exchange.usable:
+                self._idle.append(exchange)
+        except (TimeoutError, Broken) as error:
             body = repr(error).encode()
-            if connection is not None:
-                connection.writer.close()
-        kept = body if not 200 <= status < 300 else b""
-        opened = connection.number if connection else 0
-        self.answers.append(Answer(opened, method, begun, time.time(), status, version, instance, note, kept))
+            if exchange is not None:
+                exchange.close()
+        self.answers.append(Answer(method, begun, time.time(), status, version, instance, note, body))
         self._news.set()
 
     def _request(self, method: str, number: int) -> bytes:
-        lines = [f"{method} {'/notes' if method == 'POST' else '/'} HTTP/1.1", f"host: localhost:{self.port}"]
-        lines += ["user-agent: load", "accept: application/json"]
-        body = b""
-        if method == "POST":
-            body = json.dumps({"title": f"Load {number}"}).encode()
-            lines += ["content-type: application/json", f"content-length: {len(body)}"]
-            if self.keys:
-                lines.append(f"idempotency-key: load-{id(self)}-{time.time_ns()}-{number}")
-        return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+        headers = {"accept": "application/json"}
+        if method == "POST" and self.keys:
+            headers["idempotency_key"] = f"load-{id(self)}-{time.time_ns()}-{number}"
+        path, body = ("/notes", json.dumps({"title": f"Load {number}"}).encode()) if method == "POST" else ("/", b"")
+        return encode(method, path, f"localhost:{self.port}", body, **headers)
 
-    async def _connect(self) -> Connection:
-        self._opened += 1
-        return Connection(self._opened, *await asyncio.open_connection("127.0.0.1", self.port))
+    async def _open(self) -> Exchange:
+        return await Exchange.open("127.0.0.1", self.port)
 
     def close(self) -> None:
         while self._idle:
-            self._idle.popleft().writer.close()
+            self._idle.popleft().close()
 
 
 def _index(versions: list[str], answer: Answer) -> int:
@@ -178,7 +158,7 @@ def _index(versions: list[str], answer: Answer) -> int:
 
 @asynccontextmanager
 async def loaded(load: Load) -> AsyncGenerator[Load]:
-    """Sends requests while the block lasts, and waits for the last answers at its end."""
+    """Sends requests while the block runs, and waits for the last answers at its end."""
     running = asyncio.create_task(load.run())
     try:
         await load.more(1)

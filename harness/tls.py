@@ -1,6 +1,6 @@
-"""For clients that speak plain HTTP."""
+"""A TLS context for clients that only use plain HTTP."""
 
 import ssl
 
-# Without it each client would load the certificates of all authorities, which takes longer than most tests here.
+# httpx would otherwise load all root certificates for each client, which takes longer than most tests.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
