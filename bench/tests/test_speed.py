@@ -1,4 +1,4 @@
-"""What make bench and make bench-check make of what they measured."""
+"""How make bench and make bench-check evaluate their measurements."""
 
 import json
 
@@ -17,10 +17,12 @@ def series(contender: str, *cpu: float) -> Series:
     return Series(contender, "note", "direct", [Sample(value, 1000.0, 1.0, 2.0) for value in cpu])
 
 
-def test_a_ratio_is_taken_within_a_round() -> None:
-    busy_in_the_second = ratio(series("slipway", 100, 400, 110), series("fastapi", 200, 800, 200), "cpu_us")
+def test_ratios_are_calculated_within_each_round() -> None:
+    machine_is_busy_in_round_two = series("slipway", 100, 400, 110), series("fastapi", 200, 800, 200)
 
-    assert (busy_in_the_second.least, busy_in_the_second.median, busy_in_the_second.most) == (0.5, 0.5, 0.55)
+    found = ratio(*machine_is_busy_in_round_two, "cpu_us")
+
+    assert (found.minimum, found.median, found.maximum) == (0.5, 0.5, 0.55)
 
 
 @pytest.mark.parametrize(("now", "is_loss"), [(0.5, False), (0.6, False), (0.68, False), (0.70, True)])
@@ -39,7 +41,7 @@ def test_the_baseline_has_both_servers_within_their_aims() -> None:
     assert baseline[ON_UVICORN.name]["note"] <= 0.75
 
 
-def test_the_aims_say_which_were_met() -> None:
+def test_aims_are_met_or_missed() -> None:
     starts = Startup(service_s=[0.5, 0.9, 0.6], service_cpu_s=[0.4], idle_mib=[61.0], warm_s=[2.0], cold_s=[20.0])
     measured = [series("slipway", 120), series("slipway-uvicorn", 70), series("fastapi", 100)]
 
@@ -56,8 +58,8 @@ def test_the_aims_say_which_were_met() -> None:
     assert "| memory of an idle replica, MiB | at most 60 | 61.00 | missed |" in markdown(aims(measured, starts))
 
 
-def test_requests_a_second_are_to_be_many() -> None:
-    measured = [series("slipway", 100), series("flask", 100)]  # both of the same rate
+def test_the_bound_of_a_rate_is_a_minimum() -> None:
+    measured = [series("slipway", 100), series("flask", 100)]  # both have the same rate
 
     [_, aim] = [*aims([*measured, series("fastapi", 100)], None)]
 
@@ -66,7 +68,7 @@ def test_requests_a_second_are_to_be_many() -> None:
 
 def test_contenders_are_chosen_by_name() -> None:
     assert [contender.name for contender in chosen(["flask", "slipway"])] == ["flask", "slipway"]
-    with pytest.raises(UsageError, match="there is no django, but slipway, "):
+    with pytest.raises(UsageError, match="no contender is called django; there are slipway, "):
         chosen(["django"])
 
 
