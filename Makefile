@@ -38,14 +38,14 @@ COMPILE := .venv/lock/bin/uv pip compile --universal --python-version 3.11 --gen
 	--quiet --upgrade --custom-compile-command 'make lock' pyproject.toml
 DEV := --extra uvicorn --group workbench --group test --group lint
 
-# Each file is installed by itself somewhere, and has the versions of the smaller ones:
-#   service    in the image that ships
-#   uvicorn    in the same image, built with SERVER=uvicorn
-#   reload     in the image's development target, which needs watchfiles but neither Envoy nor PostgreSQL
+# Each file is needed, because each is installed somewhere without the larger ones. They agree on all versions:
+#   service    in the production image
+#   uvicorn    in the production image that is built with SERVER=uvicorn
+#   reload     in the development image, which needs watchfiles but neither Envoy nor PostgreSQL
 #   workbench  by `make dev`, whose first start should not install the test tools
 #   dev        by `make test` and `make lint`
-#   all        by `make bench`, `make audit` and `make sbom`: rarely used, and some of it brings pytest plugins
-lock: python ## renew requirements/*.txt: the newest versions that pyproject.toml allows
+#   all        by `make bench`, `make audit` and `make sbom`, which few people run; some packages add pytest plugins
+lock: python ## update requirements/*.txt to the newest versions that pyproject.toml allows
 	@$(PYTHON) -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
 	$(COMPILE) -o requirements/service.txt
@@ -104,37 +104,37 @@ restore: python ## put the database back to a dump: FILE=name; without FILE, lis
 load: environment-dev ## send requests for a minute, ARGS="--rate 50 --seconds 60", INGRESS_URL=http://localhost:8080
 	@$(VENV_PYTHON) -m bench.traffic --url $(or $(INGRESS_URL),http://localhost:8080) $(ARGS)
 
-clean: ## remove the environment and all caches, not the data
+clean: ## delete .venv and all caches, but no data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-bench: environment-all ## measure CPU, throughput and latency beside other stacks; ARGS=--help; needs wrk
+bench: environment-all ## measure CPU, throughput and latency, compared with other stacks; ARGS=--help; needs wrk
 	@$(VENV_PYTHON) -m bench.speed $(ARGS)
 
-bench-growth: environment-all ## measure how the cost grows with rows, connections, replicas, size and subscribers
+bench-growth: environment-all ## measure how costs grow with rows, connections, replicas, sizes and subscribers
 	@$(VENV_PYTHON) -m bench.speed.growth $(ARGS)
 
-bench-check: environment-all ## fail if a request costs more CPU than bench/baseline.json allows, beside FastAPI
+bench-check: environment-all ## fail if a request costs more CPU, relative to FastAPI, than bench/baseline.json allows
 	@$(VENV_PYTHON) -m bench.speed.check $(ARGS)
 
-bench-tracing: environment-all ## measure what tracing costs, and that without it nothing is lost
+bench-tracing: environment-all ## measure the cost of tracing, switched on and off
 	@$(VENV_PYTHON) -m bench.speed.tracing $(ARGS)
 
-bench-reload: environment-all ## measure live reload beside three others; ARGS="--edits 20"
+bench-reload: environment-all ## measure live reload, compared with three others; ARGS="--edits 20"
 	@$(VENV_PYTHON) -m bench.reload $(ARGS)
 
 .PHONY: audit sbom
-audit: environment-all ## look for known vulnerabilities in all locked packages; needs the network
+audit: environment-all ## check all locked packages for known vulnerabilities; needs the network
 	@for file in requirements/*.txt; do echo "$$file"; \
 		.venv/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$file || exit 1; done
 
-sbom: environment-all ## write sbom.json, the packages of the image as a CycloneDX bill of materials
+sbom: environment-all ## write sbom.json, a CycloneDX bill of materials of the image's packages
 	@.venv/bin/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml --mc-type application \
 		--output-reproducible --output-format JSON --output-file sbom.json
 	@echo "sbom.json: $$(grep -c '"purl": "pkg:pypi' sbom.json) packages"
 
 .PHONY: faults
-faults: environment-dev ## break a workbench (or WHERE=cluster) in every way, under load, and show what came of it; 8 min
+faults: environment-dev ## inject faults into a workbench (or WHERE=cluster) under load, and print a table; 8 min
 	@$(VENV_PYTHON) -m tests.faults$(if $(filter cluster,$(WHERE)),.cluster) $(ARGS)
 
 environment-workbench: python
