@@ -23,10 +23,11 @@ from pathlib import Path
 
 from bench.reload import present, reasons
 from cluster.kubectl import get, kubectl, main
+from harness.breakages import MODULE
 from harness.steady_load import Answer, Load, loaded
 from workbench.reload import code
 
-EDITED = Path("service/notes/models.py")
+EDITED = Path(MODULE)
 BROKEN = "\nthis is not Python\n"
 SETTLE = (3.0, 5.0)  # s between two edits, chosen at random, so that edits do not align with the reload before
 ANSWERS_WITHIN = 30.0

@@ -1,9 +1,22 @@
 """Twenty edits after which the service cannot serve: (description, file, code that is appended to it)."""
 
-MODULE = "service/pages/models.py"
+MODULE = "service/errors.py"
+"""A module that every service has, whatever its domain."""
+
 APP = "service/app.py"
 
-_NO_APP = "\n\ndef create_app(settings):\n    {}\n"
+_NO_APP = "\n\ndef create_app(*arguments, **options):\n    {}\n"
+_TWO_ROUTES = """
+
+_create_app = create_app
+
+
+def create_app(*arguments, **options):
+    application = _create_app(*arguments, **options)
+    for path in ("/one", "/two"):
+        application.quart.add_url_rule(path, "the same name", lambda path=path: path)
+    return application
+"""
 
 BREAKAGES = [
     ("a syntax error", MODULE, "\ndef broken(:\n"),
@@ -23,7 +36,7 @@ BREAKAGES = [
     ("infinite recursion", MODULE, "\ndef again():\n    again()\n\n\nagain()\n"),
     ("sys.exit", MODULE, "\nimport sys\nsys.exit(4)\n"),
     ("SIGKILL to itself", MODULE, "\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"),
-    ("a route that exists", "service/pages/routes.py", "\n\n@blueprint.get('/docs')\nasync def docs():\n    pass\n"),
+    ("two routes with the same name", APP, _TWO_ROUTES),
     ("None instead of the application", APP, _NO_APP.format("return None")),
     ("a NUL byte", MODULE, "\n\0\n"),
 ]
