@@ -50,7 +50,7 @@ class Outcome:
 
     @property
     def kind(self) -> str:
-        """ "2xx", another status, or NO_ANSWER."""
+        """Either `2xx`, another status, or NO_ANSWER."""
         if self.answer.isdecimal():
             return "2xx" if self.answer.startswith("2") else self.answer
         return NO_ANSWER
