@@ -6,7 +6,7 @@ VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help dev test lint format lock reset clean python screenshots screenshot-tilt down destroy status intrude image backup \
-	restore load bench bench-check bench-growth bench-tracing bench-reload environment-workbench environment-dev environment-bench
+	restore load bench bench-check bench-growth bench-tracing bench-reload environment-workbench environment-dev environment-all
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,10 +22,11 @@ dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
 test: environment-dev ## run the tests; ARGS="-k name" selects some, INGRESS_URL=http://... tests that ingress
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
-lint: environment-dev ## check style, types, YAML and links
+lint: environment-dev ## check style, types, imports, YAML and links
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy
+	@.venv/bin/lint-imports --no-logo
 	@$(VENV_PYTHON) -m yamllint --strict k8s $(wildcard *.yaml)
 	@.venv/bin/hadolint Dockerfile
 	@$(VENV_PYTHON) -m checks.links
@@ -36,7 +37,15 @@ format: environment-dev ## format the code, and fix what ruff can fix
 
 COMPILE := .venv/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--quiet --upgrade --custom-compile-command 'make lock' pyproject.toml
+DEV := --extra uvicorn --group workbench --group test --group lint
 
+# Each file is needed, because each is installed somewhere without the larger ones. They agree on all versions:
+#   service    in the production image
+#   uvicorn    in the production image that is built with SERVER=uvicorn
+#   reload     in the development image, which needs watchfiles but neither Envoy nor PostgreSQL
+#   workbench  by `make dev`, whose first start should not install the test tools
+#   dev        by `make test` and `make lint`
+#   all        by `make bench`, `make audit` and `make sbom`, which few people run; some packages add pytest plugins
 lock: python ## update requirements/*.txt to the newest versions that pyproject.toml allows
 	@$(PYTHON) -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
@@ -44,9 +53,8 @@ lock: python ## update requirements/*.txt to the newest versions that pyproject.
 	$(COMPILE) --extra uvicorn -c requirements/service.txt -o requirements/uvicorn.txt
 	$(COMPILE) --group reload -c requirements/service.txt -o requirements/reload.txt
 	$(COMPILE) --group workbench -c requirements/service.txt -o requirements/workbench.txt
-	$(COMPILE) --extra uvicorn --group workbench --group test --group lint -c requirements/workbench.txt -o requirements/dev.txt
-	$(COMPILE) --extra uvicorn --group workbench --group test --group lint --group bench -c requirements/dev.txt -o requirements/bench.txt
-	$(subst pyproject.toml,--group audit,$(COMPILE)) -o requirements/audit.txt
+	$(COMPILE) $(DEV) -c requirements/workbench.txt -o requirements/dev.txt
+	$(COMPILE) $(DEV) --group bench --group audit -c requirements/dev.txt -o requirements/all.txt
 
 screenshots: environment-dev ## update the screenshots docs/page-*.png; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots
@@ -98,41 +106,33 @@ load: environment-dev ## send requests for a minute; ARGS="--rate 50 --seconds 6
 	@$(VENV_PYTHON) -m bench.traffic --url $(or $(INGRESS_URL),http://localhost:8080) $(ARGS)
 
 clean: ## delete .venv and all caches, but no data
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-bench: environment-bench ## measure CPU, throughput and latency, compared with other stacks; ARGS=--help; needs wrk
+bench: environment-all ## measure CPU, throughput and latency, compared with other stacks; ARGS=--help; needs wrk
 	@$(VENV_PYTHON) -m bench.speed $(ARGS)
 
-bench-growth: environment-bench ## measure how costs grow with rows, connections, replicas, sizes and subscribers
+bench-growth: environment-all ## measure how costs grow with rows, connections, replicas, sizes and subscribers
 	@$(VENV_PYTHON) -m bench.speed.growth $(ARGS)
 
-bench-check: environment-bench ## fail if a request costs more CPU, relative to FastAPI, than bench/baseline.json allows
+bench-check: environment-all ## fail if a request costs more CPU, relative to FastAPI, than bench/baseline.json allows
 	@$(VENV_PYTHON) -m bench.speed.check $(ARGS)
 
-bench-tracing: environment-bench ## measure the cost of tracing, switched on and off
+bench-tracing: environment-all ## measure the cost of tracing, switched on and off
 	@$(VENV_PYTHON) -m bench.speed.tracing $(ARGS)
 
-bench-reload: environment-bench ## measure live reload, compared with three others; ARGS="--edits 20"
+bench-reload: environment-all ## measure live reload, compared with three others; ARGS="--edits 20"
 	@$(VENV_PYTHON) -m bench.reload $(ARGS)
 
-# These tools have a virtual environment of their own, so that their packages do not mix with the project's.
-AUDIT := .venv/audit/bin
-.PHONY: audit sbom environment-audit
-audit: environment-audit ## check all locked packages for known vulnerabilities; needs the network
+.PHONY: audit sbom
+audit: environment-all ## check all locked packages for known vulnerabilities; needs the network
 	@for file in requirements/*.txt; do echo "$$file"; \
-		$(AUDIT)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$file || exit 1; done
+		.venv/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$file || exit 1; done
 
-sbom: environment-audit ## write sbom.json, a CycloneDX bill of materials of the image's packages
-	@$(AUDIT)/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml --mc-type application \
+sbom: environment-all ## write sbom.json, a CycloneDX bill of materials of the image's packages
+	@.venv/bin/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml --mc-type application \
 		--output-reproducible --output-format JSON --output-file sbom.json
 	@echo "sbom.json: $$(grep -c '"purl": "pkg:pypi' sbom.json) packages"
-
-environment-audit: python
-	@cmp -s requirements/audit.txt .venv/audit/installed || { \
-		$(PYTHON) -m venv --clear .venv/audit && \
-		$(AUDIT)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt && \
-		cp requirements/audit.txt .venv/audit/installed; }
 
 .PHONY: faults
 faults: environment-dev ## inject faults into a workbench (or WHERE=cluster) under load, and print a table; 8 min
@@ -144,8 +144,8 @@ environment-workbench: python
 environment-dev: python
 	@$(PYTHON) -m workbench.virtualenv dev
 
-environment-bench: python
-	@$(PYTHON) -m workbench.virtualenv bench
+environment-all: python
+	@$(PYTHON) -m workbench.virtualenv all
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -1,10 +1,10 @@
-"""`python -m bench.cluster (edits|rollout|database)`: what happens to clients of the running cluster.
+"""`python -m bench.cluster (edits|rollout|database)`: what clients of the running cluster notice.
 
-    edits      a file of service/ is saved again and again; `tilt up` has to be running
+    edits      a file of service/ is saved again and again; needs a running `tilt up`
     rollout    kubectl rollout restart of the service
     database   kubectl delete pod postgres-0
 
-Each under a steady load through the gateway, half of it POST.
+Each runs under a steady load through the gateway; half of the requests are POST.
 """
 
 import argparse
@@ -15,25 +15,29 @@ import os
 import platform
 import random
 import statistics
-import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bench.reload import present, reasons
-from bench.steady import Answer, Load, loaded
 from cluster.kubectl import get, kubectl, main
+from harness.breakages import MODULE
+from harness.steady_load import Answer, Load, loaded
 from workbench.reload import code
 
-EDITED = Path("service/notes/models.py")
-BROKEN = "\nthis is no Python\n"
-SETTLE = (3.0, 5.0)  # s between two edits, at random: nobody saves in step with what the last save is still doing
+EDITED = Path(MODULE)
+BROKEN = "\nthis is not Python\n"
+SETTLE = (3.0, 5.0)  # s between two edits, chosen at random, so that edits do not align with the reload before
 ANSWERS_WITHIN = 30.0
 
 
+say = partial(print, flush=True)
+
+
 async def edits(arguments: argparse.Namespace) -> None:
-    """Saves a file again and again, then one that does not compile, then the original."""
+    """Saves a file again and again, then a version that does not compile, then the original."""
     original = EDITED.read_text()  # noqa: ASYNC240 - a few kilobytes, now and then
     before = pods()
     replicas = set(before)
@@ -63,7 +67,7 @@ async def edits(arguments: argparse.Namespace) -> None:
     say(f"  to the first new answer: {distribution(first)}")
     say(f"  to new answers of every replica: {distribution(last)}")
     say(f"  {good} failed; with the broken edit {len(load.failures)} of {len(load.answers):,}: {reasons(load)}")
-    say(f"  while the code was broken {dict(broken)} answered")
+    say(f"  answers by version while the code was broken: {dict(broken)}")
     say(f"  pods and restarts {'the same' if pods() == before else f'{before} before, {pods()} after'}")
 
 
@@ -72,7 +76,7 @@ def save(text: str) -> None:
 
 
 async def _all_answer(load: Load, version: str, replicas: set[str], begin: int) -> list[float]:
-    """When each replica first answered with a version."""
+    """Returns for each replica when it first answered with this version."""
     found: dict[str, float] = {}
     async with asyncio.timeout(ANSWERS_WITHIN):
         while found.keys() < replicas:
@@ -105,12 +109,12 @@ async def database(arguments: argparse.Namespace) -> None:
     away = failures[-1].ended - failures[0].begun if failures else 0.0
     lost = load.notes - await present(arguments.port)
     say(f"delete pod postgres-0 at {arguments.rate:g} requests/s: {outcome(load)}")
-    say(f"  longest failure {longest(failures):.0f} ms, database away for {away:.1f} s")
+    say(f"  longest failed request {maximum(failures):.0f} ms, database unavailable for {away:.1f} s")
     say(f"  {len(lost)} of {len(load.notes)} acknowledged notes lost")
 
 
 def pods() -> dict[str, int]:
-    """The replicas, and how often each was restarted."""
+    """The names of the replicas, and how often each was restarted."""
     found = get("pods", "--selector=app.kubernetes.io/name=slipway")
     return {
         pod["metadata"]["name"]: sum(status["restartCount"] for status in pod["status"]["containerStatuses"])
@@ -123,17 +127,17 @@ def outcome(load: Load) -> str:
     statuses = Counter(answer.status or "no answer" for answer in load.answers)
     return (
         f"{len(load.failures)} of {len(load.answers):,} failed, {dict(statuses)}, "
-        f"longest {longest(load.answers):.0f} ms {reasons(load) or ''}"
+        f"maximum {maximum(load.answers):.0f} ms {reasons(load) or ''}"
     )
 
 
-def longest(answers: list[Answer]) -> float:
+def maximum(answers: list[Answer]) -> float:
     return max((answer.ended - answer.begun for answer in answers), default=0.0) * 1000
 
 
 def distribution(milliseconds: list[float]) -> str:
     ordered = sorted(milliseconds)
-    p95 = ordered[math.ceil(len(ordered) * 0.95) - 1]  # the nearest rank
+    p95 = ordered[math.ceil(len(ordered) * 0.95) - 1]  # nearest rank
     return f"p50 {statistics.median(ordered):.0f} ms, p95 {p95:.0f} ms, max {ordered[-1]:.0f} ms"
 
 
@@ -141,18 +145,15 @@ async def _kubectl(*arguments: str, check: bool = True) -> None:
     await asyncio.to_thread(kubectl, *arguments, check=check)
 
 
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 def run() -> int:
     measurements = {"edits": edits, "rollout": rollout, "database": database}
     parser = argparse.ArgumentParser(prog="python -m bench.cluster")
     parser.add_argument("measurement", choices=measurements)
-    parser.add_argument("--edits", type=int, default=20, help="20")
-    parser.add_argument("--rate", type=float, default=100, help="requests a second; 100")
-    parser.add_argument("--port", type=int, default=8080, help="of the ingress, on this machine; 8080")
+    parser.add_argument("--edits", type=int, default=20, help="how many; default: %(default)s")
+    parser.add_argument("--rate", type=float, default=100, help="requests a second; default: %(default)g")
+    parser.add_argument(
+        "--port", type=int, default=8080, help="port of the gateway on this machine; default: %(default)s"
+    )
     chosen = parser.parse_args()
     kubernetes = json.loads(kubectl("version", "--output=json").stdout)["serverVersion"]["gitVersion"]
     say(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs ({platform.machine()}), Kubernetes {kubernetes}")

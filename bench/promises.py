@@ -1,30 +1,34 @@
-"""What the README promises, measured on a workbench of its own: python -m bench.promises
+"""Measures promises of the README on a separate workbench: python -m bench.promises
 
-A replica that is told to stop, a database that is killed, and a table of a million notes.
+A replica that is stopped, a database that is killed, and a table with a million notes.
 """
 
 import asyncio
 import json
 import platform
 import statistics
-import sys
 import tempfile
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import httpx
 
-from bench.load import clients, missing
+from harness import usage
+from harness.clients import clients, missing
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.stack import Stack
 
 MILLION = 1_000_000
 ROUNDS = 200
+
+
+say = partial(print, flush=True)
 
 
 async def main() -> None:
@@ -37,11 +41,11 @@ async def main() -> None:
             await a_million_notes(stack)
 
 
-# The seconds that are slept here are how long the load goes on: before, meanwhile and after.
+# The sleeps decide how long the load runs before, during and after each event.
 
 
 async def replica_stops(stack: Stack) -> None:
-    """SIGTERM to one of two replicas under load."""
+    """Sends SIGTERM to one of two replicas under load."""
     async with clients(stack.ingress_url, 16) as record:
         await asyncio.sleep(1)
         stack.replicas[0].terminate()
@@ -52,27 +56,27 @@ async def replica_stops(stack: Stack) -> None:
 
 
 async def database_is_killed(stack: Stack) -> None:
-    """kill -9 of PostgreSQL under 32 clients, and its start two seconds later."""
+    """Kills PostgreSQL with SIGKILL under the load of 32 clients, and starts it two seconds later."""
     async with clients(stack.ingress_url, 32) as record:
         await asyncio.sleep(1)
         await stack.postgres.kill()
         await asyncio.sleep(2)
         await stack.postgres.start()
         back = time.monotonic()
-        while record.last_success < back:  # noqa: ASYNC110 - read by the clock, not by an event
+        while record.last_success < back:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.001)
         recovered = record.last_success - back
         await asyncio.sleep(1)
     lost = await missing(stack.ingress_url, record.acknowledged)
     say(
         f"kill -9 of PostgreSQL, 32 clients: {len(lost)} of {len(record.acknowledged)} acknowledged notes lost; "
-        f"first success {recovered * 1000:.0f} ms after it is back; {record}; "
-        f"{record.without_retry_after} of the 503 without Retry-After"
+        f"first success {recovered * 1000:.0f} ms after its start; {record}; "
+        f"{record.without_retry_after} answers with 503 had no Retry-After"
     )
 
 
 async def a_million_notes(stack: Stack) -> None:
-    """Import, first and last page, export, and the service's memory."""
+    """Measures the import, the export with the memory of the service, and the first and the last page."""
     replica = stack.replicas[0]
     service = httpx.AsyncClient(base_url=f"http://localhost:{replica.api_port}", timeout=600)
     async with service:
@@ -83,7 +87,7 @@ async def a_million_notes(stack: Stack) -> None:
         say(f"import of {MILLION:,} notes: {time.monotonic() - begin:.0f} s")
 
         pid = replica.part.pid if replica.part else 0
-        before, begin, size, cursor, number = _resident(pid), time.monotonic(), 0, "", 0
+        before, begin, size, cursor, number = usage.resident(pid), time.monotonic(), 0, "", 0
         highest = before
         async with service.stream("GET", "/notes/export") as response:
             async for line in response.aiter_lines():
@@ -92,7 +96,7 @@ async def a_million_notes(stack: Stack) -> None:
                 if number == 21:
                     cursor = urlsafe_b64encode(UUID(json.loads(line)["id"]).bytes).rstrip(b"=").decode()
                 if number % 10_000 == 0:
-                    highest = max(highest, _resident(pid))
+                    highest = max(highest, usage.resident(pid))
         say(
             f"export of {number:,} notes, {size / 2**20:.0f} MiB: {time.monotonic() - begin:.0f} s, "
             f"the service's memory grew by {(highest - before) / 2**20:.1f} MiB"
@@ -121,16 +125,6 @@ async def _lines(count: int) -> AsyncIterator[bytes]:
             b'{"title": "note %d", "body": "word%d of a body that is not long"}\n' % (number, number % 5000)
             for number in range(start, min(start + 1000, count))
         )
-
-
-def _resident(pid: int) -> int:
-    """Bytes of memory that a process occupies; Linux only."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
-
-
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

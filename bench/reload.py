@@ -1,7 +1,8 @@
-"""Live reload beside three others, under load through the ingress: make bench-reload ARGS=--help
+"""Compares live reload with three other reloaders, under load through the ingress: make bench-reload ARGS=--help
 
-For each edit: the time from the save to the first answer of the new code. For each subject: requests that failed, and
-the longest gap between two answers. All on this machine, one after the other, on the same database.
+For each edit it measures the time from the save to the first answer of the new code; for each subject the failed
+requests and the longest gap between two answers. The subjects run one after another on this machine and use the same
+database.
 """
 
 import argparse
@@ -18,22 +19,26 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version as installed
 from itertools import pairwise
 from pathlib import Path
 
 import httpx
 
-from bench.breakages import BREAKAGES
-from bench.sandbox import Sandbox
-from bench.steady import Load, loaded
 from bench.subjects import PEERS, Subject, behind_envoy
+from harness.breakages import BREAKAGES
+from harness.sandbox import Sandbox
+from harness.steady_load import Load, loaded
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.stack import Stack
 
 ANSWERS_WITHIN = 30.0
 SETTLE = 0.5  # s between an answer of the new code and the next edit
+
+
+say = partial(print, flush=True)
 
 
 @dataclass
@@ -43,24 +48,25 @@ class Result:
     milliseconds: list[float] = field(default_factory=list)
     """From each save to the first answer of the new code."""
     stages: dict[str, list[float]] = field(default_factory=dict)
-    """What that consists of, by stage, in milliseconds; as far as it is known."""
+    """The stages of these times, in milliseconds; empty for subjects that do not report them."""
     requests: int = 0
     failed: int = 0
     failures: dict[str, int] = field(default_factory=dict)
-    """How many, by what was answered."""
+    """The number of failures, by answer."""
     outdated: int = 0
-    """Old answers to requests that began after a new one."""
+    """Answers of an old version to requests that started after a newer version had answered."""
     lost: int = 0
-    """Notes that were acknowledged and are not there."""
-    longest_gap: float = 0.0
+    """Acknowledged notes that are missing."""
+    max_gap: float = 0.0
+    """Milliseconds between two successful answers."""
     never: int = 0
-    """Edits without an answer of the new code."""
+    """Edits whose code never answered."""
 
     def add(self, load: Load, versions: list[str]) -> None:
         ends = sorted(answer.ended for answer in load.answers if not answer.failed)
         self.requests, self.failed, self.failures = len(load.answers), len(load.failures), reasons(load)
         self.outdated = len(load.outdated(versions))
-        self.longest_gap = max((later - earlier for earlier, later in pairwise(ends)), default=0.0) * 1000
+        self.max_gap = max((later - earlier for earlier, later in pairwise(ends)), default=0.0) * 1000
 
     def percentile(self, share: float) -> float:
         ordered = sorted(self.milliseconds)
@@ -71,9 +77,7 @@ class Result:
             f"{value:,.0f}" for value in (self.percentile(0.5), self.percentile(0.95), self.percentile(1))
         )
         answered = f"{len(self.milliseconds)}" + (f" ({self.never} never answered)" if self.never else "")
-        return (
-            f"| {self.name} | {answered} | {times} | {self.failed} of {self.requests:,} | {self.longest_gap:,.0f} |"
-        )
+        return f"| {self.name} | {answered} | {times} | {self.failed} of {self.requests:,} | {self.max_gap:,.0f} |"
 
 
 async def main(arguments: argparse.Namespace) -> None:
@@ -103,7 +107,7 @@ async def main(arguments: argparse.Namespace) -> None:
 
 
 async def edits(subject: Subject, port: int, sources: Sandbox, count: int, rate: float) -> tuple[Result, set[str]]:
-    """Edits a file `count` times under load. Also returns the notes that were acknowledged."""
+    """Edits a file `count` times under load. Also returns the ids of the acknowledged notes."""
     result = Result(subject.name, rate)
     versions = [subject.version(sources)]
     async with loaded(Load(port, rate, keys=False)) as load, httpx.AsyncClient() as client:
@@ -125,7 +129,7 @@ async def edits(subject: Subject, port: int, sources: Sandbox, count: int, rate:
 
 
 def reasons(load: Load) -> dict[str, int]:
-    """What the requests that failed were told, and how many of them."""
+    """Counts the failed requests by their answers."""
     return dict(Counter(f"{answer.method} {answer.status} {_detail(answer.body)}" for answer in load.failures))
 
 
@@ -137,7 +141,7 @@ def _detail(body: bytes) -> str:
 
 
 async def present(port: int) -> set[str]:
-    """The notes that are there."""
+    """The ids of all stored notes."""
     async with httpx.AsyncClient(timeout=60) as client:
         exported = (await client.get(f"http://localhost:{port}/notes/export")).text
     return {json.loads(line)["id"] for line in exported.splitlines()}
@@ -150,26 +154,26 @@ async def _add_stages(result: Result, client: httpx.AsyncClient, ops_port: int) 
 
 
 async def breakages(port: int, sources: Sandbox, count: int, rate: float) -> str:
-    """Saves code that cannot serve, then mends it. The old version has to answer throughout."""
+    """Saves code that cannot serve, then repairs it. The old version has to answer until then."""
     chosen = BREAKAGES[:count]
-    versions, broken, mended = [sources.version], [], 0
+    versions, broken, repaired = [sources.version], [], 0
     async with loaded(Load(port, rate, keys=False)) as load:
         for number, (_, path, code) in enumerate(chosen):
             good = sources.read(path)
             sources.append(path, code)
             broken.append(sources.version)
             await load.more(int(rate))
-            sources.write(path, good + f"\n# mended {number}\n")
+            sources.write(path, good + f"\n# repaired {number}\n")
             versions.append(sources.version)
             with suppress(TimeoutError):
                 await load.first(versions[-1], within=ANSWERS_WITHIN)
-                mended += 1
+                repaired += 1
     answered = len({answer.version for answer in load.answers} & set(broken))
     return (
         f"{len(chosen)} breakages at {rate:g} requests/s: "
         f"{len(load.failures)} of {len(load.answers):,} requests failed {reasons(load) or ''}, "
         f"{answered} broken versions answered, {len(load.outdated(versions))} answers were outdated, "
-        f"{mended} of {len(chosen)} mended versions answered"
+        f"{repaired} of {len(chosen)} repaired versions answered"
     )
 
 
@@ -190,7 +194,7 @@ def report(results: list[Result], arguments: argparse.Namespace) -> None:
             say(f"{result.name}: {count} times {why}")
     say(f"\nmake dev: {ours.outdated} outdated answers, {ours.lost} acknowledged notes lost")
     say(
-        "the median reload of make dev consists of, in ms: "
+        "the stages of the median reload of make dev, in ms: "
         + ", ".join(f"{stage} {statistics.median(values):.0f}" for stage, values in ours.stages.items())
     )
     for peer in results[1:]:
@@ -206,16 +210,20 @@ def _installed(name: str) -> str:
         return "missing"
 
 
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench.reload")
-    parser.add_argument("--edits", type=int, default=100, help="of the service under make dev; 100")
-    parser.add_argument("--peer-edits", type=int, default=20, help="of each other subject; 20, and 0 leaves them out")
-    parser.add_argument("--breakages", type=int, default=20, help="of the service under make dev; 20, and at most 20")
-    parser.add_argument("--rate", type=float, default=200, help="requests a second; 200")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument(
+        "--edits", type=int, default=100, help="edits of the service under make dev; default: %(default)s"
+    )
+    parser.add_argument(
+        "--peer-edits", type=int, default=20, help="edits of each other reloader, 0 skips them; default: %(default)s"
+    )
+    parser.add_argument(
+        "--breakages",
+        type=int,
+        default=20,
+        help="broken edits of the service under make dev, at most 20; default: %(default)s",
+    )
+    parser.add_argument("--rate", type=float, default=200, help="requests a second; default: %(default)g")
+    parser.add_argument("--json", metavar="FILE", help="also write all results to this file")
     asyncio.run(main(parser.parse_args()))

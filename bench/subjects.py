@@ -1,4 +1,4 @@
-"""What is compared: each serves on one port behind an Envoy, and says the version of its files."""
+"""The reloaders that are compared. Each serves behind an Envoy, and its answers tell the version of its files."""
 
 import asyncio
 import hashlib
@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.breakages import MODULE
-from bench.sandbox import Sandbox
+from harness.breakages import MODULE
+from harness.sandbox import Sandbox
 from workbench.console import Console
 from workbench.ingress.bootstrap import Upstream
 from workbench.machine import ports
@@ -24,7 +24,7 @@ FLASK = "bench/peers/flask_app.py"
 
 @dataclass(frozen=True)
 class Subject:
-    """`path` is the file that is edited; `{port}` in the command is where it is to listen."""
+    """`path` is the file that is edited; `{port}` in the command becomes its port."""
 
     name: str
     command: Sequence[str]
@@ -52,7 +52,7 @@ PEERS = (
 async def behind_envoy(
     peer: Subject, stack: Stack, sources: Sandbox, folder: Path, console: Console
 ) -> AsyncIterator[int]:
-    """Runs a peer with an Envoy of its own, on the database of the stack; the port of that Envoy."""
+    """Runs a peer on the database of the stack, behind a separate Envoy; yields the port of that Envoy."""
     api_port, ingress_port = ports.free(2)
     async with AsyncExitStack() as undo:
         health = await asyncio.start_server(always_ready, "127.0.0.1", 0)
@@ -70,7 +70,7 @@ async def behind_envoy(
 
 
 async def always_ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Peers have no ops port for Envoy to ask."""
+    """Answers the health checks of Envoy for peers, which have no ops port."""
     try:
         while await reader.readuntil(b"\r\n\r\n"):
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")

@@ -1,6 +1,6 @@
-"""`make load`: a steady load on an ingress, to watch it by. Each second a line; exit status 1 if a request failed.
+"""`make load`: sends a steady load to an ingress and prints one line a second. Exit status 1 if a request failed.
 
-Half of the requests are POST, so it makes notes.
+Half of the requests are POST, so it creates notes.
 """
 
 import argparse
@@ -10,24 +10,26 @@ from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from bench.steady import Answer, Load, loaded
+from harness.steady_load import Answer, Load, loaded
 
 
 async def main(url: str, rate: float, seconds: int) -> int:
     port = urlsplit(url).port
     if port is None:
-        sys.stderr.write(f"traffic: {url} has no port\n")
+        sys.stderr.write(f"make load: --url {url} has no port: add one, for example http://localhost:8080\n")
         return 2
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.close()
     except OSError as error:
-        sys.stderr.write(f"traffic: nothing listens at {url}: {error.strerror}\n")
+        sys.stderr.write(
+            f"make load: cannot connect to {url} ({error.strerror}): start it with `make dev` or `tilt up`\n"
+        )
         return 1
     async with loaded(Load(port, rate)) as load:
         begin = 0
         for second in range(1, seconds + 1):
-            await asyncio.sleep(1)  # a line each second
+            await asyncio.sleep(1)  # one line a second
             sys.stdout.write(f"{second:4} s  {summary(load.answers[begin:])}\n")
             sys.stdout.flush()
             begin = len(load.answers)
@@ -36,7 +38,7 @@ async def main(url: str, rate: float, seconds: int) -> int:
 
 
 def summary(answers: Sequence[Answer]) -> str:
-    """How many, how fast, from where."""
+    """The number of answers, their times, and the replicas that gave them."""
     times = sorted((answer.ended - answer.begun) * 1000 for answer in answers)
     if not times:
         return "no answer"
@@ -54,8 +56,10 @@ def summary(answers: Sequence[Answer]) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench.traffic")
-    parser.add_argument("--url", default="http://localhost:8080", help="of the ingress, on this machine")
-    parser.add_argument("--rate", type=float, default=50, help="requests a second; 50")
-    parser.add_argument("--seconds", type=int, default=60, help="how long; 60")
+    parser.add_argument(
+        "--url", default="http://localhost:8080", help="URL of the ingress on this machine; default: %(default)s"
+    )
+    parser.add_argument("--rate", type=float, default=50, help="requests a second; default: %(default)g")
+    parser.add_argument("--seconds", type=int, default=60, help="duration; default: %(default)s")
     chosen = parser.parse_args()
     sys.exit(asyncio.run(main(chosen.url, chosen.rate, chosen.seconds)))

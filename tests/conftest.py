@@ -1,4 +1,4 @@
-"""One workbench for the whole session, on free ports, beside whatever a developer has running."""
+"""One workbench for the whole session. It uses free ports, so a developer's own workbench can keep running."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from workbench.stack import Stack
 
 @pytest.fixture(scope="session")
 async def database_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new data folder of a workbench, made once for all tests. Half of one from an interrupted start was there."""
+    """The data folder of a new workbench, made once for all tests, over the remains of an interrupted start."""
     data = tmp_path_factory.mktemp("template")
     (data / "postgres.new").mkdir()
     (data / "postgres.new" / "PG_VERSION").write_text("half made")
@@ -28,7 +28,7 @@ async def database_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def new_data(database_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """Makes data folders with a database in them, in a tenth of the time of a first start."""
+    """Makes data folders that contain a database, in a tenth of the time that a first start takes."""
 
     def copy() -> Path:
         data = tmp_path_factory.mktemp("data")
@@ -40,7 +40,7 @@ def new_data(database_template: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 async def stack(new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
-    """Two replicas behind Envoy, with a database that survives crashes. A test that stops a part starts it again."""
+    """Two replicas behind Envoy, and a database that survives crashes. A test that stops a part restarts it."""
     data = new_data()
     with (data.parent / f"{data.name}.log").open("w") as log:
         async with Stack(
@@ -51,7 +51,7 @@ async def stack(new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
 
 @pytest.fixture(scope="session")
 def ingress_url(request: pytest.FixtureRequest) -> str:
-    """Where the tests of tests/ingress send their requests: INGRESS_URL, or the workbench of this session."""
+    """Where tests/ingress sends its requests: INGRESS_URL, or else the workbench of this session."""
     url = os.environ.get("INGRESS_URL")
     if url:
         return url.rstrip("/")

@@ -1,4 +1,4 @@
-"""The server that the tests run the service on, all of them on each: SERVICE_SERVER=uvicorn make test"""
+"""Which server the tests run the service on. All tests pass on each: SERVICE_SERVER=uvicorn make test"""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Bounded waiting for what can only be seen from outside."""
+"""Waiting, with a time limit, for conditions that have no event."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 WITHIN = 30.0
-"""Seconds: far more than anything here takes, so that only what never happens fails, however slow the machine."""
+"""Seconds: far more than anything here takes, so that a slow machine fails no test."""
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], what: str, within: float = WITHIN) -> None:
-    """Waits until the condition holds; fails the test if it does not in `within` seconds."""
+    """Waits until the condition holds. Fails the test with `what` if it does not hold within `within` seconds."""
     try:
         async with asyncio.timeout(within):
-            while not await condition():  # noqa: ASYNC110 - what is asked has no event to wait for
+            while not await condition():  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(0.01)
     except TimeoutError:
         pytest.fail(f"not within {within:g} s: {what}")

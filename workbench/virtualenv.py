@@ -1,4 +1,4 @@
-"""python -m workbench.virtualenv (workbench|dev|bench): creates or updates the virtual environment .venv.
+"""python -m workbench.virtualenv (workbench|dev|all): creates or updates the virtual environment .venv.
 
 It runs with the system's Python, so it needs only the standard library. Several may run at once: `make dev` and
 `make test` in two terminals of a new clone install one after the other.
@@ -24,7 +24,7 @@ REQUIREMENTS = ROOT / "requirements"
 INSTALLED = VENV / "installed"  # the digests of the requirement files that were installed completely
 
 # The files that each file includes. `make lock` gives all of them the same versions.
-CONTAINS = {"workbench": ("workbench",), "dev": ("dev", "workbench"), "bench": ("bench", "dev", "workbench")}
+CONTAINS = {"workbench": ("workbench",), "dev": ("dev", "workbench"), "all": ("all", "dev", "workbench")}
 
 
 def ensure(name: str, console: Console) -> None:

@@ -1,1 +1,1 @@
-"""What the service is compared with: what other reloaders run, and the same API in what people use instead."""
+"""What the service is compared with: apps for other reloaders, and the same API with other frameworks."""

@@ -1,4 +1,4 @@
-"""No framework at all: about the least that one process with asyncpg can spend. No metrics, no validation."""
+"""No framework, no metrics, no validation: about the minimum that one process with asyncpg can use."""
 
 import json
 import os

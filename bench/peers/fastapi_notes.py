@@ -1,4 +1,4 @@
-"""FastAPI as its documentation and its users have it: pydantic models, asyncpg's pool, the usual instrumentation."""
+"""FastAPI as its documentation shows it: pydantic models, a pool of asyncpg, and the usual instrumentation."""
 
 import os
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""As much of the service as Flask needs to answer the same load, for `flask --debug`. It has no database to ask."""
+"""The routes that the steady load needs, for `flask --debug`, without a database."""
 
 import hashlib
 import itertools

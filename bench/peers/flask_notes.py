@@ -1,4 +1,4 @@
-"""Where many services begin: Flask, and a connection of psycopg2 for each request. No metrics: it never had any."""
+"""How many services begin: Flask, with a psycopg2 connection for each request and without metrics."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Plain Quart and asyncpg, with the metrics that everybody writes by hand."""
+"""Plain Quart and asyncpg, with handwritten metrics."""
 
 import os
 from collections.abc import AsyncGenerator

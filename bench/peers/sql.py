@@ -1,4 +1,4 @@
-"""The statements of all peers, with asyncpg's parameters: the same as the service's."""
+"""The SQL statements of all peers, the same as those of the service, with asyncpg's parameter style."""
 
 _COLUMNS = "id, title, body, version, created_at, updated_at"
 

@@ -1,1 +1,1 @@
-"""What a request costs, beside what people would use instead: `make bench`."""
+"""What a request costs, compared with other stacks: `make bench`."""

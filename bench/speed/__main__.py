@@ -1,4 +1,4 @@
-"""The service beside what people would use instead, and how long it takes to start: make bench ARGS=--help"""
+"""Compares the service with other stacks, and measures how long it takes to start: make bench ARGS=--help"""
 
 import argparse
 import asyncio
@@ -56,17 +56,21 @@ def parser() -> argparse.ArgumentParser:
     plan = Plan()
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     names = ", ".join(contender.name for contender in CONTENDERS)
-    parser.add_argument("--only", help=f"names, separated by commas: {names}; all of them")
-    parser.add_argument("--endpoints", default=",".join(plan.endpoints), help="%(default)s")
-    parser.add_argument("--via", default=",".join(plan.vias), help="%(default)s")
-    parser.add_argument("--rounds", type=int, default=plan.rounds, help="%(default)s")
-    parser.add_argument("--seconds", type=int, default=plan.seconds, help="of load each time; %(default)s")
-    parser.add_argument("--connections", type=int, default=plan.connections, help="%(default)s")
-    parser.add_argument("--rows", type=int, default=plan.rows, help="notes in the table; %(default)s")
+    parser.add_argument("--only", help=f"contenders, separated by commas; default: {names}")
     parser.add_argument(
-        "--startup", action=argparse.BooleanOptionalAction, default=True, help="measure how long starts take as well"
+        "--endpoints", default=",".join(plan.endpoints), help="separated by commas; default: %(default)s"
     )
-    parser.add_argument("--json", metavar="FILE", help="write everything into this file as well")
+    parser.add_argument("--via", default=",".join(plan.vias), help="separated by commas; default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=plan.rounds, help="default: %(default)s")
+    parser.add_argument(
+        "--seconds", type=int, default=plan.seconds, help="seconds of load each time; default: %(default)s"
+    )
+    parser.add_argument("--connections", type=int, default=plan.connections, help="default: %(default)s")
+    parser.add_argument("--rows", type=int, default=plan.rows, help="notes in the table; default: %(default)s")
+    parser.add_argument(
+        "--startup", action=argparse.BooleanOptionalAction, default=True, help="also measure how long starts take"
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write all results to this file")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What the service is meant to reach, and whether it did."""
+"""The aims for the service, and whether it meets them."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -17,23 +17,23 @@ class Aim:
     what: str
     bound: float
     found: float
-    is_least: bool = False
-    """Whether `bound` is the least that it may be, not the most."""
+    is_minimum: bool = False
+    """Whether `bound` is a minimum; otherwise it is a maximum."""
 
     @property
     def is_met(self) -> bool:
-        return self.found >= self.bound if self.is_least else self.found <= self.bound
+        return self.found >= self.bound if self.is_minimum else self.found <= self.bound
 
 
 def aims(series: Sequence[Series], startup: Startup | None) -> list[Aim]:
-    """Those of which everything was measured."""
+    """The aims for which everything was measured."""
     return [*_of_load(series), *(_of_start(startup) if startup else ())]
 
 
 def markdown(found: Sequence[Aim]) -> str:
     lines = ["| aim | | measured | |", "|---|---|---|---|"]
     for aim in found:
-        bound = f"at {'least' if aim.is_least else 'most'} {aim.bound:g}"
+        bound = f"at {'least' if aim.is_minimum else 'most'} {aim.bound:g}"
         lines.append(f"| {aim.what} | {bound} | {aim.found:.2f} | {'met' if aim.is_met else 'missed'} |")
     return "\n".join(lines)
 

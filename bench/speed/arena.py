@@ -1,4 +1,4 @@
-"""The place of the comparison: one PostgreSQL with notes, and contenders running on it, each behind an Envoy."""
+"""Where the comparison runs: one PostgreSQL with notes, and contenders that use it, each behind an Envoy."""
 
 import asyncio
 import re
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import asyncpg
 
-from bench.speed import usage
 from bench.speed.contenders import POOL_SIZE, SERVER_CORE, Contender
 from bench.speed.wrk import Load
 from bench.subjects import always_ready
+from harness import usage
 from workbench.console import Console
 from workbench.errors import WorkbenchError
 from workbench.ingress.bootstrap import Upstream
@@ -32,9 +32,9 @@ from workbench.parts.replica import migrate, service_environment
 
 _DATA = ROOT / ".bench"
 _POSTGRES = {
-    "max_connections": "300",  # every contender keeps its pool throughout
+    "max_connections": "300",  # all contenders keep their pools open all the time
     "shared_buffers": "512MB",
-    "synchronous_commit": "off",  # a create is to cost what the service costs, not the disk
+    "synchronous_commit": "off",  # measures the service, not the disk
     "max_wal_size": "8GB",
 }
 _READY_WITHIN = 30.0
@@ -45,12 +45,12 @@ _INSERT = """
 """
 _INVALIDATE = "UPDATE pg_index SET indisready = false, indisvalid = false WHERE indexrelid = 'notes_search'::regclass"
 _NO_LIMIT = "max_tokens: 1000000, tokens_per_fill: 1000000"
-_FILLERS = 2  # connections: most of the time goes into to_tsvector, on one CPU each
+_FILLERS = 2  # connections: to_tsvector takes most of the time, and each connection uses one CPU
 
 
 @dataclass(frozen=True)
 class Runner:
-    """A contender that runs: the process of each replica, the port of the first, and that of their Envoy."""
+    """A running contender: the process of each replica, the port of the first one, and the port of their Envoy."""
 
     contender: Contender
     processes: Sequence[int]
@@ -67,7 +67,7 @@ class Runner:
 
 
 class Arena:
-    """A database, filled on demand, and the files with the requests that fit it."""
+    """A database that is filled on demand, and files with requests that fit its notes."""
 
     def __init__(self, postgres: Postgres, folder: Path, console: Console) -> None:
         self.postgres = postgres
@@ -75,11 +75,11 @@ class Arena:
         self._console = console
 
     async def fill(self, rows: int, size: int = 100) -> None:
-        """Have `rows` notes, each with a body of about `size` bytes, and no other."""
+        """Replaces all notes by `rows` new ones, each with a body of about `size` bytes."""
         async with self.superuser() as connection:
             await connection.execute("TRUNCATE notes, note_events")
             await connection.execute("ALTER TABLE notes DISABLE TRIGGER USER")
-            # Not dropped: REINDEX makes it valid again, so a fill that was interrupted is mended by the next one.
+            # The index is not dropped: the REINDEX of the next fill repairs what an interrupted fill leaves behind.
             await connection.execute(_INVALIDATE)
             bounds = [rows * part // _FILLERS for part in range(_FILLERS + 1)]
             await asyncio.gather(*(self._insert(before + 1, last, size) for before, last in pairwise(bounds)))
@@ -101,7 +101,7 @@ class Arena:
 
     @asynccontextmanager
     async def superuser(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        """A connection for what no client may do, with all the time and memory that an index needs."""
+        """A superuser connection, with enough time and memory to build an index."""
         connection = await asyncpg.connect(self.postgres.url(SUPERUSER), timeout=60)
         try:
             await connection.execute(
@@ -112,7 +112,7 @@ class Arena:
             await connection.close()
 
     def write(self, endpoint: str, lines: Iterable[str]) -> None:
-        """What load() of this endpoint sends."""
+        """Sets what load() of this endpoint sends: paths, or bodies for POST."""
         (self._folder / f"{endpoint}.txt").write_text("".join(f"{line}\n" for line in lines))
 
     def load(self, endpoint: str) -> Load:
@@ -127,7 +127,7 @@ class Arena:
         replicas: int = 1,
         pinned: bool = True,
     ) -> AsyncIterator[Runner]:
-        """Runs a contender, on its core if it is pinned, and an Envoy with the ingress's rules in front of it."""
+        """Runs a contender, on its own core if it is pinned, behind an Envoy with the rules of the ingress."""
         async with AsyncExitStack() as undo:
             health = await asyncio.start_server(always_ready, "127.0.0.1", 0)
             undo.callback(health.close)
@@ -156,7 +156,7 @@ class Arena:
             "SERVICE_API_BIND": f"127.0.0.1:{port}",
             "SERVICE_OPS_BIND": f"127.0.0.1:{ops_port}",
             "SERVICE_POOL_SIZE": str(POOL_SIZE),
-            "SERVICE_LOG_LEVEL": "warning",  # as the others: no line for each request
+            "SERVICE_LOG_LEVEL": "warning",  # no line for each request, like the others
             "SERVICE_LOG_FORMAT": "json",
         }
         env = {
@@ -170,31 +170,31 @@ class Arena:
 
     @property
     def database_cpu_seconds(self) -> float:
-        """User and system time of PostgreSQL's processes so far."""
+        """User and system time of all processes of PostgreSQL so far."""
         assert self.postgres.part is not None  # noqa: S101 - it runs
         return usage.cpu_seconds(self.postgres.part.pid)
 
     @property
     def a_note(self) -> str:
-        """The path of some note."""
+        """The path of an existing note."""
         with (self._folder / "note.txt").open() as lines:
             return lines.readline().strip()
 
 
 def _without_rate_limit(folder: Path) -> Path:
-    """The ingress's rules, but not its limit for all requests: on a fast machine one replica answers more."""
+    """Copies the rules of the ingress without its rate limit, which one replica exceeds on a fast machine."""
     shutil.copytree(INGRESS_RULES, folder)
     path = folder / "envoyfilter-rate-limit.yaml"
     text, replaced = re.subn(r"max_tokens: \d+, tokens_per_fill: \d+", _NO_LIMIT, path.read_text(), count=1)
     if not replaced:
-        raise WorkbenchError(f"k8s/istio/{path.name} has no token_bucket any more that the bench can widen")
+        raise WorkbenchError(f"k8s/istio/{path.name} contains no token_bucket that the bench can raise")
     path.write_text(text)
     return folder
 
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[Arena]:
-    """PostgreSQL as the workbench has it, migrated, on a data folder of its own."""
+    """Starts the PostgreSQL of the workbench, with a migrated database in a separate data folder."""
     console = Console(sys.stderr)
     make_data_folder(_DATA)
     with data_lock(_DATA), run_folder(_DATA) as sockets:

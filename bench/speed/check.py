@@ -1,7 +1,7 @@
-"""make bench-check: has the service become more expensive? In CPU, against FastAPI in the same run; never in seconds.
+"""make bench-check: fails if the service uses more CPU time than before, relative to FastAPI in the same run.
 
-Exit status 1 if a share is more than 15 % above the one in bench/baseline.json, which ARGS=--update renews. A machine
-that does much else at the same time can fail it: repeat it there before you believe it.
+Exits with status 1 if a ratio is more than 15 % above the one in bench/baseline.json; ARGS=--update renews that file.
+A busy machine can cause a failure: repeat the run before you believe it.
 """
 
 import argparse
@@ -26,7 +26,7 @@ Ratios = Mapping[str, Mapping[str, float]]
 
 
 async def measured() -> dict[str, dict[str, float]]:
-    """By server and endpoint: the service's CPU per request, as a share of the reference's."""
+    """By contender and endpoint: the service's CPU time per request, divided by that of the reference."""
     wrk.check()
     async with opened() as arena:
         series, _ = await compare(arena, (SERVICE, ON_UVICORN, REFERENCE), _PLAN)
@@ -40,7 +40,7 @@ async def measured() -> dict[str, dict[str, float]]:
 
 
 def losses(now: Ratios, baseline: Ratios) -> list[str]:
-    """What has become more expensive than is tolerated, in words."""
+    """One sentence for each ratio that is above what the baseline tolerates."""
     return [
         f"{contender}, {endpoint}: {value:.2f} of {REFERENCE.name}'s CPU per request, {before:.2f} in the baseline"
         for contender, endpoints in now.items()
@@ -51,7 +51,7 @@ def losses(now: Ratios, baseline: Ratios) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-check ARGS=...", description=__doc__)
-    parser.add_argument("--update", action="store_true", help="write what is measured into bench/baseline.json")
+    parser.add_argument("--update", action="store_true", help="write the results to bench/baseline.json")
     arguments = parser.parse_args()
     try:
         now = asyncio.run(measured())

@@ -1,4 +1,4 @@
-"""The comparison: in each round every contender is loaded once at each endpoint, one after the other."""
+"""The comparison. In each round, each contender is loaded once at each endpoint, one after another."""
 
 import sys
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _WARM_UP = 1  # s, before the first round: connections, caches, prepared stateme
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, and how long."""
+    """What is measured, and for how long."""
 
     endpoints: Sequence[str] = ("note", "list", "create", "root")
     vias: Sequence[str] = ("direct", "envoy")
@@ -26,7 +26,7 @@ class Plan:
 
 
 async def compare(arena: Arena, contenders: Sequence[Contender], plan: Plan) -> tuple[list[Series], dict[str, float]]:
-    """The samples of every contender, and their memory after the load in MiB."""
+    """Returns the samples of all contenders, and their memory after the load in MiB."""
     await arena.fill(plan.rows)
     series: dict[tuple[str, str, str], Series] = {}
     async with AsyncExitStack() as stack:
@@ -48,7 +48,7 @@ async def compare(arena: Arena, contenders: Sequence[Contender], plan: Plan) -> 
 
 
 async def measure(arena: Arena, runner: Runner, endpoint: str, via: str, plan: Plan) -> Sample:
-    """Load one runner. Raises LoadFailed with its name and the endpoint if a request fails."""
+    """Loads one runner. Raises LoadFailed with its name and the endpoint if a request fails."""
     port = runner.port if via == "direct" else runner.envoy_port
     before = runner.cpu_seconds
     try:

@@ -1,4 +1,4 @@
-"""What is compared: the service and its peers, each as one process on one core."""
+"""The contenders: the service and its peers, each as one process on one core."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ SERVER_CORE = "0"
 
 @dataclass(frozen=True)
 class Contender:
-    """`{port}` in the command is where it is to listen. `notes_only`: it has no other endpoint than GET of a note."""
+    """`{port}` in the command becomes its port. With `notes_only`, its only endpoint is GET of a note."""
 
     name: str
-    """A word, for the command line."""
+    """One word, for the command line."""
     command: Sequence[str]
     what: str
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ _GRANIAN = (
     *("--no-ws", "--log-level", "warning"),
 )
 
-SERVICE = Contender("slipway", _SERVICE, "the service on Hypercorn, as it is by default")
+SERVICE = Contender("slipway", _SERVICE, "the service on Hypercorn, the default")
 ON_UVICORN = Contender("slipway-uvicorn", _SERVICE, "the service on uvicorn", {"SERVICE_SERVER": "uvicorn"})
 REFERENCE = Contender(
     "fastapi",
@@ -61,13 +61,13 @@ CONTENDERS = (
     Contender(
         "quart",
         ("-m", "hypercorn", "--bind", "127.0.0.1:{port}", "-k", "uvloop", "-w", "0", "bench.peers.quart_notes:app"),
-        "plain Quart on Hypercorn under uvloop, asyncpg, metrics by hand",
+        "plain Quart on Hypercorn with uvloop, asyncpg, handwritten metrics",
     ),
     ORIGINAL,
     Contender(
         "bare-uvicorn",
         (*_UVICORN, "bench.peers.asgi_notes:app"),
-        "a bare ASGI function on uvicorn, asyncpg; no metrics: about the least possible",
+        "a bare ASGI function on uvicorn, asyncpg; no metrics: about the minimum",
         notes_only=True,
     ),
     Contender(
@@ -80,8 +80,8 @@ CONTENDERS = (
 
 
 def chosen(names: Sequence[str]) -> Sequence[Contender]:
-    """Those with these names. Raises UsageError for one that there is not."""
+    """The contenders with these names. Raises UsageError if a name is unknown."""
     known = {contender.name: contender for contender in CONTENDERS}
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"there is no {', '.join(unknown)}, but {', '.join(known)}")
+        raise UsageError(f"no contender is called {', '.join(unknown)}; there are {', '.join(known)}")
     return [known[name] for name in names]

@@ -1,7 +1,7 @@
-"""How the cost of the service grows with its work: make bench-growth ARGS=--help
+"""Measures how the cost of the service grows with its work: make bench-growth ARGS=--help
 
-Rows, connections, replicas behind Envoy, the size of a note, subscribers of /notes/events. pgbench's select-only
-figure on the same server stands beside the rows, as the database's own limit.
+The curves are rows, connections, replicas behind Envoy, the size of a note, and subscribers to /notes/events. Beside
+the rows is the select-only rate of pgbench on the same server, which is the limit of the database.
 """
 
 import argparse
@@ -30,15 +30,15 @@ _ROWS_PER_SCALE = 100_000  # of pgbench
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One measurement of a curve; what there is not is None."""
+    """One point of a curve. A figure that was not measured is None."""
 
     curve: str
     line: str
     x: int
     cpu_us: float | None = None
-    """Of the service, for each request, or for each event that a subscriber got."""
+    """CPU time of the service for each request, or for each event that a subscriber received."""
     database_us: float | None = None
-    """CPU of PostgreSQL, for each request."""
+    """CPU time of PostgreSQL for each request."""
     rate: float | None = None
     p50_ms: float | None = None
     p99_ms: float | None = None
@@ -46,7 +46,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How far each curve goes."""
+    """The points of each curve."""
 
     seconds: int
     rows: Sequence[int] = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -122,7 +122,7 @@ async def _last_cursor(arena: Arena) -> str:
 
 
 async def _pgbench(arena: Arena, count: int, seconds: int) -> float:
-    """pgbench -S with the pool's number of connections, on as many rows of its own on the same server."""
+    """The rate of pgbench -S with as many connections as the pool, on a table with about as many rows."""
     async with arena.superuser() as connection:
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = 'pgbench'"):
             await connection.execute("CREATE DATABASE pgbench")
@@ -179,10 +179,10 @@ def markdown(points: Sequence[Point]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-growth ARGS=...", description=__doc__)
-    parser.add_argument("--curves", default=",".join(CURVES), help="%(default)s")
-    parser.add_argument("--rows", help="how many notes, separated by commas; 10000 to 10000000")
-    parser.add_argument("--seconds", type=int, default=3, help="of load each time; %(default)s")
-    parser.add_argument("--json", metavar="FILE", help="write everything into this file as well")
+    parser.add_argument("--curves", default=",".join(CURVES), help="separated by commas; default: %(default)s")
+    parser.add_argument("--rows", help="numbers of notes, separated by commas; default: 10000 to 10000000")
+    parser.add_argument("--seconds", type=int, default=3, help="seconds of load each time; default: %(default)s")
+    parser.add_argument("--json", metavar="FILE", help="also write all results to this file")
     arguments = parser.parse_args()
     scale = Scale(arguments.seconds)
     if arguments.rows:

@@ -1,4 +1,4 @@
-"""The pictures of the documentation, from results in JSON: python -m bench.speed.plot RESULTS.json PICTURE.svg"""
+"""Draws the pictures of the docs from results in JSON: python -m bench.speed.plot RESULTS.json PICTURE.svg"""
 
 import json
 import math
@@ -38,18 +38,18 @@ class Bar:
 
 
 def drawing(height: float, parts: Sequence[str]) -> str:
-    """A complete SVG, with colours for light and dark pages."""
+    """A complete SVG document with colours for light and dark pages."""
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:g} {height:g}" role="img">'
     return "\n".join([head, f"<style>{_STYLE}</style>", *parts, "</svg>", ""])
 
 
 def bars(title: str, shown: Sequence[Bar], x: float, width: float) -> list[str]:
-    """Horizontal bars below a title; names at the left, values at their ends."""
-    longest = max(bar.value for bar in shown)
+    """Horizontal bars below a title, with labels on the left and values at their ends."""
+    maximum = max(bar.value for bar in shown)
     room = width - _NAMES - 55
     parts = [f'<text class="title" x="{x + _NAMES:g}" y="20">{escape(title)}</text>']
     for row, bar in enumerate(shown):
-        top, length = 34 + row * _ROW, room * bar.value / longest
+        top, length = 34 + row * _ROW, room * bar.value / maximum
         kind = "own" if bar.is_own else "bar"
         parts += [
             f'<text x="{x + _NAMES - 8:g}" y="{top + 14:g}" text-anchor="end">{escape(bar.label)}</text>',
@@ -60,7 +60,7 @@ def bars(title: str, shown: Sequence[Bar], x: float, width: float) -> list[str]:
 
 
 def comparison(results: Mapping[str, Any]) -> str:
-    """CPU per request and requests a second for a note, directly."""
+    """CPU time per request and requests a second for GET of a note, without Envoy."""
     found = {
         one["contender"]: one
         for one in results["series"]
@@ -82,7 +82,7 @@ def comparison(results: Mapping[str, Any]) -> str:
 
 
 def growth(results: Mapping[str, Any]) -> str:
-    """A panel for each curve: the CPU of service and database over what grows; both axes logarithmic."""
+    """A panel for each curve: CPU time of the service and the database; both axes are logarithmic."""
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for point in results["points"]:
         if point["cpu_us"] is None:
@@ -100,36 +100,38 @@ def growth(results: Mapping[str, Any]) -> str:
 def panel(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], left: float, top: float) -> list[str]:
     width, height = _WIDTH / 2 - 150, _PANEL - 70
     xs = sorted({x for line in lines.values() for x, _ in line})
-    least, most = _decades([y for line in lines.values() for _, y in line])
+    lowest, highest = _decades([y for line in lines.values() for _, y in line])
 
     def place(x: float, y: float) -> tuple[float, float]:
         along = math.log(x / xs[0]) / math.log(xs[-1] / xs[0])
-        up = (math.log10(y) - least) / (most - least)
+        up = (math.log10(y) - lowest) / (highest - lowest)
         return left + along * width, top + 30 + height * (1 - up)
 
     parts = [f'<text class="title" x="{left:g}" y="{top + 14:g}">{escape(title)}</text>']
-    for decade in range(least, most + 1):
+    for decade in range(lowest, highest + 1):
         _, y = place(xs[0], 10.0**decade)
         parts += [
             f'<line class="axis" x1="{left:g}" y1="{y:.1f}" x2="{left + width:g}" y2="{y:.1f}"/>',
             f'<text class="quiet" x="{left - 6:g}" y="{y + 4:.1f}" text-anchor="end">{10.0**decade:,g}</text>',
         ]
     for x in xs:
-        at, _ = place(x, 10.0**least)
+        at, _ = place(x, 10.0**lowest)
         label = _short(x)
         parts.append(
             f'<text class="quiet" x="{at:.1f}" y="{top + height + 48:g}" text-anchor="middle">{label}</text>'
         )
     drawn = {name: [place(x, y) for x, y in sorted(line)] for name, line in lines.items()}
-    lowest = -math.inf
-    for name, spots in sorted(drawn.items(), key=lambda item: item[1][-1][1]):  # by their ends, from the top
+    label_y = -math.inf
+    for name, spots in sorted(
+        drawn.items(), key=lambda item: item[1][-1][1]
+    ):  # from the top, by the end of each line
         colour = list(lines).index(name) % 5
         at, y = spots[-1]
-        lowest = max(y, lowest + 14)  # labels must not cover each other
+        label_y = max(y, label_y + 14)  # labels must not overlap
         corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
         parts += [
             f'<polyline class="c{colour}" points="{corners}"/>',
-            f'<text class="label c{colour}" x="{at + 8:.1f}" y="{lowest + 4:.1f}">{escape(name)}</text>',
+            f'<text class="label c{colour}" x="{at + 8:.1f}" y="{label_y + 4:.1f}">{escape(name)}</text>',
         ]
     return parts
 
@@ -142,8 +144,8 @@ def _short(x: float) -> str:
 
 
 def _decades(values: Sequence[float]) -> tuple[int, int]:
-    least, most = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    return least, max(most, least + 1)
+    lowest, highest = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return lowest, max(highest, lowest + 1)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ _ENDPOINTS = {"note": "GET /notes/{id}", "list": "GET /notes, 20", "create": "PO
 
 
 def machine(load: str) -> dict[str, Any]:
-    """When, on what and with which versions it was measured."""
+    """The date, the machine and the versions of a measurement."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
@@ -34,7 +34,7 @@ def machine(load: str) -> dict[str, Any]:
 def document(
     about: Mapping[str, Any], plan: Plan, series: Sequence[Series], memory: Mapping[str, float]
 ) -> dict[str, Any]:
-    """All of it, for programs."""
+    """All results, for programs."""
     return {
         **about,
         "plan": asdict(plan),
@@ -61,7 +61,7 @@ def markdown(
     series: Sequence[Series],
     memory: Mapping[str, float],
 ) -> str:
-    """A table for each endpoint, with ratios of the same rounds: to FastAPI in CPU, to the service in both."""
+    """A table for each endpoint. Ratios are calculated within rounds: CPU to FastAPI, CPU and rate to the service."""
     lines = [
         f"{about['date']}, Python {about['python']}, {about['cpus']} CPUs, {about['load']}, "
         f"{plan.connections} connections, {plan.rounds} rounds of {plan.seconds:g} s, {plan.rows:,} notes.",

@@ -1,4 +1,4 @@
--- wrk -s requests.lua URL -- METHOD FILE: the paths of FILE in turn, or for POST its lines as bodies of /notes.
+-- wrk -s requests.lua URL -- METHOD FILE: requests the paths in FILE in turn; for POST, sends its lines to /notes.
 local requests, next_request = {}, 0
 
 function init(arguments)

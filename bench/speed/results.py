@@ -1,4 +1,4 @@
-"""What was measured, and what it means: medians, and ratios to the service within the same round."""
+"""The measured samples, and their evaluation: medians, and ratios within the same round."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One contender under load in one round. CPU is user and system time of its processes."""
+    """One contender under load in one round."""
 
     cpu_us: float
-    """For each request."""
+    """User and system time of its processes for each request."""
     rate: float
     """Requests a second."""
     p50_ms: float
@@ -19,7 +19,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Series:
-    """One contender at one endpoint (`via` "direct" or "envoy"): a sample for each round."""
+    """One contender at one endpoint, with one sample for each round. `via` is "direct" or "envoy"."""
 
     contender: str
     endpoint: str
@@ -35,18 +35,18 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Of two series, round by round: a machine that was busy in one round was so for both."""
+    """The ratio of two series, round by round, since a machine that is busy in one round is busy for both."""
 
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.least:.2f}-{self.most:.2f})"
+        return f"{self.median:.2f} ({self.minimum:.2f}-{self.maximum:.2f})"
 
 
 def ratio(of: Series, to: Series, measure: str) -> Ratio:
-    """How many times `to` is contained in `of`."""
+    """Divides `of` by `to` in each round."""
     ratios = [
         mine / other for mine, other in zip(of.values(measure), to.values(measure), strict=True) if other > 0
     ] or [float("nan")]
@@ -54,7 +54,7 @@ def ratio(of: Series, to: Series, measure: str) -> Ratio:
 
 
 def share(of: Series, to: Series, measure: str) -> float:
-    """The ratio of the sums over all rounds: on a busy machine it differs less from run to run than any median."""
+    """The ratio of the sums over all rounds, which varies less between runs than a median on a busy machine."""
     return sum(of.values(measure)) / sum(to.values(measure))
 
 

@@ -1,4 +1,4 @@
-"""How long a start takes, from the command to the first answer, and what one idle replica holds."""
+"""How long a start takes, from the command to the first answer, and how much memory an idle replica uses."""
 
 import os
 import signal
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.sandbox import Sandbox
-from bench.speed import usage
 from bench.speed.arena import Arena
+from harness import usage
+from harness.sandbox import Sandbox
 from workbench.console import Console
 from workbench.machine import ports
 from workbench.machine.folders import ROOT
@@ -23,30 +23,30 @@ from workbench.parts.replica import service_environment
 _SERVICE_STARTS = 10
 _MAKE_DEV_STARTS = 5
 _WITHIN = 300.0
-_PAUSE = 0.005  # s between two questions whether it answers
+_PAUSE = 0.005  # s between two probes
 _STOPS_WITHIN = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Startup:
-    """Seconds from the command to the first 200, one for each start; memory in MiB (PSS)."""
+    """Seconds from the command to the first 200, one figure for each start; memory in MiB (PSS)."""
 
     service_s: Sequence[float]
-    """`python -m service` on a migrated database, to its /readyz."""
+    """`python -m service` on a migrated database, until /readyz answers 200."""
     service_cpu_s: Sequence[float]
     idle_mib: Sequence[float]
-    """Of that process, when it is ready."""
+    """Memory of that process when it is ready."""
     warm_s: Sequence[float]
-    """`make dev` with everything installed and its data folder made, to / through the ingress."""
+    """`make dev` with everything installed and an existing data folder, until / answers through the ingress."""
     cold_s: Sequence[float]
-    """`make dev` in a copy of the sources: no environment, no data; pip's cache as it is."""
+    """`make dev` in a copy of the sources, without .venv and data, but with pip's cache."""
 
 
 async def measure(arena: Arena, console: Console) -> Startup:
     service = [await _service(arena, console) for _ in range(_SERVICE_STARTS)]
     with tempfile.TemporaryDirectory(prefix="slipway-start-") as folder:
         data = Path(folder) / "data"
-        await _make_dev(ROOT, data, console)  # it makes the data folder
+        await _make_dev(ROOT, data, console)  # creates the data folder
         warm = [await _make_dev(ROOT, data, console) for _ in range(_MAKE_DEV_STARTS)]
         copy = Sandbox(Path(folder) / "copy", "Makefile", "requirements")
         cold = await _make_dev(copy.root, copy.root / ".workbench", console)
@@ -55,15 +55,15 @@ async def measure(arena: Arena, console: Console) -> Startup:
 
 
 def markdown(startup: Startup) -> str:
-    """Medians with their spread."""
+    """A table of medians and ranges."""
     rows = (
         ("`python -m service` to `/readyz`, s", startup.service_s),
-        ("the same, CPU s", startup.service_cpu_s),
+        ("CPU s of that start", startup.service_cpu_s),
         ("an idle replica, MiB (PSS)", startup.idle_mib),
         ("`make dev`, warm, to `/` through the ingress, s", startup.warm_s),
         ("`make dev`, nothing installed, packages cached, s", startup.cold_s),
     )
-    lines = ["| a start | median | least | most | starts |", "|---|---|---|---|---|"]
+    lines = ["| start | median | minimum | maximum | starts |", "|---|---|---|---|---|"]
     for what, values in rows:
         cells = (statistics.median(values), min(values), max(values))
         lines.append(f"| {what} | {' | '.join(f'{value:.2f}' for value in cells)} | {len(values)} |")
@@ -71,7 +71,7 @@ def markdown(startup: Startup) -> str:
 
 
 async def _service(arena: Arena, console: Console) -> tuple[float, float, float]:
-    """Seconds to ready, CPU seconds of them, and memory of `python -m service`."""
+    """Seconds until `python -m service` is ready, its CPU seconds until then, and its memory in MiB."""
     port, ops_port = ports.free(2)
     settings = {
         "SERVICE_API_BIND": f"127.0.0.1:{port}",
@@ -101,11 +101,11 @@ async def _make_dev(sources: Path, data: Path, console: Console) -> float:
         await part.becomes_ready(until_ok(ingress_port, "/", _WITHIN, _PAUSE))
         return time.monotonic() - begin
     finally:
-        await part.stop((signal.SIGTERM, _STOPS_WITHIN))  # which make hands on
+        await part.stop((signal.SIGTERM, _STOPS_WITHIN))  # make forwards it
 
 
 def _shell() -> dict[str, str]:
-    """The environment as in a terminal: what the outer make set is not for the inner one."""
+    """The environment without the variables that the outer make has set."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "SERVICE_"))}
 
 

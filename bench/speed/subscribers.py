@@ -1,4 +1,4 @@
-"""Many subscribers of /notes/events, and how long an event takes to each of them."""
+"""Many subscribers to /notes/events, and how long an event takes to reach each of them."""
 
 import asyncio
 import json
@@ -10,16 +10,16 @@ _WITHIN = 60.0
 
 
 async def deliver(port: int, count: int, events: int) -> list[float]:
-    """Make `events` notes while `count` clients follow; seconds from each POST's answer to each arrival."""
+    """Creates `events` notes with `count` subscribers; returns the seconds from each 201 to each arrival."""
     streams = await asyncio.gather(*(_subscribe(port) for _ in range(count)))
     arrivals: dict[str, list[float]] = {}
     readers = [asyncio.create_task(_follow(reader, events, arrivals)) for reader, _ in streams]
-    made = await _make(port, events)
+    made = await _create(port, events)
     async with asyncio.timeout(_WITHIN):
         await asyncio.gather(*readers)
     for _, writer in streams:
         writer.close()
-    # An event may be there before the answer to the request that caused it.
+    # An event may arrive before the answer to the request that caused it.
     return [max(arrival - made[note], 0.0) for note, times in arrivals.items() for arrival in times]
 
 
@@ -37,7 +37,7 @@ async def _follow(reader: asyncio.StreamReader, events: int, arrivals: dict[str,
         arrivals.setdefault(note, []).append(time.monotonic())
 
 
-async def _make(port: int, events: int) -> dict[str, float]:
+async def _create(port: int, events: int) -> dict[str, float]:
     made = {}
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = b'{"title": "An event"}'
@@ -46,7 +46,7 @@ async def _make(port: int, events: int) -> dict[str, float]:
         writer.write(head % len(body) + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"content-length: (\d+)", answer, re.IGNORECASE)
-        assert length is not None, answer  # noqa: S101 - a note has one
+        assert length is not None, answer  # noqa: S101 - every note has one
         note = json.loads(await reader.readexactly(int(length[1])))
         made[note["id"]] = time.monotonic()
         await asyncio.sleep(_PAUSE)

@@ -1,6 +1,6 @@
-"""What tracing costs: make bench-tracing. The service without it, with one request in a hundred traced, and with all.
+"""make bench-tracing: what tracing costs if no request, one request in a hundred, or every request is traced.
 
-The service without it runs twice: how far the two are apart is what cannot be measured here.
+The service runs twice without tracing: the difference between these two is the error of the measurement.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def contenders(endpoint: str) -> list[Contender]:
 
 @asynccontextmanager
 async def sink() -> AsyncIterator[str]:
-    """A collector that throws away what it gets; its URL."""
+    """Runs a collector that discards all spans; yields its URL."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -59,14 +59,14 @@ async def run(plan: Plan) -> None:
             if of is None or off is None:
                 continue
             cost, times = of.median("cpu_us"), ratio(of, off, "cpu_us")
-            lines.append(f"{name:8} {contender.name:18} {cost:7.0f} us of CPU a request, {times} of off")
+            lines.append(f"{name:8} {contender.name:18} {cost:7.0f} us of CPU a request, {times} times off")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
 def main() -> int:
     plan = Plan(endpoints=("note", "list"), vias=("direct",), rounds=7, seconds=2)
     parser = argparse.ArgumentParser(prog="make bench-tracing ARGS=...", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=plan.rounds, help="%(default)s")
+    parser.add_argument("--rounds", type=int, default=plan.rounds, help="default: %(default)s")
     try:
         asyncio.run(run(replace(plan, rounds=parser.parse_args().rounds)))
     except (wrk.LoadFailed, WorkbenchError) as error:

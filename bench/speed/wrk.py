@@ -1,4 +1,4 @@
-"""The load: wrk (Debian's package), a closed loop on a number of connections."""
+"""The load generator: wrk (the Debian package), a closed loop on a number of connections."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`lines` is a file with the paths to read, or for POST the bodies to send, one a line."""
+    """`lines` is a file with one path on each line, or for POST one body on each line."""
 
     method: str
     lines: Path
@@ -25,7 +25,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What wrk saw."""
+    """The result of one run of wrk."""
 
     requests: int
     seconds: float
@@ -42,12 +42,12 @@ def check() -> None:
 
 async def version() -> str:
     process = await asyncio.create_subprocess_exec("wrk", "-v", stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()  # it exits with 1
+    output, _ = await process.communicate()  # wrk -v exits with status 1
     return output.decode().partition(" [")[0].strip() or "wrk"
 
 
 async def run(port: int, load: Load, connections: int, seconds: int) -> Run:
-    """Load `port` for so many seconds. Raises LoadFailed if a request failed."""
+    """Loads `port` for `seconds` seconds. Raises LoadFailed if a request failed."""
     process = await asyncio.create_subprocess_exec(
         *("taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"),
         *("-s", str(_SCRIPT), f"http://127.0.0.1:{port}", "--", load.method, str(load.lines)),

@@ -1,9 +1,8 @@
-"""What single clients do to all others: one that leaves, one that reads slowly, one whose clock is wrong."""
+"""Faults that clients cause: they disconnect during an import, read slowly, or have a wrong clock."""
 
 import asyncio
 import json
 import re
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from tests.faults.place import Place
+from tests.faults.site import Site
 from tests.waiting import WITHIN
 
 _HEAD = "{} HTTP/1.1\r\nhost: slipway\r\nuser-agent: slipway-faults\r\nconnection: close\r\n{}\r\n"
@@ -23,50 +22,50 @@ _MANY_NOTES = """
 _YEARS = 10 * 365 * 86_400.0
 
 
-async def imports_left(place: Place, seconds: float) -> str:
-    """Clients that send half of an import and leave, one after the other. Nothing of theirs may be there."""
+async def imports_left(site: Site, seconds: float) -> str:
+    """One client after another sends half of an import and disconnects. None of it may be stored."""
     title, left, end = f"left {uuid4().hex}", 0, time.monotonic() + seconds
     line = json.dumps({"title": title}).encode() + b"\n"
     chunk = b"%x\r\n%s\r\n" % (len(line) * 500, line * 500)
     while time.monotonic() < end or not left:
-        async with _connection(place, "POST /notes/import", _UPLOAD) as (_, writer):
+        async with _connection(site, "POST /notes/import", _UPLOAD) as (_, writer):
             for _ in range(4):
                 writer.write(chunk)
                 await writer.drain()
         left += 1
         await asyncio.sleep(0.05)
-    await _until_idle(place)
-    connection = await place.connect()
+    await _until_idle(site)
+    connection = await site.connect()
     try:
         imported = await connection.fetchval("SELECT count(*) FROM app.notes WHERE title = $1", title)
     finally:
         await connection.close()
-    assert imported == 0, f"{imported} notes of {left} imports that were never finished"
-    return f"{left} imports left, nothing of them imported"
+    assert imported == 0, f"{imported} notes of {left} unfinished imports are stored"
+    return f"{left} imports abandoned, none of their notes stored"
 
 
-async def exports_read_slowly(place: Place, seconds: float) -> str:
-    """As many clients as may export at a time read 1 kB a second each. The short requests must not notice."""
-    await _fill(place)
-    places = 2 * len(place.stack.replicas)  # SERVICE_BULK_SIZE of each
-    before = resident(place)
-    reading = [asyncio.create_task(_read_slowly(place, seconds)) for _ in range(places)]
+async def exports_read_slowly(site: Site, seconds: float) -> str:
+    """As many clients as may export at the same time read 1 kB a second each. Short requests must not be affected."""
+    await _fill(site)
+    readers = 2 * len(site.stack.replicas)  # SERVICE_BULK_SIZE of each
+    before = site.resident()
+    reading = [asyncio.create_task(_read_slowly(site, seconds)) for _ in range(readers)]
     highest = before
     while not all(task.done() for task in reading):
-        highest = max(highest, resident(place))
+        highest = max(highest, site.resident())
         await asyncio.sleep(0.1)
     statuses = [task.result() for task in reading]
     assert b"200" in statuses, f"the exports got {statuses}"
-    await _until_idle(place)
+    await _until_idle(site)
     grown = (highest - before) / 2**20
-    assert grown < 64, f"{places} slow readers of an export took {grown:.0f} MiB of the service's memory"
-    return f"{places} readers, the replicas' memory grew by {grown:.1f} MiB"
+    assert grown < 64, f"{readers} slow readers of an export made the service grow by {grown:.0f} MiB"
+    return f"{readers} readers, the replicas' memory grew by {grown:.1f} MiB"
 
 
-async def clock_jumps(place: Place, _: float) -> str:
-    """Clients ten years ahead and behind write their times and their ids; the pages still have all notes."""
+async def clock_jumps(site: Site, _: float) -> str:
+    """Clients that are ten years ahead or behind choose times and ids. Each note must be on exactly one page."""
     word, made = f"w{uuid4().hex}", []
-    async with httpx.AsyncClient(base_url=place.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=site.url, timeout=30) as client:
         for jump in (0.0, _YEARS, -_YEARS, 0.0):
             now = time.time() + jump
             note = {"id": _uuid7(now), "title": word, "created_at": datetime.fromtimestamp(now, UTC).isoformat()}
@@ -84,25 +83,25 @@ async def clock_jumps(place: Place, _: float) -> str:
             page = (await client.get(path)).json()
             found += [note["id"] for note in page["items"]]
             path = page["next"]
-        assert found == sorted(made, reverse=True), "pages lost or repeated notes of clients with another clock"
+        assert found == sorted(made, reverse=True), "the pages lost or repeated notes of clients with a wrong clock"
         for note_id in made:
             await client.delete(f"/notes/{note_id}")
     return ""
 
 
-async def _read_slowly(place: Place, seconds: float) -> bytes:
-    """The status that it got."""
-    async with _connection(place, "GET /notes/export") as (reader, _):
+async def _read_slowly(site: Site, seconds: float) -> bytes:
+    """Returns the status of the answer."""
+    async with _connection(site, "GET /notes/export") as (reader, _):
         status = await reader.read(15)
         end = time.monotonic() + seconds
-        while time.monotonic() < end and await reader.read(1000):  # noqa: ASYNC110 - it reads by the clock
+        while time.monotonic() < end and await reader.read(1000):  # noqa: ASYNC110 - the clock sets the pace
             await asyncio.sleep(1)
     return status[9:12]
 
 
-async def _fill(place: Place) -> None:
-    """20 MB of notes: far more than all buffers between the service and a client."""
-    connection = await place.connect()
+async def _fill(site: Site) -> None:
+    """Stores 20 MB of notes: far more than all buffers between the service and a client can hold."""
+    connection = await site.connect()
     try:
         if await connection.fetchval("SELECT count(*) FROM app.notes WHERE title = 'long export'") == 0:
             await connection.execute(_MANY_NOTES)
@@ -112,10 +111,10 @@ async def _fill(place: Place) -> None:
 
 @asynccontextmanager
 async def _connection(
-    place: Place, request: str, headers: str = ""
+    site: Site, request: str, headers: str = ""
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    # Small buffers, so that a client that does not read makes the other end wait soon.
-    reader, writer = await asyncio.open_connection("127.0.0.1", place.stack.envoy.port, limit=1024)
+    # A small buffer, so that the server has to wait soon when the client does not read.
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.stack.envoy.port, limit=1024)
     try:
         writer.write(_HEAD.format(request, headers).encode())
         await writer.drain()
@@ -124,11 +123,11 @@ async def _connection(
         writer.transport.abort()
 
 
-async def _until_idle(place: Place) -> None:
-    """Until no import or export holds a connection. Raises TimeoutError."""
+async def _until_idle(site: Site) -> None:
+    """Waits until no import or export holds a connection. Raises TimeoutError."""
     async with asyncio.timeout(WITHIN), httpx.AsyncClient() as client:
-        for replica in place.stack.replicas:
-            while await _bulk_transfers(client, replica.ops_port):  # noqa: ASYNC110 - it is a metric
+        for replica in site.stack.replicas:
+            while await _bulk_transfers(client, replica.ops_port):  # noqa: ASYNC110 - a metric has no event
                 await asyncio.sleep(0.05)
 
 
@@ -137,13 +136,6 @@ async def _bulk_transfers(client: httpx.AsyncClient, ops_port: int) -> float:
     found = re.search(r'^http_requests_in_flight\{kind="bulk"\} (\S+)$', metrics, re.MULTILINE)
     assert found, metrics
     return float(found[1])
-
-
-def resident(place: Place) -> int:
-    """Bytes of memory of all replicas."""
-    pids = [str(replica.part.pid) for replica in place.stack.replicas if replica.part]
-    kibibytes = subprocess.run(["ps", "-o", "rss=", "-p", ",".join(pids)], capture_output=True, text=True, check=True)
-    return sum(map(int, kibibytes.stdout.split())) * 1024
 
 
 def _uuid7(when: float) -> str:

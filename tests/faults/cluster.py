@@ -1,6 +1,6 @@
-"""`make faults WHERE=cluster`: the faults that a cluster knows too, through its gateway, with the same accounting.
+"""`make faults WHERE=cluster`: faults of the cluster, with load through its gateway and the same accounting.
 
-INGRESS_URL is the gateway's. Needs a `tilt up` that has come up; leaves new pods and new notes behind.
+INGRESS_URL is the URL of the gateway. Needs a running `tilt up`; leaves new pods and new notes behind.
 """
 
 import argparse
@@ -23,13 +23,13 @@ _REPLICAS = "--selector=app.kubernetes.io/name=slipway"
 _UNAVAILABLE = frozenset({"503"})
 _BROKEN = frozenset({"503", "504"})
 
-# In the container: every process but the first one and this one.
+# Runs in the container. kill(-1) reaches every process except the first one and this one.
 _SIGNAL = "import os, signal; os.kill(-1, signal.{})"
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterFault:
-    """As faults.Fault, for a cluster."""
+    """Like faults.Fault, but for a cluster."""
 
     name: str
     inject: Callable[[float], Awaitable[None]]
@@ -42,9 +42,9 @@ async def service_killed(_: float) -> None:
 
 
 async def replica_killed(_: float) -> None:
-    """Without a grace: what it was about to answer is lost."""
+    """Without a grace period: the answers to requests in flight are lost."""
     await _kubectl("delete", await _a_replica(), "--grace-period=0", "--force")
-    await asyncio.sleep(1)  # a new pod is there
+    await asyncio.sleep(1)  # until there is a new pod
     await _replicas_ready()
 
 
@@ -82,21 +82,24 @@ FAULTS = (
 )
 
 
+_say = partial(print, flush=True)
+
+
 async def main(url: str, rate: float, only: str, overloaded_for: float) -> int:
     wrong: list[str] = []
-    say(f"{datetime.now(UTC):%Y-%m-%d}, {CONTEXT}, {url}, {rate:g} requests a second")
-    say(HEAD)
+    _say(f"{datetime.now(UTC):%Y-%m-%d}, {CONTEXT}, {url}, {rate:g} requests a second")
+    _say(HEAD)
     for fault in FAULTS:
         if only in fault.name:
             ended = await trial(fault.name, url, rate, partial(fault.inject, fault.seconds))
-            say(row(ended, fault.seconds))
+            _say(row(ended, fault.seconds))
             wrong += complaints(ended, fault.failures)
     if only in {"", "load"}:
         result = await overload.flood(url, overloaded_for)
-        say(f"\n- {overload.describe(result, overloaded_for)}")
+        _say(f"\n- {overload.describe(result, overloaded_for)}")
         wrong += overload.wrong(result)
     for line in wrong:
-        say(line)
+        _say(line)
     return 1 if wrong else 0
 
 
@@ -131,16 +134,13 @@ async def _kubectl(*arguments: str, **where: str) -> str:
     return output.decode()
 
 
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.faults.cluster")
-    parser.add_argument("--rate", type=float, default=50, help="requests a second; 50")
-    parser.add_argument("--only", default="", help="only faults whose name holds this text, or `load`")
-    parser.add_argument("--overloaded-for", type=float, default=60, help="seconds; 60")
+    parser.add_argument("--rate", type=float, default=50, help="requests a second; %(default)g")
+    parser.add_argument(
+        "--only", default="", help="only faults whose name contains this text; load: only the overload"
+    )
+    parser.add_argument("--overloaded-for", type=float, default=60, help="seconds of overload; %(default)g")
     chosen = parser.parse_args()
     url = os.environ.get("INGRESS_URL") or "http://localhost:8080"
     sys.exit(asyncio.run(main(url, chosen.rate, chosen.only, chosen.overloaded_for)))

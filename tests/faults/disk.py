@@ -1,4 +1,4 @@
-"""A disk of the database that is full: a small tmpfs in the place of its data folder. Needs root on Linux."""
+"""Fills the disk of the database: its data folder is on a small tmpfs. Needs root on Linux."""
 
 import asyncio
 import os
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.faults.place import Place
+from tests.faults.site import Site
 
 SETTINGS = {"max_wal_size": "64MB", "min_wal_size": "32MB"}
-"""Of PostgreSQL, so that it has room to run there."""
+"""Settings with which PostgreSQL has room to run on the small disk."""
 
 _SIZE = "192m"
 _BALLAST = "ballast"
@@ -25,7 +25,7 @@ def possible() -> bool:
 
 @contextmanager
 def small_disk() -> Iterator[Path]:
-    """A folder on a file system of its own, with room for a database and little more."""
+    """A folder on a separate file system with room for a database and little more."""
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_SIZE},mode=0755", "tmpfs", folder], check=True)
     try:
@@ -35,19 +35,19 @@ def small_disk() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def full(place: Place, seconds: float) -> str:
-    """Somebody else's file takes all that is left, and goes again. PostgreSQL is started again if it had to end."""
-    data = place.stack.options.data
+async def full(site: Site, seconds: float) -> str:
+    """A large file takes all the space that is left, and is removed later. Restarts PostgreSQL if it stopped."""
+    data = site.stack.options.data
     ballast = data / _BALLAST
     await asyncio.to_thread(_take_the_rest, ballast)
-    postgres, died = place.stack.postgres, False
+    postgres, died = site.stack.postgres, False
     for _ in range(round(seconds * 10)):
         await asyncio.sleep(0.1)
         died = died or postgres.part is None or not postgres.part.running
     ballast.unlink()
     if postgres.part is None or not postgres.part.running:
         await postgres.start()
-    return "PostgreSQL ended, and was started again" if died else "PostgreSQL went on"
+    return "PostgreSQL stopped, and was restarted" if died else "PostgreSQL kept running"
 
 
 def _take_the_rest(ballast: Path) -> None:

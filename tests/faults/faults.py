@@ -1,4 +1,4 @@
-"""What goes wrong, one by one. Each fault ends by itself: then all parts run again, and nothing is in the way."""
+"""The faults. Each one ends by itself and leaves all parts running, as they were before."""
 
 import asyncio
 import os
@@ -11,66 +11,66 @@ from typing import Literal
 import asyncpg
 
 from tests.faults import clients, disk
-from tests.faults.place import Place
 from tests.faults.recorder import NO_ANSWER
+from tests.faults.site import Site
 
-Inject = Callable[[Place, float], Awaitable[str | None]]
+Inject = Callable[[Site, float], Awaitable[str | None]]
 """Returns when the cause is gone, perhaps with a remark for the table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens, and what clients may notice of it."""
+    """What happens, and what clients may notice."""
 
     name: str
     inject: Inject
     seconds: float = 0
-    """How long it lasts; 0 for what takes the time that it takes."""
+    """How long it lasts; 0 if the fault itself decides."""
     briefly: float | None = None
-    """The same among the tests of every change; None: it is not among them."""
+    """How long it lasts in the tests of every change; None leaves it out there."""
     failures: frozenset[str] = frozenset()
-    """Kinds of answers that clients may get beside 2xx."""
+    """The kinds of answers other than 2xx that clients may get."""
     where: Literal["anywhere", "network", "small disk"] = "anywhere"
-    """Whether it needs a workbench with a network that can be broken, or with a disk that can be filled."""
+    """Which workbench it needs: any, one whose network can be broken, or one whose disk can be filled."""
 
 
-async def replica_killed(place: Place, seconds: float) -> None:
-    await place.stack.replicas[0].kill()
+async def replica_killed(site: Site, seconds: float) -> None:
+    await site.stack.replicas[0].kill()
     await asyncio.sleep(seconds)
-    await place.stack.start_replica(0)
+    await site.stack.start_replica(0)
 
 
-async def replicas_rolled(place: Place, _: float) -> None:
-    for index, replica in enumerate(place.stack.replicas):
+async def replicas_rolled(site: Site, _: float) -> None:
+    for index, replica in enumerate(site.stack.replicas):
         replica.terminate()
         await replica.wait(within=30)
-        await place.stack.start_replica(index)
-        await place.routed_to(replica)
+        await site.stack.start_replica(index)
+        await site.routed_to(replica)
 
 
-async def replica_hangs(place: Place, seconds: float) -> None:
-    part = place.stack.replicas[0].part
+async def replica_hangs(site: Site, seconds: float) -> None:
+    part = site.stack.replicas[0].part
     assert part is not None
     await _stopped([part.pid], seconds)
 
 
-async def database_killed(place: Place, seconds: float) -> None:
-    await place.stack.postgres.kill()
+async def database_killed(site: Site, seconds: float) -> None:
+    await site.stack.postgres.kill()
     await asyncio.sleep(seconds)
-    await place.stack.postgres.start()
+    await site.stack.postgres.start()
 
 
-async def database_restarted(place: Place, _: float) -> None:
-    await place.stack.postgres.restart()
+async def database_restarted(site: Site, _: float) -> None:
+    await site.stack.postgres.restart()
 
 
-async def database_hangs(place: Place, seconds: float) -> None:
-    await _stopped(place.database_processes(), seconds)
+async def database_hangs(site: Site, seconds: float) -> None:
+    await _stopped(site.database_processes(), seconds)
 
 
-async def sessions_terminated(place: Place, seconds: float) -> None:
-    """All of them, ten times a second."""
-    connection = await place.connect()
+async def sessions_terminated(site: Site, seconds: float) -> None:
+    """Terminates all sessions ten times a second."""
+    connection = await site.connect()
     try:
         for _ in range(round(seconds * 10)):
             await connection.execute(
@@ -81,34 +81,34 @@ async def sessions_terminated(place: Place, seconds: float) -> None:
         await connection.close()
 
 
-async def connections_used_up(place: Place, seconds: float) -> None:
-    """Somebody else takes every connection that is left; the service has those that it has."""
-    async with _all_connections(place):
+async def connections_used_up(site: Site, seconds: float) -> None:
+    """Other clients take every connection that is left; the service keeps its own."""
+    async with _all_connections(site):
         await asyncio.sleep(seconds)
 
 
-async def connections_taken_away(place: Place, seconds: float) -> None:
-    """Somebody else takes every connection, the service's too."""
-    async with _all_connections(place) as others:
+async def connections_taken_away(site: Site, seconds: float) -> None:
+    """Other clients take every connection, including those of the service."""
+    async with _all_connections(site) as others:
         await others[0].execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app_rw'")
-        async with _all_connections(place):
+        async with _all_connections(site):
             await asyncio.sleep(seconds)
 
 
 @asynccontextmanager
-async def _all_connections(place: Place) -> AsyncGenerator[list["asyncpg.Connection[asyncpg.Record]"]]:
+async def _all_connections(site: Site) -> AsyncGenerator[list["asyncpg.Connection[asyncpg.Record]"]]:
     others: list[asyncpg.Connection[asyncpg.Record]] = []
     try:
         with suppress(asyncpg.TooManyConnectionsError):
             while True:
-                others.append(await place.connect())
+                others.append(await site.connect())
         yield others
     finally:
         await asyncio.gather(*(connection.close() for connection in others))
 
 
-async def table_locked(place: Place, seconds: float) -> None:
-    connection = await place.connect()
+async def table_locked(site: Site, seconds: float) -> None:
+    connection = await site.connect()
     try:
         async with connection.transaction():
             await connection.execute("LOCK TABLE app.notes IN ACCESS EXCLUSIVE MODE")
@@ -117,38 +117,38 @@ async def table_locked(place: Place, seconds: float) -> None:
         await connection.close()
 
 
-async def statements_too_slow(place: Place, seconds: float) -> None:
-    """Every insertion takes longer than the statement timeout."""
-    connection = await place.connect()
+async def statements_too_slow(site: Site, seconds: float) -> None:
+    """Every INSERT takes longer than the statement timeout."""
+    connection = await site.connect()
     try:
         await connection.execute(
             "CREATE FUNCTION app.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); "
             "RETURN NEW; END $$; CREATE TRIGGER slow BEFORE INSERT ON app.notes EXECUTE FUNCTION app.slow()"
         )
         await asyncio.sleep(seconds)
-        # Statements that run may hold the table for as long as they may run.
+        # Waits for running statements, which hold the table until their timeout.
         await connection.execute("DROP TRIGGER slow ON app.notes; DROP FUNCTION app.slow()")
     finally:
         await connection.close()
 
 
-async def ingress_restarted(place: Place, _: float) -> None:
-    await place.stack.envoy.stop()
-    await place.stack.envoy.start()
+async def ingress_restarted(site: Site, _: float) -> None:
+    await site.stack.envoy.stop()
+    await site.stack.envoy.start()
 
 
-async def network_slow(place: Place, seconds: float) -> None:
-    assert place.network is not None
-    place.network.delay = 0.1  # 200 ms there and back
+async def network_slow(site: Site, seconds: float) -> None:
+    assert site.network is not None
+    site.network.delay = 0.1  # a round trip takes 200 ms
     await asyncio.sleep(seconds)
-    place.network.delay = 0
+    site.network.delay = 0
 
 
-async def network_cut(place: Place, seconds: float) -> None:
-    assert place.network is not None
-    place.network.cut()
+async def network_cut(site: Site, seconds: float) -> None:
+    assert site.network is not None
+    site.network.cut()
     await asyncio.sleep(seconds)
-    place.network.mend()
+    site.network.mend()
 
 
 async def _stopped(pids: Iterable[int], seconds: float) -> None:
@@ -159,17 +159,17 @@ async def _stopped(pids: Iterable[int], seconds: float) -> None:
         await asyncio.sleep(seconds)
     finally:
         for pid in pids:
-            with suppress(ProcessLookupError):  # one that ended just before
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(pid, signal.SIGCONT)
 
 
 _UNAVAILABLE = frozenset({"503"})
 
 FAULTS = (
-    # A connection that broke before the answer: only what may be repeated is.
+    # The connection breaks before the answer, and the ingress repeats only requests that are safe to repeat.
     Fault("replica, kill -9", replica_killed, 2, 0.5, _UNAVAILABLE),
     Fault("all replicas, SIGTERM one by one", replicas_rolled, briefly=0),
-    # A write without a key may have been done, so nobody repeats it: 504 when the ingress's time is over.
+    # A write without a key may have been done, so nothing repeats it: the ingress answers 504 after its timeout.
     Fault("replica, SIGSTOP", replica_hangs, 20, failures=frozenset({"503", "504"})),
     Fault("PostgreSQL, kill -9", database_killed, 2, 0.5, _UNAVAILABLE),
     Fault("PostgreSQL, restart", database_restarted, briefly=0, failures=_UNAVAILABLE),

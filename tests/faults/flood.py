@@ -1,6 +1,6 @@
-"""Twice as many requests as can be answered, from a process of its own: python -m tests.faults.flood URL
+"""Sends twice as many requests as the service can answer, from a separate process: python -m tests.faults.flood URL
 
-First it finds out how many can be. Prints its figures as one line of JSON.
+First it measures how many the service can answer. Prints its figures as one line of JSON.
 """
 
 import argparse
@@ -27,23 +27,23 @@ _AFTERWARDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """What came of it. Times are in seconds."""
+    """The result. Times are in seconds."""
 
     sustainable: float
-    """Requests a second."""
+    """Requests a second that the service can answer."""
     goodput: float
-    """Requests a second that were answered 2xx during the flood."""
+    """Requests a second that were answered with 2xx during the flood."""
     answers: dict[str, int]
     answered_p50: float
     answered_p99: float
     refused_p50: float
-    """Of those that got 503."""
+    """Times to a 503."""
     refused_p99: float
     longest: float
     recovery: float
-    """From the last request of the flood that was due to the last failure."""
+    """From the moment when the last request of the flood was due until the last failure."""
     busy: float
-    """CPU that the clients themselves took, a second."""
+    """CPU seconds of the clients themselves, per second."""
     acknowledged: int
     lost: list[str]
     duplicated: list[str]
@@ -51,13 +51,13 @@ class Flood:
 
 async def main(url: str, seconds: float, factor: float, rate: float) -> None:
     recorder = Recorder(url, 0, Ledger(f"f{uuid4().hex[:8]}"))
-    await recorder.saturate(_CLIENTS, 1)  # connections are opened, statements prepared
+    await recorder.saturate(_CLIENTS, 1)  # opens connections and prepares statements
     sustainable = rate or await recorder.saturate(_CLIENTS, _MEASURED_FOR)
     begin, busy = time.monotonic(), time.process_time()
     flooding = asyncio.create_task(recorder.run_for(seconds, sustainable * factor))
     await asyncio.sleep(seconds)
     end, busy = time.monotonic(), time.process_time() - busy
-    # Those who come afterwards do not wait for the last answers of the flood.
+    # The requests after the flood do not wait for its last answers.
     after = Recorder(url, 0, recorder.ledger)
     await asyncio.gather(flooding, after.run_for(_AFTERWARDS, sustainable / 4))
     flood = [outcome for outcome in recorder.outcomes if outcome.due >= begin]
@@ -94,8 +94,8 @@ if __name__ == "__main__":
     parser.add_argument("url")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--factor", type=float, default=2)
-    parser.add_argument("--rate", type=float, default=0, help="the sustainable rate, if it is known")
+    parser.add_argument("--rate", type=float, default=0, help="the rate that the service can answer; 0 measures it")
     chosen = parser.parse_args()
-    with suppress(PermissionError):  # clients are elsewhere: what they compete with for the CPU is not the service
+    with suppress(PermissionError):  # real clients do not compete with the service for the CPU
         os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
     uvloop.run(main(chosen.url, chosen.seconds, chosen.factor, chosen.rate))

@@ -1,4 +1,4 @@
-"""What a service has acknowledged, and whether it is true: nothing lost, nothing done twice."""
+"""Compares what the service acknowledged with what is stored: nothing lost, nothing done twice."""
 
 import json
 from collections import defaultdict
@@ -6,20 +6,20 @@ from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 
 Stored = tuple[str, str]
-"""A note's path and its body."""
+"""The path and the body of a note."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """One note of the recorder's: what may be stored of it after all that was answered, and all that was not."""
+    """One note of the recorder, and what may be stored of it, given the answers and the missing answers."""
 
     title: str
     key: str = ""
-    """The Idempotency-Key it was created with; empty if it was created without."""
+    """The Idempotency-Key of its creation; empty if there was none."""
     path: str = ""
     """Set by the answer to its creation."""
     bodies: set[str] = field(default_factory=lambda: {""})
-    """A change whose answer never came may have been made or not: then both are right."""
+    """Several, if the answer to a change is missing: then the change may or may not have been made."""
     may_be_there: bool = True
     may_be_gone: bool = True
 
@@ -45,16 +45,16 @@ class Verdict:
     acknowledged: int
     """Notes whose creation was acknowledged."""
     lost: list[str]
-    """Acknowledged, and not so: what is missing, has another body, or is there after its deletion."""
+    """Notes whose stored state contradicts an answer: missing, with another body, or present after a deletion."""
     duplicated: list[str]
     """Stored more than once."""
     unsettled: list[str]
-    """Created with a key, and not acknowledged in the end."""
+    """Created with a key, but not acknowledged in the end."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The entries of one run. Titles are unique, so that a second note with one of them is a request done twice."""
+    """The entries of one run. Titles are unique, so two notes with one title mean that a request was done twice."""
 
     run: str
     entries: list[Entry] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Ledger:
         return entry
 
     async def check(self, exported: AsyncIterable[str]) -> Verdict:
-        """Compares with the lines of an export."""
+        """Compares the entries with the lines of an export."""
         stored: defaultdict[str, list[Stored]] = defaultdict(list)
         async for line in exported:
             note = json.loads(line)

@@ -1,37 +1,36 @@
-"""Twice the sustainable rate against a workbench, with its memory and CPU."""
+"""Twice the sustainable rate of requests to a workbench, with its memory and CPU."""
 
 import asyncio
 import json
 import sys
 
-from tests.faults.clients import resident
 from tests.faults.flood import Flood
-from tests.faults.place import Place
+from tests.faults.site import Site
 
 
-async def overloaded(place: Place, seconds: float) -> tuple[str, list[str]]:
-    """A line about it, and what should not have happened."""
-    before, busy_before = resident(place), place.busy()
-    flooding = asyncio.create_task(flood(place.url, seconds))
+async def overloaded(site: Site, seconds: float) -> tuple[str, list[str]]:
+    """Returns a line with the figures, and what should not have happened."""
+    before, busy_before = site.resident(), site.busy()
+    flooding = asyncio.create_task(flood(site.url, seconds))
     highest = before
     while not flooding.done():
-        highest = max(highest, resident(place))
+        highest = max(highest, site.resident())
         await asyncio.sleep(0.2)
     result = await flooding
-    busy = ", ".join(f"{part} {used - busy_before[part]:.0f}" for part, used in place.busy().items())
+    busy = ", ".join(f"{part} {used - busy_before[part]:.0f}" for part, used in site.busy().items())
     grown = (highest - before) / 2**20
     return f"{describe(result, seconds)}; the replicas' memory grew by {grown:.0f} MiB; CPU s: {busy}", wrong(result)
 
 
 async def flood(url: str, seconds: float, rate: float = 0) -> Flood:
-    """From a process of its own."""
+    """Runs flood.py in a separate process."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.faults.flood", url, "--seconds", f"{seconds:g}", "--rate", f"{rate:g}"),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
     if process.returncode != 0:
-        raise RuntimeError("the flood failed; its reason is above")
+        raise RuntimeError("tests.faults.flood failed; its error is above")
     return Flood(**json.loads(output))
 
 
@@ -43,7 +42,7 @@ def describe(result: Flood, seconds: float) -> str:
         f"2xx p50 {result.answered_p50 * 1000:.0f}, p99 {result.answered_p99 * 1000:.0f} ms; "
         f"503 p50 {result.refused_p50 * 1000:.0f}, p99 {result.refused_p99 * 1000:.0f} ms; "
         f"last failure {result.recovery * 1000:.0f} ms after its end; "
-        f"{result.acknowledged:,} acknowledged, {len(result.lost)} lost, {len(result.duplicated)} twice"
+        f"{result.acknowledged:,} acknowledged, {len(result.lost)} lost, {len(result.duplicated)} done twice"
     )
 
 

@@ -10,13 +10,13 @@ _AT_ONCE = 64 * 1024
 
 
 class Network:
-    """Forwards TCP connections on `port` of the loopback to a Unix socket. What is cut says nothing to either end."""
+    """Forwards TCP connections from a loopback port to a Unix socket. Neither end is told about a cut."""
 
     port: int
 
     def __init__(self, to: Path) -> None:
         self.delay = 0.0
-        """Seconds that data take, in each direction."""
+        """Seconds that data takes in each direction."""
         self._to = to
         self._connected = asyncio.Event()
         self._connected.set()
@@ -35,11 +35,11 @@ class Network:
             await asyncio.gather(*self._connections, return_exceptions=True)
 
     def cut(self) -> None:
-        """From now on nothing arrives, neither data nor the end of a connection."""
+        """From now on nothing arrives: no data, and no end of a connection."""
         self._connected.clear()
 
     def mend(self) -> None:
-        """What was on its way arrives now, as TCP would send it again."""
+        """Delivers what was held back, just as TCP would send it again."""
         self._connected.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,24 +54,24 @@ class Network:
                 directions.create_task(self._forward(reader, to_server))
                 directions.create_task(self._forward(from_server, writer))
         except (OSError, asyncio.CancelledError):
-            pass  # one end is gone, or the test is over
+            pass  # one end has closed, or the test is over
         finally:
             writer.close()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """In order, each piece `delay` seconds after it came, however many are on their way."""
-        loop, on_their_way = asyncio.get_running_loop(), asyncio.Queue[tuple[float, bytes]]()
+        """Forwards pieces of data in order, each one `delay` seconds after it arrived."""
+        loop, in_transit = asyncio.get_running_loop(), asyncio.Queue[tuple[float, bytes]]()
 
         async def deliver() -> None:
             while True:
-                arrives, data = await on_their_way.get()
+                arrives, data = await in_transit.get()
                 await asyncio.sleep(max(0, arrives - loop.time()))
                 await self._connected.wait()
                 if not data:
                     writer.close()
                     return
                 writer.write(data)
-                with suppress(OSError):  # gone; its own direction sees the end of it
+                with suppress(OSError):  # closed; the other direction handles that
                     await writer.drain()
 
         async with asyncio.TaskGroup() as tasks:
@@ -81,6 +81,6 @@ class Network:
                     data = await reader.read(_AT_ONCE)
                 except OSError:
                     data = b""
-                on_their_way.put_nowait((loop.time() + self.delay, data))
+                in_transit.put_nowait((loop.time() + self.delay, data))
                 if not data:
                     return

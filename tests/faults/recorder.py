@@ -1,7 +1,7 @@
-"""Clients that write and read at a fixed rate, whatever the answers, and remember what they were told.
+"""Clients that write and read at a fixed rate, regardless of the answers, and record every answer.
 
-An open loop: a request is due by the clock, and its time counts from then. Clients that wait for one answer before
-they ask again would hide a stall: they ask less while it lasts.
+This is an open loop: the clock decides when a request is due, and its time is measured from then. Clients that wait
+for an answer before the next request would hide a stall, because they send fewer requests during it.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.faults.exchange import Answer, Broken, Exchange, encode
+from harness.exchange import Broken, Exchange, Response, encode
 from tests.faults.ledger import Entry, Ledger, Verdict
 
 ANSWERED_WITHIN = 25.0
-"""Seconds after which a client gives up: longer than any limit of the service and the ingress."""
+"""Seconds after which a client gives up: longer than every time limit of the service and of the ingress."""
 
-_MOST_IN_FLIGHT = 5000
+_MAX_IN_FLIGHT = 5000
 _SETTLED_WITHIN = 60.0
 
 NO_ANSWER = "no answer"
@@ -31,14 +31,14 @@ NO_ANSWER = "no answer"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one request. Times are time.monotonic()."""
+    """The result of one request. Times are time.monotonic()."""
 
     due: float
     ended: float
     answer: str
-    """Its status, or why there was none."""
+    """The status, or the reason why there was no answer."""
     body: bytes = b""
-    """Of failures."""
+    """Empty unless the request failed."""
 
     @property
     def took(self) -> float:
@@ -50,7 +50,7 @@ class Outcome:
 
     @property
     def kind(self) -> str:
-        """`2xx`, another status, or NO_ANSWER."""
+        """Either `2xx`, another status, or NO_ANSWER."""
         if self.answer.isdecimal():
             return "2xx" if self.answer.startswith("2") else self.answer
         return NO_ANSWER
@@ -58,22 +58,22 @@ class Outcome:
 
 @dataclass(slots=True)
 class Recorder:
-    """`rate` requests a second: creations with a key and without, changes, deletions and reads."""
+    """Sends `rate` requests a second: creations with and without a key, changes, deletions and reads."""
 
     url: str
     rate: float
     ledger: Ledger
     headers: Callable[[], dict[str, str]] = dict
-    """More headers of each request."""
+    """Returns additional headers for each request."""
     outcomes: list[Outcome] = field(default_factory=list)
     _idle: deque[Exchange] = field(default_factory=deque)
     _untouched: deque[Entry] = field(default_factory=deque)
-    """Notes that were acknowledged and not changed since: each is changed or deleted at most once."""
+    """Acknowledged notes that were not changed since: each is changed or deleted at most once."""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _in_flight: int = 0
 
     async def run(self) -> None:
-        """Until stop(), and then until the last answer."""
+        """Sends requests until stop() is called, then waits for the last answer."""
         turns = self._turns()
         begin = time.monotonic()
         async with asyncio.TaskGroup() as requests:
@@ -83,20 +83,20 @@ class Recorder:
                     await asyncio.sleep(pause)
                 if self._stopping.is_set():
                     return
-                if self._in_flight < _MOST_IN_FLIGHT:
+                if self._in_flight < _MAX_IN_FLIGHT:
                     requests.create_task(next(turns)(due))
                 else:
-                    self.outcomes.append(Outcome(due, due + ANSWERED_WITHIN, "not sent, too many are waiting"))
+                    self.outcomes.append(Outcome(due, due + ANSWERED_WITHIN, "not sent, too many requests in flight"))
 
     async def run_for(self, seconds: float, rate: float) -> None:
-        """At another rate, for a time, and then until the last answer."""
+        """Sends requests at another rate for some time, then waits for the last answer."""
         self.rate = rate
         self._stopping.clear()
         asyncio.get_running_loop().call_later(seconds, self.stop)
         await self.run()
 
     async def saturate(self, clients: int, seconds: float) -> float:
-        """Answers a second to that many clients, each of which asks again as soon as it is answered."""
+        """Runs clients that send the next request after each answer; returns how many answers a second they get."""
         turns, begin = self._turns(), time.monotonic()
         before = len(self.outcomes)
 
@@ -119,12 +119,8 @@ class Recorder:
         while self._idle:
             self._idle.pop().close()
 
-    def since(self, begin: float) -> Sequence[Outcome]:
-        """The outcomes of requests that were due since then."""
-        return [outcome for outcome in self.outcomes if outcome.due >= begin]
-
     async def settle(self) -> None:
-        """Repeat each creation with a key that was not acknowledged, as its client would, until it is."""
+        """Repeats each unacknowledged creation that has a key until it is acknowledged, as a client would do."""
         open_entries = [entry for entry in self.ledger.entries if entry.key and not entry.path]
         deadline = time.monotonic() + _SETTLED_WITHIN
         for entry in open_entries:
@@ -134,7 +130,7 @@ class Recorder:
                     await asyncio.sleep(0.2)
 
     async def verdict(self) -> Verdict:
-        """Compare what was acknowledged with what is there. Waits for the service to be able to say."""
+        """Compares what was acknowledged with what is stored. Waits until the service can export its notes."""
         async with httpx.AsyncClient(base_url=self.url, timeout=60) as client:
             deadline = time.monotonic() + _SETTLED_WITHIN
             while True:
@@ -145,8 +141,6 @@ class Recorder:
                     raise TimeoutError(f"no export within {_SETTLED_WITHIN:g} s: {response.status_code}")
                 await asyncio.sleep(0.5)
 
-    # What is asked, in turn.
-
     async def _create(self, due: float) -> None:
         await self._send_creation(due, self.ledger.open(with_key=False))
 
@@ -156,9 +150,9 @@ class Recorder:
     async def _send_creation(self, due: float, entry: Entry, *, record: bool = True) -> None:
         body = json.dumps({"title": entry.title}).encode()
         key = {"idempotency_key": entry.key} if entry.key else {}
-        answer = await self._request(due, "POST", "/notes", body, record=record, **key)
-        if answer is not None and answer.status == 201:
-            entry.created(answer.location)
+        response = await self._request(due, "POST", "/notes", body, record=record, **key)
+        if response is not None and response.status == 201:
+            entry.created(response.header("location"))
             self._untouched.append(entry)
 
     async def _change(self, due: float) -> None:
@@ -167,9 +161,9 @@ class Recorder:
             return await self._read(due)
         entry.changing("changed")
         body = json.dumps({"title": entry.title, "body": "changed"}).encode()
-        # Nobody else changes it: a 412 would say that this was done, and then done again.
-        answer = await self._request(due, "PUT", entry.path, body, if_match='"1"')
-        if answer is not None and answer.status == 200:
+        # No other client changes this note, so a 412 would mean that the change was made twice.
+        response = await self._request(due, "PUT", entry.path, body, if_match='"1"')
+        if response is not None and response.status == 200:
             entry.changed("changed")
 
     async def _delete(self, due: float) -> None:
@@ -177,8 +171,8 @@ class Recorder:
         if entry is None:
             return await self._read(due)
         entry.deleting()
-        answer = await self._request(due, "DELETE", entry.path)
-        if answer is not None and answer.status == 204:
+        response = await self._request(due, "DELETE", entry.path)
+        if response is not None and response.status == 204:
             entry.deleted()
 
     async def _read(self, due: float) -> None:
@@ -186,28 +180,28 @@ class Recorder:
 
     async def _request(
         self, due: float, method: str, path: str, body: bytes = b"", *, record: bool = True, **headers: str
-    ) -> Answer | None:
+    ) -> Response | None:
         self._in_flight += 1
-        answer, exchange = None, None
+        response, exchange = None, None
         try:
             async with asyncio.timeout(ANSWERED_WITHIN):
                 exchange = await self._exchange()
                 address = urlsplit(self.url).netloc
-                answer = await exchange.ask(encode(method, path, address, body, **headers, **self.headers()))
-                said = str(answer.status)
+                response = await exchange.ask(encode(method, path, address, body, **headers, **self.headers()))
+                answer = str(response.status)
                 self._idle.append(exchange)
         except TimeoutError:
-            said = f"nothing within {ANSWERED_WITHIN:g} s"
+            answer = f"no answer within {ANSWERED_WITHIN:g} s"
         except Broken as error:
-            said = str(error)
+            answer = str(error)
         finally:
             self._in_flight -= 1
-            if answer is None and exchange is not None:
+            if response is None and exchange is not None:
                 exchange.close()
         if record:
-            body = answer.body if answer is not None and answer.status >= 300 else b""
-            self.outcomes.append(Outcome(due, time.monotonic(), said, body))
-        return answer
+            body = response.body if response is not None and response.status >= 300 else b""
+            self.outcomes.append(Outcome(due, time.monotonic(), answer, body))
+        return response
 
     async def _exchange(self) -> Exchange:
         while self._idle:
@@ -219,13 +213,13 @@ class Recorder:
 
 
 def kinds(outcomes: Sequence[Outcome]) -> Counter[str]:
-    """How many there were of each kind."""
+    """Counts the outcomes by kind."""
     return Counter(outcome.kind for outcome in outcomes)
 
 
 @asynccontextmanager
 async def recording(recorder: Recorder) -> AsyncGenerator[Recorder]:
-    """Sends requests while the block lasts, and waits for the last answers at its end."""
+    """Sends requests while the block runs, and waits for the last answers at its end."""
     running = asyncio.create_task(recorder.run())
     try:
         yield recorder

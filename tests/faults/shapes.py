@@ -1,13 +1,13 @@
-"""Requests that HTTP forbids, or that two parsers could read differently, byte by byte.
+"""Malformed requests, and requests that two parsers could read differently, as bytes.
 
-Each hides a second request, `POST /notes`, where only a parser that is wrong, or that takes another view than the one
-in front of it, would find it: https://datatracker.ietf.org/doc/html/rfc9112#section-11.2
+Many hide a second request, `POST /notes`, which only a wrong parser would find, or one that disagrees with the parser
+in front of it: https://datatracker.ietf.org/doc/html/rfc9112#section-11.2
 """
 
 import json
 
 MARK = "%MARK%"
-"""Stands for the title of the hidden note: another one in each test."""
+"""Stands for the title of the hidden note, which is different in each test."""
 
 _BODY = json.dumps({"title": MARK})
 _HIDDEN = (
@@ -30,8 +30,8 @@ def _get(headers: str) -> str:
 _LENGTH = "Content-Length: 300"
 
 LENGTHS = {
-    "both lengths": _post(f"{_LENGTH}\r\nTransfer-Encoding: chunked"),
-    "both lengths, the other way round": _post(f"Transfer-Encoding: chunked\r\n{_LENGTH}"),
+    "a length and chunked": _post(f"{_LENGTH}\r\nTransfer-Encoding: chunked"),
+    "chunked and a length": _post(f"Transfer-Encoding: chunked\r\n{_LENGTH}"),
     "a space before the colon": _post(f"{_LENGTH}\r\nTransfer-Encoding : chunked"),
     "a tab before the value": _post(f"{_LENGTH}\r\nTransfer-Encoding:\tchunked"),
     "a vertical tab before the value": _post(f"{_LENGTH}\r\nTransfer-Encoding:\x0bchunked"),
@@ -53,15 +53,15 @@ LENGTHS = {
     "a length in hexadecimal": _post("Content-Length: 0x0", _HIDDEN),
     "a length with a space in it": _post("Content-Length: 0 300", _HIDDEN),
     "an empty length": _post("Content-Length:", _HIDDEN),
-    "a length beyond all numbers": _post("Content-Length: 99999999999999999999999", _HIDDEN),
+    "a length above 64 bits": _post("Content-Length: 99999999999999999999999", _HIDDEN),
 }
 
 CHUNKS = {
-    "no hexadecimal size": _chunked(f"g\r\n\r\n{_HIDDEN}"),
+    "a size that is not hexadecimal": _chunked(f"g\r\n\r\n{_HIDDEN}"),
     "a negative size": _chunked(f"-1\r\n\r\n{_HIDDEN}"),
     "a size with 0x": _chunked(f"0x0\r\n\r\n{_HIDDEN}"),
-    "a size beyond all numbers": _chunked(f"10000000000000000\r\n\r\n{_HIDDEN}"),
-    "a size that a 64-bit number would forget": _chunked(f"10000000000000005\r\nabcde\r\n0\r\n\r\n{_HIDDEN}"),
+    "a size above 64 bits": _chunked(f"10000000000000000\r\n\r\n{_HIDDEN}"),
+    "a size that 64 bits would truncate": _chunked(f"10000000000000005\r\nabcde\r\n0\r\n\r\n{_HIDDEN}"),
     "a space before the size": _chunked(f" 0\r\n\r\n{_HIDDEN}"),
     "no size": _chunked(f"\r\n\r\n{_HIDDEN}"),
     "no line end after the data": _chunked(f"5\r\nabcde0\r\n\r\n{_HIDDEN}"),
@@ -79,7 +79,7 @@ HEADERS = {
     "NUL in a name": _get("X\x00Name: value"),
     "NUL in a value": _get("X-Name: a\x00b"),
     "a bare CR in a value": _get("X-Name: a\rb"),
-    "an escape in a value": _get("X-Name: \x1b[2J"),
+    "an escape character in a value": _get("X-Name: \x1b[2J"),
     "a space before the first header": "GET /nothing HTTP/1.1\r\n Host: test\r\n\r\n",
     "no host": "GET /nothing HTTP/1.1\r\n\r\n",
     "two hosts": _get("Host: other"),
@@ -106,7 +106,7 @@ LINES = {
     "CONNECT": "CONNECT 127.0.0.1:9000 HTTP/1.1\r\nHost: 127.0.0.1:9000\r\n\r\n",
     "TRACE": "TRACE / HTTP/1.1\r\nHost: test\r\nX-Secret: 1\r\n\r\n",
     "an absolute target elsewhere": "GET http://127.0.0.1:9000/livez HTTP/1.1\r\nHost: test\r\n\r\n",
-    "no HTTP": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "a TLS handshake": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 }
 
 SHAPES = {

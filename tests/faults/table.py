@@ -1,4 +1,4 @@
-"""The figures of trials as a Markdown table."""
+"""The figures of trials as a Markdown table. Unexpected answers and remarks follow the last column."""
 
 from collections import Counter
 
@@ -27,4 +27,4 @@ def row(trial: Trial, seconds: float) -> str:
             f"{len(verdict.lost)}",
             f"{len(verdict.duplicated)} |",
         ]
-    ) + "".join(f" {count}x {kind}!" for kind, count in others.items())
+    ) + "".join([*(f" {count}x {kind}!" for kind, count in others.items()), trial.remark and f" {trial.remark}"])

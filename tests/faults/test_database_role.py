@@ -1,4 +1,4 @@
-"""Whoever gets hold of the service's database role can read and write rows of the application, and nothing else."""
+"""An attacker with the service's database role can read and write rows of the application, and nothing else."""
 
 import os
 from collections.abc import AsyncIterator
@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from tests.faults.place import Place
+from tests.faults.site import Site
 
 Connection = asyncpg.Connection
 
 
 @pytest.fixture
-async def role(workbench: Place) -> "AsyncIterator[Connection[asyncpg.Record]]":
+async def role(workbench: Site) -> "AsyncIterator[Connection[asyncpg.Record]]":
     connection = await asyncpg.connect(workbench.stack.postgres.url("app_rw"))
     try:
         yield connection
@@ -38,11 +38,11 @@ FORBIDDEN = [
     "TRUNCATE notes",
     "COMMENT ON TABLE notes IS 'mine'",
     "REINDEX TABLE notes",
-    # The history of migrations, which it may read.
+    # The history of migrations, which the role may read.
     "INSERT INTO schema_migrations SELECT * FROM schema_migrations",
     "UPDATE schema_migrations SET version = 99",
     "DELETE FROM schema_migrations",
-    # Other roles, and more for itself.
+    # Other roles, and more privileges for itself.
     "SELECT * FROM pg_authid",
     "SELECT passwd FROM pg_shadow",
     "CREATE ROLE mine",
@@ -79,12 +79,12 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize("sql", FORBIDDEN)
-async def test_it_may_not(role: "Connection[asyncpg.Record]", sql: str) -> None:
+async def test_a_forbidden_statement_is_refused(role: "Connection[asyncpg.Record]", sql: str) -> None:
     with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.InvalidObjectDefinitionError)):
         await role.execute(sql)
 
 
-async def test_its_four_verbs_are_all_it_has(role: "Connection[asyncpg.Record]") -> None:
+async def test_the_role_only_has_four_privileges(role: "Connection[asyncpg.Record]") -> None:
     granted = await role.fetch(
         """
         SELECT table_name, array_agg(privilege_type::text ORDER BY privilege_type) AS verbs
@@ -102,7 +102,7 @@ async def test_its_four_verbs_are_all_it_has(role: "Connection[asyncpg.Record]")
     assert owned == 0
 
 
-async def test_it_is_no_other_role_and_may_become_none(role: "Connection[asyncpg.Record]") -> None:
+async def test_the_role_has_no_attributes_and_no_memberships(role: "Connection[asyncpg.Record]") -> None:
     row = await role.fetchrow(
         "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles "
         "WHERE rolname = 'app_rw'"
@@ -113,18 +113,18 @@ async def test_it_is_no_other_role_and_may_become_none(role: "Connection[asyncpg
 
 
 @pytest.mark.parametrize("database", ["postgres", "template1"])
-async def test_no_other_database_lets_it_in(workbench: Place, database: str) -> None:
+async def test_the_role_cannot_connect_to_other_databases(workbench: Site, database: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await asyncpg.connect(workbench.stack.postgres.url("app_rw", database))
 
 
-async def test_its_sessions_have_limits(role: "Connection[asyncpg.Record]") -> None:
+async def test_sessions_of_the_role_have_limits(role: "Connection[asyncpg.Record]") -> None:
     for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
         assert await role.fetchval("SELECT current_setting($1)", limit) not in {"0", ""}, limit
     assert await role.fetchval("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'app_rw'") > 0
 
 
-async def test_what_the_role_metrics_reads_are_statistics_only(workbench: Place) -> None:
+async def test_the_role_metrics_only_reads_statistics(workbench: Site) -> None:
     connection = await asyncpg.connect(workbench.stack.postgres.url("metrics"))
     try:
         assert await connection.fetchval("SELECT count(*) FROM pg_stat_activity") > 0
@@ -137,6 +137,6 @@ async def test_what_the_role_metrics_reads_are_statistics_only(workbench: Place)
         await connection.close()
 
 
-def test_the_sockets_folder_is_private(workbench: Place) -> None:
-    """The workbench asks for no password: its user alone may reach the socket."""
+def test_the_folder_of_the_socket_is_private(workbench: Site) -> None:
+    """PostgreSQL asks for no password in the workbench, so only the workbench's user may reach the socket."""
     assert os.stat(workbench.stack.postgres.sockets).st_mode & 0o077 == 0

@@ -1,4 +1,4 @@
-"""Requests made from /openapi.json straight to the service's port, also in sequences, and noise of all kinds."""
+"""Requests generated from /openapi.json, also in sequences, sent straight to the service's port; and random noise."""
 
 import asyncio
 import os
@@ -9,19 +9,19 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.faults.place import Place
+from tests.faults.site import Site
 from tests.ingress.notes import create
 from workbench.machine.folders import ROOT
 
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES") or "5"
 
 
-def port_of(place: Place) -> int:
-    return place.stack.replicas[0].api_port
+def port_of(site: Site) -> int:
+    return site.stack.replicas[0].api_port
 
 
-async def test_without_the_ingress_everything_is_answered_as_described(workbench: Place, tmp_path: Path) -> None:
-    """All phases: those of each operation alone, and sequences of operations on what earlier ones made."""
+async def test_answers_are_as_described_without_the_ingress(workbench: Site, tmp_path: Path) -> None:
+    """Runs all phases: each operation alone, and sequences of operations that use what earlier ones created."""
     through_ingress = (ROOT / "tests" / "ingress" / "schemathesis.toml").read_text()
     assert "stateful.enabled = false" in through_ingress
     config = tmp_path / "schemathesis.toml"
@@ -49,7 +49,7 @@ _tokens = st.text(
     min_size=1,
     max_size=20,
 )
-_values = st.binary(max_size=200).map(lambda value: bytes(byte for byte in value if byte >= 32 and byte != 127))
+_values = st.binary(max_size=200).map(lambda text: bytes(byte for byte in text if byte >= 32 and byte != 127).strip())
 _framing = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te"}
 _requests = st.fixed_dictionaries(
     {
@@ -67,9 +67,9 @@ _requests = st.fixed_dictionaries(
 )
 
 
-async def test_noise_gets_an_error_of_the_client_and_leaves_the_service_as_it_was(workbench: Place) -> None:
-    """Through both doors; in a thread, as Hypothesis calls functions that are not asynchronous."""
-    doors = [workbench.url, f"http://127.0.0.1:{port_of(workbench)}"]
+async def test_noise_gets_a_client_error_and_harms_nothing(workbench: Site) -> None:
+    """Sends noise to the ingress and to the service. In a thread, because Hypothesis calls synchronous functions."""
+    urls = [workbench.url, f"http://127.0.0.1:{port_of(workbench)}"]
     pids = [replica.part.pid for replica in workbench.stack.replicas if replica.part]
 
     def check() -> None:
@@ -84,10 +84,10 @@ async def test_noise_gets_an_error_of_the_client_and_leaves_the_service_as_it_wa
             )
             @given(_requests)
             def request(noise: dict[str, object]) -> None:
-                for door in doors:
+                for url in urls:
                     answer = client.request(
                         str(noise["method"]),
-                        f"{door}{noise['path']}{noise['query']}",
+                        f"{url}{noise['path']}{noise['query']}",
                         headers={k.encode(): v for k, v in noise["headers"].items()},  # type: ignore[attr-defined]
                         content=noise["body"],  # type: ignore[arg-type]
                     )

@@ -1,7 +1,7 @@
-"""Requests of clients that mean harm, through the ingress and straight to the service's port.
+"""Requests of malicious clients, through the ingress and straight to the service's port.
 
-What they get is an answer of the documented kind, or a closed connection, and never a 5xx; nothing of what they hid
-is done, and everybody else is served as before.
+They get a documented answer or a closed connection, and never a 5xx. What they hid is not executed, and other clients
+are served as before.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.faults.clients import resident
-from tests.faults.place import Place
 from tests.faults.shapes import MARK, SHAPES
+from tests.faults.site import Site
 
-# 501: RFC 9112 asks for it where a Transfer-Encoding is not known.
-REFUSALS = {400, 404, 405, 411, 413, 414, 426, 431, 501}
+# 408: some requests announce more bytes than they send, and the ingress waits 20 s for the rest.
+# 501: RFC 9112 requires it for an unknown Transfer-Encoding.
+REFUSALS = {400, 404, 405, 408, 411, 413, 414, 426, 431, 501}
 ANSWERED_WITHIN = 20.0
 NOTHING_MORE_WITHIN = 1.0
 
@@ -32,7 +32,7 @@ Door = Literal["ingress", "service"]
 class Target:
     door: Door
     port: int
-    place: Place
+    site: Site
 
     @property
     def url(self) -> str:
@@ -40,19 +40,19 @@ class Target:
 
 
 @pytest.fixture(params=["ingress", "service"])
-def target(request: pytest.FixtureRequest, workbench: Place) -> Target:
+def target(request: pytest.FixtureRequest, workbench: Site) -> Target:
     door: Door = request.param
     stack = workbench.stack
     return Target(door, stack.envoy.port if door == "ingress" else stack.replicas[0].api_port, workbench)
 
 
 async def everything_sent(port: int, request: bytes) -> bytes:
-    """All that comes back, until the connection ends or nothing more comes."""
+    """Returns everything that is received until the connection ends or nothing more arrives."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     received = b""
     try:
         writer.write(request)
-        # An answer may come, and the connection end, before all is sent: then the rest cannot be.
+        # The server may answer and close the connection before everything is sent; the rest is then lost.
         async with asyncio.timeout(ANSWERED_WITHIN):
             received = await reader.read(65536)
         async with asyncio.timeout(NOTHING_MORE_WITHIN):
@@ -65,7 +65,7 @@ async def everything_sent(port: int, request: bytes) -> bytes:
     return received
 
 
-async def test_no_shape_of_a_request_hides_another(target: Target) -> None:
+async def test_no_request_hides_another_one(target: Target) -> None:
     marks = {name: f"m{uuid4().hex[1:]}" for name in SHAPES}
     received = await asyncio.gather(
         *(
@@ -80,7 +80,7 @@ async def test_no_shape_of_a_request_hides_another(target: Target) -> None:
         if len(statuses) > 1 or not set(statuses) <= REFUSALS or b"Traceback" in answer:
             wrong[name] = answer[:200]
     assert not wrong
-    assert await titles_among(target.place, list(marks.values())) == []
+    assert await titles_among(target.site, list(marks.values())) == []
     await still_serves(target)
 
 
@@ -89,8 +89,8 @@ async def still_serves(target: Target) -> None:
         assert (await client.get(target.url)).status_code == 200
 
 
-async def titles_among(place: Place, titles: list[str]) -> list[str]:
-    connection = await place.connect()
+async def titles_among(site: Site, titles: list[str]) -> list[str]:
+    connection = await site.connect()
     try:
         rows = await connection.fetch("SELECT title FROM notes WHERE title = ANY ($1)", titles)
     finally:
@@ -110,12 +110,12 @@ PATHS = [
 ]
 
 
-async def test_no_spelling_of_a_path_leads_out(target: Target) -> None:
+async def test_no_spelling_of_a_path_reaches_private_files(target: Target) -> None:
     async with httpx.AsyncClient(base_url=target.url) as client:
         for path in PATHS:
             answer = await client.get("/", extensions={"target": path.encode()})
             assert answer.status_code in {200, 400, 404, 414, 422, 426, 431}, path
-            # What is found is what anybody may read.
+            # Only public resources are found.
             assert answer.status_code != 200 or answer.url.path == "/", path
             for word in ("root:", "import ", "postgresql://", "# HELP", '"checks"', "[core]", "Traceback"):
                 assert word not in answer.text, path
@@ -131,9 +131,9 @@ INJECTIONS = [
 NDJSON = {"content-type": "application/x-ndjson"}
 
 
-async def test_what_looks_like_code_is_data_everywhere(target: Target) -> None:
+async def test_text_that_looks_like_code_is_only_data(target: Target) -> None:
     async with httpx.AsyncClient(base_url=target.url, timeout=30) as client:
-        before = await columns(target.place)
+        before = await columns(target.site)
         for text in INJECTIONS:
             key = f"{uuid4().hex}{re.sub(r'[^!-~]', '', text)}"[:200]
             made = await client.post("/notes", json={"title": text, "body": text}, headers={"idempotency-key": key})
@@ -146,7 +146,7 @@ async def test_what_looks_like_code_is_data_everywhere(target: Target) -> None:
             line = json.dumps({"title": text, "body": text}).encode()
             imported = await client.post("/notes/import", content=line, headers=NDJSON)
             assert imported.status_code == 200, imported.text
-            # As a search, an id, a cursor, a version and a place in the stream it is wrong, or finds nothing.
+            # As a search, id, cursor, version or position in the stream it is invalid, or finds nothing.
             for answer in (
                 await client.get("/notes", params={"q": text}),
                 await client.get("/notes", params={"after": text}),
@@ -160,17 +160,17 @@ async def test_what_looks_like_code_is_data_everywhere(target: Target) -> None:
                 assert answer.status_code in {200, 400, 404, 412, 422}, (text, answer.request.url, answer.text)
                 assert "x-injected" not in answer.headers
             await client.delete(path)
-        assert await columns(target.place) == before
+        assert await columns(target.site) == before
 
 
 def printable(text: str) -> str:
-    """What may be sent in a header."""
+    """Replaces characters that may not be sent in a header."""
     return re.sub(r"[^ -~]", "?", text)
 
 
-async def columns(place: Place) -> list[tuple[str, str]]:
-    """The schema, as far as an injection would change it."""
-    connection = await place.connect()
+async def columns(site: Site) -> list[tuple[str, str]]:
+    """The columns of all tables: an injection would change them."""
+    connection = await site.connect()
     try:
         rows = await connection.fetch(
             "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'app' ORDER BY 1, 2"
@@ -180,9 +180,9 @@ async def columns(place: Place) -> list[tuple[str, str]]:
     return [(row["table_name"], row["column_name"]) for row in rows]
 
 
-async def test_a_body_of_100_mib_costs_no_memory(target: Target) -> None:
-    """413 on an ordinary path, an error of the first line on an import; read and thrown away, or cut."""
-    before = resident(target.place)
+async def test_a_body_of_100_mib_is_not_kept_in_memory(target: Target) -> None:
+    """The service answers 413 or 404, and reads and discards the body or closes the connection."""
+    before = target.site.resident()
     head = b"POST %s HTTP/1.1\r\nHost: test\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
     for path, media_type, status in (
         (b"/notes", b"application/json", b"413"),
@@ -190,13 +190,13 @@ async def test_a_body_of_100_mib_costs_no_memory(target: Target) -> None:
         (b"/nothing", b"text/plain", b"404"),
     ):
         answer = await upload(target.port, head % (path, media_type, 100 * 2**20), 100)
-        assert answer in {status, b""}, (path, answer)  # none: it was cut before all was sent
-        assert resident(target.place) - before < 48 * 2**20, path
+        assert answer in {status, b""}, (path, answer)  # empty: the connection was closed before everything was sent
+        assert target.site.resident() - before < 48 * 2**20, path
     await still_serves(target)
 
 
 async def upload(port: int, head: bytes, mebibytes: int) -> bytes:
-    """The status that comes back, if one does."""
+    """Returns the status of the answer; empty if there is none."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         async with asyncio.timeout(ANSWERED_WITHIN):
@@ -211,9 +211,9 @@ async def upload(port: int, head: bytes, mebibytes: int) -> bytes:
         writer.transport.abort()
 
 
-async def test_a_compressed_bomb_is_not_opened(target: Target) -> None:
+async def test_a_compression_bomb_is_not_decompressed(target: Target) -> None:
     bomb = gzip.compress(bytes(200 * 2**20), compresslevel=1)
-    before = resident(target.place)
+    before = target.site.resident()
     async with httpx.AsyncClient(base_url=target.url, timeout=30) as client:
         for path, media_type in (("/notes", "application/json"), ("/notes/import", "application/x-ndjson")):
             headers = {"content-type": media_type, "content-encoding": "gzip"}
@@ -225,4 +225,4 @@ async def test_a_compressed_bomb_is_not_opened(target: Target) -> None:
                 answered = await everything_sent(target.port, head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(bomb), bomb))
                 statuses = re.findall(rb"HTTP/1\.[01] (\d{3})", answered)
                 assert set(statuses) <= {b"400", b"413", b"415", b"501"}, answered[:200]
-    assert resident(target.place) - before < 48 * 2**20
+    assert target.site.resident() - before < 48 * 2**20

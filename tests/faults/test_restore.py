@@ -1,4 +1,4 @@
-"""A dump of the workbench is all of its database: in an empty one it makes the same, under a running service."""
+"""A dump of the workbench contains the whole database, and can be restored while the service runs."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ async def backups(data: Path, *arguments: str, **variables: str) -> tuple[int, s
 
 
 async def dumped(data: Path) -> str:
-    """The name of a new dump."""
+    """Makes a dump; returns its name."""
     status, output = await backups(data, "backup")
     assert status == 0, output
     return Path(output.split("backup: ")[1].split(",")[0]).name
@@ -50,7 +50,7 @@ async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def empty(new_data: Callable[[], Path]) -> AsyncIterator[tuple[Path, Postgres]]:
-    """A server with the roles, whose database has no table yet."""
+    """A PostgreSQL server that has the roles, but whose database has no tables yet."""
     data = new_data()
     with (data.parent / f"{data.name}.log").open("w") as log, run_folder(data) as run:
         async with await open_postgres(data, run, Console(log), NOT_DURABLE) as postgres:
@@ -67,7 +67,7 @@ async def superuser(postgres: Postgres) -> "AsyncIterator[asyncpg.Connection[asy
 
 
 async def contents(postgres: Postgres) -> dict[str, Any]:
-    """Every row of every table, every sequence, and who may do what with them. Without what a restore adds."""
+    """All rows, sequences, privileges, triggers and constraints."""
     async with superuser(postgres) as connection:
         tables = await connection.fetch(
             "SELECT relname FROM pg_class WHERE relnamespace = 'app'::regnamespace AND relkind = 'r'"
@@ -76,7 +76,7 @@ async def contents(postgres: Postgres) -> dict[str, Any]:
             name: sorted(
                 row[0]
                 for row in await connection.fetch(
-                    f"SELECT t::text FROM app.{name} AS t"  # noqa: S608 - a name of the catalogue
+                    f"SELECT t::text FROM app.{name} AS t"  # noqa: S608 - a name from the catalogue
                 )
             )
             for (name,) in tables
@@ -98,7 +98,7 @@ async def contents(postgres: Postgres) -> dict[str, Any]:
         return found
 
 
-async def test_an_empty_database_becomes_the_same(
+async def test_a_restore_into_an_empty_database_makes_a_copy(
     stack: Stack, client: httpx.AsyncClient, empty: tuple[Path, Postgres]
 ) -> None:
     for title in ("one", "twó \U0001f6a2", "a\tb\\N"):
@@ -116,9 +116,9 @@ async def test_an_empty_database_becomes_the_same(
 
     assert status == 0, output
     after = await contents(postgres)
-    told = set(after["note_events"]) - set(before["note_events"])
-    assert len(told) == 1, "one event more: whoever follows them reads the list again"
-    assert ",reset," in told.pop()
+    added = set(after["note_events"]) - set(before["note_events"])
+    assert len(added) == 1, "a restore adds one event, after which subscribers read the list again"
+    assert ",reset," in added.pop()
     after["note_events"] = [row for row in after["note_events"] if row in before["note_events"]]
     numbers = {row["sequencename"]: row["last_value"] for row in after.pop("sequences")}
     expected = {row["sequencename"]: row["last_value"] for row in before.pop("sequences")}
@@ -128,7 +128,7 @@ async def test_an_empty_database_becomes_the_same(
     assert before["notes"]
 
 
-async def test_the_service_goes_on_with_what_was_restored(stack: Stack, client: httpx.AsyncClient) -> None:
+async def test_the_service_continues_with_the_restored_notes(stack: Stack, client: httpx.AsyncClient) -> None:
     kept = await create(client, "before the backup")
     name = await dumped(stack.options.data)
     lost = await create(client, "after the backup")
@@ -142,7 +142,9 @@ async def test_the_service_goes_on_with_what_was_restored(stack: Stack, client: 
 
     assert (await client.get(f"/notes/{kept['id']}")).json() == kept
     assert (await client.get(f"/notes/{lost['id']}")).status_code == 404
-    for number in range(20):  # on every connection of every pool: their statements were prepared for the old tables
+    for number in range(
+        20
+    ):  # reaches every connection of every pool, whose statements were prepared for the old tables
         made = await create(client, f"later {number}")
         changed = await client.put(f"/notes/{made['id']}", json={"title": "later still"}, headers={"if-match": '"1"'})
         assert changed.status_code == 200, changed.text
@@ -151,7 +153,7 @@ async def test_the_service_goes_on_with_what_was_restored(stack: Stack, client: 
     assert json.loads((await client.get("/")).text)["database"]["status"] == "available"
 
 
-async def test_what_was_there_before_a_restore_is_kept_and_listed(stack: Stack, client: httpx.AsyncClient) -> None:
+async def test_a_restore_keeps_a_dump_of_what_it_replaces(stack: Stack, client: httpx.AsyncClient) -> None:
     name = await dumped(stack.options.data)
     await backups(stack.options.data, "restore", FILE=name)
 
@@ -162,13 +164,13 @@ async def test_what_was_there_before_a_restore_is_kept_and_listed(stack: Stack, 
 
 
 @pytest.mark.parametrize("file", ["../x.dump", "x.sql", "/etc/passwd"])
-async def test_a_name_that_is_none_is_refused(stack: Stack, file: str) -> None:
+async def test_an_invalid_file_name_is_refused(stack: Stack, file: str) -> None:
     status, output = await backups(stack.options.data, "restore", FILE=file)
 
     assert (status, f"FILE={file}" in output) == (1, True)
 
 
-async def test_without_a_workbench_it_says_so(tmp_path: Path) -> None:
+async def test_a_backup_without_a_workbench_is_refused(tmp_path: Path) -> None:
     status, output = await backups(tmp_path, "backup")
 
     assert (status, "make dev" in output) == (1, True)

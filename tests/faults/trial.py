@@ -1,4 +1,4 @@
-"""One fault under load, and what came of it."""
+"""One fault under load, and its result."""
 
 import asyncio
 import time
@@ -23,11 +23,11 @@ class Trial:
     name: str
     answers: Counter[str]
     examples: dict[str, bytes]
-    """The body of one answer of each kind that is a failure."""
+    """For each kind of failure, the body of one answer."""
     longest: float
-    """Seconds from when a request was due to its answer."""
+    """The maximum of the seconds between the time when a request was due and its answer."""
     recovery: float
-    """Seconds from the end of the cause to the last failed answer; 0 if there was none."""
+    """Seconds from the end of the fault to the last failed answer; 0 if no answer failed after it."""
     verdict: Verdict
     remark: str = ""
 
@@ -37,7 +37,7 @@ class Trial:
 
 
 async def trial(name: str, url: str, rate: float, inject: Callable[[], Awaitable[str | None]]) -> Trial:
-    """Load, then the fault, then load until all is well again for a second."""
+    """Applies load, injects the fault, and goes on until every answer of one second was successful."""
     recorder = Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}"))
     async with recording(recorder):
         await asyncio.sleep(_BEFORE)
@@ -59,7 +59,7 @@ async def trial(name: str, url: str, rate: float, inject: Callable[[], Awaitable
 
 
 async def _until_well(recorder: Recorder, since: float) -> None:
-    """Until every request that was due in the last second was answered well."""
+    """Waits until no request has failed for a second; gives up after 30 seconds."""
     deadline = since + _RECOVERED_WITHIN
     while (now := time.monotonic()) < deadline:
         await asyncio.sleep(0.1)
@@ -70,14 +70,14 @@ async def _until_well(recorder: Recorder, since: float) -> None:
 
 
 def complaints(ended: Trial, failures: Collection[str]) -> list[str]:
-    """What should not have happened; `failures` are the kinds of answers that may."""
+    """Lists what should not have happened; `failures` are the kinds of answers that are allowed."""
     verdict, unexpected = ended.verdict, ended.answers.keys() - {"2xx"} - set(failures)
     found = [f"lost: {entry}" for entry in verdict.lost]
     found += [f"done twice: {title}" for title in verdict.duplicated]
-    found += [f"repeated with its key, and still not acknowledged: {title}" for title in verdict.unsettled]
+    found += [f"never acknowledged, although it was repeated with its key: {title}" for title in verdict.unsettled]
     found += [
         f"{ended.answers[kind]} answers should not be {kind}, such as {ended.examples[kind]!r}"
         for kind in sorted(unexpected)
     ]
-    found += [f"longest answer {ended.longest:.1f} s"] if ended.longest >= ANSWERED_WITHIN else []
+    found += [f"an answer took {ended.longest:.1f} s"] if ended.longest >= ANSWERED_WITHIN else []
     return [f"{ended.name}: {complaint}" for complaint in found]

@@ -1,7 +1,7 @@
-"""A client of the ingress. These tests know nothing but its URL, so that they pass wherever it runs.
+"""A client of the ingress. These tests only know its URL, so they run against a workbench or a cluster.
 
-The database may hold notes of others, and others may use it meanwhile: a test looks only at its own notes, which
-all hold a word of its own.
+The database may contain other notes, and other clients may use it at the same time. Therefore each test only looks at
+its own notes, which contain a word that no other note has.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import pytest
 from tests.ingress.contract import Contract
 from tests.ingress.notes import delete_all
 
-ROUTABLE_WITHIN = 60  # seconds; a gateway learns some time later that a replica is ready
+ROUTABLE_WITHIN = 60  # seconds; a gateway knows that a replica is ready only some time later
 
 
 @pytest.fixture(scope="session")
@@ -43,13 +43,13 @@ async def _until_routable(client: httpx.AsyncClient) -> None:
 
 @pytest.fixture(scope="session")
 async def contract(client: httpx.AsyncClient) -> Contract:
-    """What /openapi.json promises about the answers."""
+    """The responses that /openapi.json describes."""
     return Contract((await client.get("/openapi.json")).json())
 
 
 @pytest.fixture
 async def word(client: httpx.AsyncClient) -> AsyncIterator[str]:
-    """A word that no other note holds. Notes that hold it are deleted after the test."""
+    """A word that no other note contains. Notes that contain it are deleted after the test."""
     word = f"w{uuid4().hex}"
     yield word
     await delete_all(client, word)

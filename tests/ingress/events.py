@@ -1,4 +1,4 @@
-"""A subscriber to /notes/events, as a browser's EventSource is one."""
+"""A subscriber to /notes/events that behaves like the EventSource of a browser."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ class Event(NamedTuple):
 
 
 class Subscriber:
-    """Reads one stream. `last_event_id` is what an EventSource sends when it comes back."""
+    """Reads one stream. `last_event_id` is what an EventSource would send when it reconnects."""
 
     def __init__(self, response: httpx.Response) -> None:
         self._lines = response.aiter_lines()
         self.last_event_id: str | None = None
 
     async def begin(self) -> None:
-        """Reads the id that comes before any event: where to resume if nothing happens."""
+        """Reads the id that is sent before the first event, so that even a stream without events can be resumed."""
         while self.last_event_id is None:
             await self._block()
 
@@ -36,7 +36,7 @@ class Subscriber:
                 return Event(self.last_event_id or "", fields.get("event", "message"), json.loads(fields["data"]))
 
     async def next_about(self, *ids: str) -> Event:
-        """The next event of one of these notes; others may write as well."""
+        """The next event about one of these notes. Skips events about other notes."""
         while (event := await self.next()).data["id"] not in ids:
             pass
         return event
@@ -55,9 +55,9 @@ class Subscriber:
 
 @asynccontextmanager
 async def subscribed(client: httpx.AsyncClient, last_event_id: str | None = None) -> AsyncIterator[Subscriber]:
-    """Open a stream; inside the block it has begun, so that nothing is missed from then on."""
+    """Opens a stream. It has started when the block begins, so no later event is missed."""
     headers = {} if last_event_id is None else {"last-event-id": last_event_id}
-    # A stream has heartbeats, so that an event that never comes is no timeout of its client.
+    # Heartbeats keep the client from timing out, so a missing event needs a timeout of its own.
     async with asyncio.timeout(WITHIN), client.stream("GET", "/notes/events", headers=headers) as response:
         assert response.status_code == 200, await response.aread()
         assert response.headers["content-type"] == "text/event-stream"

@@ -1,4 +1,4 @@
-"""What the tests do with notes, as any client would."""
+"""Operations on notes that several tests need."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def ndjson(notes: Iterable[Note]) -> bytes:
 
 
 async def search(client: httpx.AsyncClient, word: str) -> list[Note]:
-    """All notes that hold `word`, newest first."""
+    """All notes that contain `word`, newest first."""
     found: list[Note] = []
     path = f"/notes?q={word}&limit=100"
     while path:
@@ -41,7 +41,7 @@ async def search(client: httpx.AsyncClient, word: str) -> list[Note]:
 
 
 async def delete_all(client: httpx.AsyncClient, word: str) -> None:
-    """Delete the notes that hold `word`."""
+    """Deletes the notes that contain `word`."""
     at_once = asyncio.Semaphore(10)
 
     async def delete(note: Note) -> None:

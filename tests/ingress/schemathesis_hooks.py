@@ -1,4 +1,4 @@
-"""What Schemathesis cannot know from /openapi.json. NOTE_ID names a note that it may read and replace."""
+"""What Schemathesis cannot learn from /openapi.json. NOTE_ID is the id of a note that it may read and replace."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 NDJSON = "application/x-ndjson"
 OTHER_ROUTES = {"import", "export", "events"}
-"""What sequences take for ids, from the links of `GET /`."""
+"""Path segments that sequences take from the links of `GET /` and use as ids."""
 
 KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
@@ -39,14 +39,14 @@ schemathesis.openapi.media_type(NDJSON, st.lists(_notes, max_size=5, unique_by=l
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
-    # Keys are used once: one with other content is rightly refused, and the database remembers it.
+    # Each key is used only once: the service rightly refuses a known key with different content.
     key = case.headers.get("idempotency-key")
     if isinstance(key, str) and KEY.fullmatch(key):
         unique = str(uuid4())
         case.headers["idempotency-key"] = key[: 200 - len(unique)] + unique
 
-    # Schemathesis also takes ids from answers: those of other people's notes, which it would change and delete. So
-    # half of all ids become the one that is ours, and the others one that no note has.
+    # Schemathesis also takes ids from responses, and would change and delete notes of other people. Therefore half of
+    # the ids of GET and PUT become NOTE_ID, and all others become ids that no note has.
     if case.path_parameters.get("note_id") in OTHER_ROUTES:
         case.path_parameters["note_id"] = str(uuid4())
     note_id = _uuid(case.path_parameters.get("note_id"))
@@ -59,7 +59,7 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
 def after_call(
     context: schemathesis.HookContext, case: schemathesis.Case[Any], response: schemathesis.Response
 ) -> None:
-    """Delete the notes that the call made."""
+    """Deletes the notes that the call created."""
     made: list[str] = []
     if response.status_code == 201:
         made = [response.json()["id"]]

@@ -1,4 +1,4 @@
-"""Errors are problems (RFC 9457) that a client can act on, and that tell nothing about the inside."""
+"""Errors are problems (RFC 9457) that help the client and reveal nothing about the implementation."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ BODY_LIMIT = 262_144  # bytes
 
 
 def assert_problem(response: httpx.Response, status: int, *fields: str) -> None:
-    """Fails unless it is a complete problem of the service that names exactly these fields."""
+    """Fails unless the response is a complete problem of the service with exactly these fields."""
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
@@ -50,9 +50,7 @@ async def test_other_files_are_not_found(client: httpx.AsyncClient, name: str) -
         ("/docs", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-async def test_another_method_is_told_which_there_are(
-    client: httpx.AsyncClient, path: str, allowed: set[str]
-) -> None:
+async def test_a_405_lists_the_allowed_methods(client: httpx.AsyncClient, path: str, allowed: set[str]) -> None:
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
         response = await client.request(method, path)
         assert_problem(response, 405)
@@ -67,7 +65,7 @@ async def test_a_body_that_is_too_large_is_refused(client: httpx.AsyncClient, co
         response = await client.request(method, target, content=content, headers=JSON)
         contract.check(response)
         assert_problem(response, 413)
-    # Exactly at the limit it is read.
+    # A body of exactly the limit is accepted.
     assert (await client.put(path, content=content[:-1], headers=JSON)).status_code == 200
 
 
@@ -81,17 +79,17 @@ async def test_a_body_that_is_too_large_is_refused(client: httpx.AsyncClient, co
         ("/notes/import", NDJSON, 422, ["line 1"]),
     ],
 )
-async def test_an_answer_that_is_known_early_reaches_who_is_still_sending(
+async def test_an_early_answer_reaches_a_client_that_is_still_sending(
     client: httpx.AsyncClient, path: str, headers: dict[str, str], status: int, fields: list[str]
 ) -> None:
-    lines = 200_000 if path == "/notes/import" else 20_000  # 3 MB; or less than the gateway itself refuses
-    content = b"{\n" + b'{"title": "t"}\n' * lines  # wrong from the first line on
+    lines = 200_000 if path == "/notes/import" else 20_000  # 3 MB, or less than the limit of the gateway
+    content = b"{\n" + b'{"title": "t"}\n' * lines  # the first line is invalid
 
-    for _ in range(10):  # one after another: only a few imports may run at once
+    for _ in range(10):  # one after another, because only a few imports may run at the same time
         assert_problem(await client.post(path, content=content, headers=headers), status, *fields)
 
 
-async def test_a_body_that_the_gateway_refuses(client: httpx.AsyncClient) -> None:
+async def test_the_gateway_refuses_a_very_large_body(client: httpx.AsyncClient) -> None:
     for path in ("/notes", "/nothing"):
         response = await client.post(path, content=b" " * 3_000_000, headers=JSON)
         assert response.status_code == 413
@@ -128,8 +126,8 @@ async def test_another_media_type_is_refused(
         (b"[" * 100_000, ["body"]),
         (b"[]", ["body"]),
         (b"null", ["body"]),
-        (rb'{"title": "\ud800"}', ["body"]),  # half a character, which is no text
-        (b'{"title": "\xed\xa0\x80"}', ["body"]),  # the same in what is no UTF-8
+        (rb'{"title": "\ud800"}', ["body"]),  # half of a surrogate pair is not text
+        (b'{"title": "\xed\xa0\x80"}', ["body"]),  # the same as invalid UTF-8
         (rb'{"title": "t", "body": "\udc00\ud800"}', ["body"]),
         (rb'{"title": "\u0000"}', ["title"]),
         (rb'{"title": "t", "body": "\u0000"}', ["body"]),
@@ -141,7 +139,7 @@ async def test_another_media_type_is_refused(
         (b'{"title": "", "body": 1, "version": 7}', ["title", "body", "version"]),
     ],
 )
-async def test_what_is_wrong_with_the_content_is_named(
+async def test_a_problem_names_the_invalid_fields(
     client: httpx.AsyncClient, contract: Contract, word: str, content: bytes, fields: list[str]
 ) -> None:
     path = f"/notes/{(await create(client, word))['id']}"
@@ -152,9 +150,7 @@ async def test_what_is_wrong_with_the_content_is_named(
         assert_problem(response, 422, *fields)
 
 
-async def test_parameters_that_are_not_known_are_named(
-    client: httpx.AsyncClient, contract: Contract, word: str
-) -> None:
+async def test_a_problem_names_unknown_parameters(client: httpx.AsyncClient, contract: Contract, word: str) -> None:
     path = f"/notes/{(await create(client, word))['id']}"
     for method, target, given in (
         ("GET", "/", {}),
@@ -173,7 +169,7 @@ async def test_parameters_that_are_not_known_are_named(
     assert (await client.get(path)).json()["version"] == 1
 
 
-async def test_a_problem_tells_nothing_about_the_inside(client: httpx.AsyncClient) -> None:
+async def test_a_problem_reveals_nothing_about_the_implementation(client: httpx.AsyncClient) -> None:
     for response in (
         await client.get("/nothing"),
         await client.post("/notes", content=b"{", headers=JSON),
@@ -186,7 +182,7 @@ async def test_a_problem_tells_nothing_about_the_inside(client: httpx.AsyncClien
             assert word not in response.text
 
 
-async def test_every_request_has_an_id_of_its_own(client: httpx.AsyncClient) -> None:
+async def test_every_request_has_a_unique_id(client: httpx.AsyncClient) -> None:
     responses = [await client.get(path) for path in ("/", "/", "/notes", "/nothing", "/docs")]
 
     assert len({response.headers["x-request-id"] for response in responses}) == len(responses)
@@ -209,10 +205,10 @@ async def test_every_request_has_an_id_of_its_own(client: httpx.AsyncClient) -> 
         ("GET", "/notes?limit=0"),
     ],
 )
-async def test_every_answer_is_safe_in_a_browser_and_silent_about_its_server(
+async def test_every_answer_has_security_headers_and_does_not_name_its_server(
     client: httpx.AsyncClient, method: str, path: str
 ) -> None:
-    # Not read to the end: the export can be long.
+    # Only the headers are read, because the export can be long.
     async with client.stream(method, path) as response:
         headers = response.headers
 
@@ -221,14 +217,12 @@ async def test_every_answer_is_safe_in_a_browser_and_silent_about_its_server(
     assert headers["referrer-policy"] == "no-referrer"
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
-    assert headers.get("server", "") in {"", "envoy", "istio-envoy"}  # no Hypercorn, and of nothing a version
+    assert headers.get("server", "") in {"", "envoy", "istio-envoy"}  # not Hypercorn, and no version
     assert "x-powered-by" not in headers
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
-async def test_what_the_gateway_answers_itself_is_safe_in_a_browser_too(
-    client: httpx.AsyncClient, accept: str
-) -> None:
+async def test_answers_of_the_gateway_have_security_headers_too(client: httpx.AsyncClient, accept: str) -> None:
     response = await client.get("/", headers={"accept": accept}, extensions={"target": b"/%00"})
 
     assert response.status_code == 400

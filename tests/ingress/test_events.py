@@ -1,7 +1,7 @@
-"""/notes/events: what happens to notes, as it happens.
+"""/notes/events streams the changes of notes.
 
-That streams outlive the ingress's timeout of other routes is proved in tests/workbench with a timeout that is worth
-waiting for, and the heartbeat in tests/service.
+tests/workbench shows with a short timeout that streams outlive the ingress's timeout of other routes. tests/service
+covers the heartbeat.
 """
 
 from contextlib import AsyncExitStack
@@ -17,14 +17,14 @@ from tests.ingress.notes import create, import_notes
 
 
 async def history(subscriber: Subscriber, note_id: str, length: int) -> list[tuple[str, int]]:
-    """The next events of one note: kind and version."""
+    """The kinds and versions of the next `length` events about one note."""
     events = [await subscriber.next_about(note_id) for _ in range(length)]
     return [(event.kind, event.data["version"]) for event in events]
 
 
 async def test_every_subscriber_sees_every_change_in_order(client: httpx.AsyncClient, word: str) -> None:
     async with AsyncExitStack() as stack:
-        # More than there are replicas.
+        # More subscribers than replicas.
         subscribers = [await stack.enter_async_context(subscribed(client)) for _ in range(4)]
 
         note = await create(client, word)
@@ -42,7 +42,7 @@ async def test_every_subscriber_sees_every_change_in_order(client: httpx.AsyncCl
             ]
 
 
-async def test_a_subscriber_that_comes_back_misses_nothing(client: httpx.AsyncClient, word: str) -> None:
+async def test_a_subscriber_that_reconnects_misses_nothing(client: httpx.AsyncClient, word: str) -> None:
     async with subscribed(client) as subscriber:
         note = await create(client, word)
         path = f"/notes/{note['id']}"
@@ -63,7 +63,7 @@ async def test_a_subscriber_that_comes_back_misses_nothing(client: httpx.AsyncCl
             ]
 
 
-async def test_a_subscriber_that_had_seen_nothing_yet_misses_nothing(client: httpx.AsyncClient, word: str) -> None:
+async def test_a_subscriber_without_events_can_reconnect_too(client: httpx.AsyncClient, word: str) -> None:
     async with subscribed(client) as subscriber:
         pass
 
@@ -73,7 +73,7 @@ async def test_a_subscriber_that_had_seen_nothing_yet_misses_nothing(client: htt
         assert await history(again, note["id"], 1) == [("created", 1)]
 
 
-async def test_one_event_can_be_resumed_after_another(client: httpx.AsyncClient, word: str) -> None:
+async def test_a_stream_can_be_resumed_after_any_event(client: httpx.AsyncClient, word: str) -> None:
     async with subscribed(client) as subscriber:
         notes = [{"id": str(uuid4()), "title": word} for _ in range(3)]
         await import_notes(client, notes)  # three events of one transaction
@@ -102,7 +102,7 @@ async def test_a_large_import_is_one_reset(client: httpx.AsyncClient, word: str)
     assert "reset" in kinds
 
 
-async def test_what_is_not_known_any_more_is_a_reset(client: httpx.AsyncClient, word: str) -> None:
+async def test_an_unknown_position_is_answered_with_a_reset(client: httpx.AsyncClient, word: str) -> None:
     of_another_database = f"{2**62}-1"
 
     async with subscribed(client, of_another_database) as subscriber:
@@ -114,7 +114,9 @@ async def test_what_is_not_known_any_more_is_a_reset(client: httpx.AsyncClient, 
 @pytest.mark.parametrize(
     "last_event_id", ["", "1", "1-", "-1", "1-1-1", "a-b", "1 -1", f"1-{2**63}", "9" * 99 + "-1"]
 )
-async def test_what_is_no_event_is_refused(client: httpx.AsyncClient, contract: Contract, last_event_id: str) -> None:
+async def test_an_invalid_last_event_id_is_refused(
+    client: httpx.AsyncClient, contract: Contract, last_event_id: str
+) -> None:
     response = await client.get("/notes/events", headers={"last-event-id": last_event_id})
 
     contract.check(response)
@@ -122,7 +124,7 @@ async def test_what_is_no_event_is_refused(client: httpx.AsyncClient, contract: 
     assert [error["field"] for error in response.json()["errors"]] == ["last-event-id"]
 
 
-async def test_who_only_asks_for_the_head_gets_no_stream(client: httpx.AsyncClient) -> None:
+async def test_head_gets_no_stream(client: httpx.AsyncClient) -> None:
     response = await client.head("/notes/events")
 
     assert response.status_code == 200

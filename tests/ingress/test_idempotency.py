@@ -1,4 +1,4 @@
-"""Creations that may be repeated: one Idempotency-Key, one note."""
+"""Repeated creations with the same Idempotency-Key create one note."""
 
 import asyncio
 from uuid import uuid4
@@ -12,11 +12,11 @@ from tests.ingress.notes import search
 
 @pytest.fixture
 def key() -> dict[str, str]:
-    """A header with a key that nobody used."""
+    """A header with a new key."""
     return {"idempotency-key": str(uuid4())}
 
 
-async def test_many_at_once_make_one_note(
+async def test_concurrent_creations_make_one_note(
     client: httpx.AsyncClient, contract: Contract, word: str, key: dict[str, str]
 ) -> None:
     responses = await asyncio.gather(*(client.post("/notes", json={"title": word}, headers=key) for _ in range(50)))
@@ -31,7 +31,7 @@ async def test_many_at_once_make_one_note(
     assert await search(client, word) == [responses[0].json()]
 
 
-async def test_other_content_under_the_same_key_is_refused(
+async def test_different_content_with_the_same_key_is_refused(
     client: httpx.AsyncClient, contract: Contract, word: str, key: dict[str, str]
 ) -> None:
     first = await client.post("/notes", json={"title": word}, headers=key)
@@ -44,9 +44,7 @@ async def test_other_content_under_the_same_key_is_refused(
     assert await search(client, word) == [first.json()]
 
 
-async def test_content_that_is_only_written_differently_is_the_same(
-    client: httpx.AsyncClient, word: str, key: dict[str, str]
-) -> None:
+async def test_equivalent_json_is_the_same_content(client: httpx.AsyncClient, word: str, key: dict[str, str]) -> None:
     first = await client.post("/notes", json={"title": word}, headers=key)
 
     again = f'{{ "body": "", "title": "\\u0077{word[1:]}" }}'
@@ -55,7 +53,7 @@ async def test_content_that_is_only_written_differently_is_the_same(
     assert (response.status_code, response.json()) == (201, first.json())
 
 
-async def test_the_first_answer_is_repeated_whatever_became_of_the_note(
+async def test_the_first_answer_is_repeated_even_if_the_note_has_changed(
     client: httpx.AsyncClient, word: str, key: dict[str, str]
 ) -> None:
     async def post() -> httpx.Response:
@@ -87,7 +85,7 @@ async def test_a_failed_creation_does_not_use_up_its_key(
     assert "idempotency-replayed" not in response.headers
 
 
-async def test_keys_up_to_200_characters_are_told_apart(client: httpx.AsyncClient, word: str) -> None:
+async def test_keys_of_200_characters_are_distinguished(client: httpx.AsyncClient, word: str) -> None:
     long = uuid4().hex.ljust(199, "~")
 
     for key in (f"{long}1", f"{long}2"):
@@ -97,7 +95,7 @@ async def test_keys_up_to_200_characters_are_told_apart(client: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("key", ["", "k" * 201, "two words", "é"], ids=["empty", "long", "space", "not ASCII"])
-async def test_what_is_no_key_is_refused(client: httpx.AsyncClient, contract: Contract, word: str, key: str) -> None:
+async def test_an_invalid_key_is_refused(client: httpx.AsyncClient, contract: Contract, word: str, key: str) -> None:
     response = await client.post("/notes", json={"title": word}, headers={b"idempotency-key": key.encode()})
 
     contract.check(response)

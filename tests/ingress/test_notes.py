@@ -1,4 +1,4 @@
-"""The life of a note: create, read, replace, delete."""
+"""A note is created, read, replaced and deleted."""
 
 import json
 from datetime import datetime
@@ -11,7 +11,7 @@ import pytest
 from tests.ingress.contract import Contract
 from tests.ingress.notes import create
 
-# Two UTF-16 code units, four bytes of UTF-8, twelve of escaped JSON, and one character.
+# One character that has two UTF-16 code units, four bytes of UTF-8, and twelve bytes of escaped JSON.
 ASTRAL = "\N{ROCKET}"
 
 
@@ -29,9 +29,7 @@ async def test_a_note_is_created(client: httpx.AsyncClient, contract: Contract, 
     assert response.headers["etag"] == '"1"'
 
 
-async def test_what_was_created_is_read_at_its_location(
-    client: httpx.AsyncClient, contract: Contract, word: str
-) -> None:
+async def test_a_created_note_is_at_its_location(client: httpx.AsyncClient, contract: Contract, word: str) -> None:
     created = await client.post("/notes", json={"title": word})
 
     response = await client.get(created.headers["location"])
@@ -48,7 +46,7 @@ async def test_the_body_is_empty_by_default(client: httpx.AsyncClient, word: str
     assert response.json()["body"] == ""
 
 
-async def test_a_note_that_is_known_already_is_not_sent_again(
+async def test_a_note_with_a_known_etag_is_not_sent_again(
     client: httpx.AsyncClient, contract: Contract, word: str
 ) -> None:
     path = f"/notes/{(await create(client, word))['id']}"
@@ -121,7 +119,7 @@ async def test_only_the_expected_version_is_deleted(client: httpx.AsyncClient, c
     assert (await client.delete(path, headers={"if-match": '"1"'})).status_code == 204
 
 
-async def test_a_note_that_never_was_is_not_found(client: httpx.AsyncClient, contract: Contract) -> None:
+async def test_an_unknown_note_is_not_found(client: httpx.AsyncClient, contract: Contract) -> None:
     response = await client.get(f"/notes/{uuid4()}")
 
     contract.check(response)
@@ -154,7 +152,7 @@ async def test_bodies_up_to_10000_characters_are_stored(client: httpx.AsyncClien
     ],
     ids=["no title", "long title", "long astral title", "long body", "long astral body"],
 )
-async def test_what_is_longer_is_refused(
+async def test_longer_titles_and_bodies_are_refused(
     client: httpx.AsyncClient, contract: Contract, word: str, content: dict[str, Any], field: str
 ) -> None:
     path = f"/notes/{(await create(client, word))['id']}"
@@ -166,7 +164,7 @@ async def test_what_is_longer_is_refused(
     assert (await client.get(path)).json()["version"] == 1
 
 
-async def test_the_longest_note_fits_in_a_request_however_it_is_escaped(client: httpx.AsyncClient) -> None:
+async def test_the_longest_note_fits_in_a_request_when_fully_escaped(client: httpx.AsyncClient) -> None:
     content = {"title": ASTRAL * 200, "body": ASTRAL * 10_000}
     escaped = json.dumps(content)
     assert len(escaped) > 12 * 10_200
@@ -189,7 +187,7 @@ async def test_the_longest_note_fits_in_a_request_however_it_is_escaped(client: 
     ],
     ids=["scripts", "sequences", "noncharacters", "white space and controls", "syntax of other languages"],
 )
-async def test_text_comes_back_as_it_was_sent(client: httpx.AsyncClient, word: str, text: str) -> None:
+async def test_text_is_stored_unchanged(client: httpx.AsyncClient, word: str, text: str) -> None:
     note = await create(client, text, f"{text} {word} {text}")
 
     read = (await client.get(f"/notes/{note['id']}")).json()

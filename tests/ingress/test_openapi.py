@@ -1,4 +1,4 @@
-"""/openapi.json, and whether the API is what it says."""
+"""/openapi.json is valid, and the API behaves as it says."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 # A deeper search: SCHEMATHESIS_EXAMPLES=1000 make test ARGS="-k openapi".
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES") or "25"
 
-# What each operation may answer beside its success, and beside what any may answer.
+# The error statuses of each operation, in addition to those of OF_ANY.
 PROBLEMS = {
     ("get", "/"): {422},
     ("get", "/notes"): {422},
@@ -66,7 +66,7 @@ def test_every_problem_of_an_operation_is_described(
         assert ("retry-after" in response.get("headers", {})) == (status in HAVE_RETRY_AFTER)
 
 
-def test_every_header_that_decides_is_described(operations: dict[tuple[str, str], dict[str, Any]]) -> None:
+def test_every_request_header_is_described(operations: dict[tuple[str, str], dict[str, Any]]) -> None:
     described = {
         (method, path, parameter["name"])
         for (method, path), operation in operations.items()
@@ -83,34 +83,34 @@ def test_every_header_that_decides_is_described(operations: dict[tuple[str, str]
     }
 
 
-async def test_the_throttled_client_gets_what_is_described(client: httpx.AsyncClient, contract: Contract) -> None:
+async def test_a_throttled_client_gets_a_described_answer(client: httpx.AsyncClient, contract: Contract) -> None:
     for path in ("/", "/notes", "/notes/export", "/notes/events"):
         response = await client.get(path, headers={"user-agent": "curl"})
         contract.check(response)
         assert response.status_code == 429
 
 
-async def test_what_the_gateway_refuses_gets_what_is_described(client: httpx.AsyncClient, contract: Contract) -> None:
+async def test_the_gateway_refuses_with_a_described_answer(client: httpx.AsyncClient, contract: Contract) -> None:
     response = await client.get("/", extensions={"target": b"/%00"})
 
     contract.check(response)
     assert response.status_code == 400
 
 
-async def test_the_events_are_what_is_described(client: httpx.AsyncClient, contract: Contract) -> None:
-    """The one operation that has no end, so that no generated request goes there."""
+async def test_the_stream_of_events_is_described(client: httpx.AsyncClient, contract: Contract) -> None:
+    """Generated requests leave out this operation, because its response never ends."""
     async with client.stream("GET", "/notes/events") as response:
         contract.check(response)
         assert response.status_code == 200
 
 
-async def test_generated_requests_get_what_is_described(
+async def test_generated_requests_get_described_answers(
     client: httpx.AsyncClient,
     ingress_url: str,
     operations: dict[tuple[str, str], dict[str, Any]],
     word: str,
 ) -> None:
-    others = [await create(client, word) for _ in range(10)]  # the newest, so each list of notes holds them
+    others = [await create(client, word) for _ in range(10)]  # the newest notes, so every list contains them
     note = await create(client, word)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", "tests/ingress/schemathesis.toml"),
@@ -125,9 +125,9 @@ async def test_generated_requests_get_what_is_described(
     finally:
         if process.returncode is None:
             process.kill()
-        await client.delete(f"/notes/{note['id']}")  # it may have lost its word
+        await client.delete(f"/notes/{note['id']}")  # it may no longer contain the word
 
     assert process.returncode == 0, output
-    assert f"Tested: {len(operations) - 1}\n" in output, output  # all but the events
+    assert f"Tested: {len(operations) - 1}\n" in output, output  # all except the events
     for other in others:
         assert (await client.get(f"/notes/{other['id']}")).json() == other

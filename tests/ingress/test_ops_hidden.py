@@ -1,9 +1,9 @@
-"""What is for operators (probes and metrics, on a port of its own) cannot be reached through the ingress."""
+"""The ops port (probes and metrics) cannot be reached through the ingress."""
 
 import httpx
 import pytest
 
-# What only the ops port says: to /livez, to /readyz, to /metrics and to anything else.
+# Texts that only the ops port answers: on /livez, /readyz, /metrics and all other paths.
 OPS_ANSWERS = ("alive", '"checks"', "# HELP", "method not allowed: ", "this port serves")
 
 SPELLINGS = [
@@ -50,10 +50,10 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_no_spelling_of_a_path_reaches_them(client: httpx.AsyncClient, name: str) -> None:
+async def test_no_spelling_of_a_path_reaches_the_ops_port(client: httpx.AsyncClient, name: str) -> None:
     for spelling in SPELLINGS:
         target = spelling.format(name)
-        # As it is: a client would normalise it first.
+        # The raw target, because the client would normalise a URL.
         response = await client.get("/", extensions={"target": target.encode()})
         assert_not_ops(response, target)
 
@@ -77,14 +77,14 @@ async def test_no_spelling_of_a_path_reaches_them(client: httpx.AsyncClient, nam
     ],
     ids=lambda headers: ": ".join(next(iter(headers.items()))),
 )
-async def test_no_header_reaches_them(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+async def test_no_header_reaches_the_ops_port(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     for path in ("/livez", "/readyz", "/metrics"):
         assert_not_ops(await client.get(path, headers=headers), path)
     assert "service" in (await client.get("/", headers=headers)).json()
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS", "PUT"])
-async def test_no_method_reaches_them(client: httpx.AsyncClient, method: str) -> None:
+async def test_no_method_reaches_the_ops_port(client: httpx.AsyncClient, method: str) -> None:
     for path in ("/livez", "/readyz", "/metrics"):
         response = await client.request(method, path)
         assert response.status_code == 404
@@ -92,7 +92,7 @@ async def test_no_method_reaches_them(client: httpx.AsyncClient, method: str) ->
 
 
 def assert_not_ops(response: httpx.Response, asked: str) -> None:
-    """It is the service's API that finds nothing there, or the gateway that refuses the request."""
+    """The API of the service did not find the path, or the gateway refused the request."""
     assert response.status_code in {400, 404}, asked
     assert response.headers["content-type"] == "application/problem+json", asked
     assert not any(answer in response.text for answer in OPS_ANSWERS), asked

@@ -1,4 +1,4 @@
-"""Lists of notes, page by page, while others write."""
+"""Notes are listed page by page while other clients write."""
 
 import asyncio
 from collections import deque
@@ -15,7 +15,7 @@ from tests.ingress.notes import Note, create, delete_all, import_notes, search
 
 @pytest.fixture(scope="module")
 async def mark(client: httpx.AsyncClient) -> AsyncIterator[str]:
-    """A word that all notes of this module hold."""
+    """A word that all notes of this module contain."""
     mark = f"m{uuid4().hex}"
     yield mark
     await delete_all(client, mark)
@@ -29,7 +29,7 @@ async def notes(client: httpx.AsyncClient, mark: str) -> list[Note]:
 
 
 @pytest.mark.parametrize("searching", [False, True], ids=["list", "search"])
-async def test_pages_hold_every_note_once_while_others_write(
+async def test_pages_contain_every_note_once_while_others_write(
     client: httpx.AsyncClient, contract: Contract, mark: str, word: str, notes: list[Note], *, searching: bool
 ) -> None:
     written = asyncio.Event()
@@ -47,7 +47,7 @@ async def test_pages_hold_every_note_once_while_others_write(
     async with asyncio.TaskGroup() as tasks:
         writers = [tasks.create_task(write()) for _ in range(2)]
         while path:
-            # Notes have come and gone since the last page: counting rows (OFFSET) would go wrong.
+            # Notes were created and deleted since the last page, so counting rows (OFFSET) would give wrong pages.
             written.clear()
             await written.wait()
             response = await client.get(path)
@@ -57,7 +57,7 @@ async def test_pages_hold_every_note_once_while_others_write(
             path = page["next"]
             assert response.links.get("next", {}).get("url") == path
             if not searching and seen[-1] < notes[-1]["id"]:
-                break  # all that follows is older than these notes
+                break  # all following notes are older
         for writer in writers:
             writer.cancel()
 
@@ -66,7 +66,7 @@ async def test_pages_hold_every_note_once_while_others_write(
     assert [note_id for note_id in seen if note_id in expected] == expected
 
 
-async def test_a_page_has_as_many_notes_as_were_asked_for(client: httpx.AsyncClient, notes: list[Note]) -> None:
+async def test_a_page_has_the_requested_number_of_notes(client: httpx.AsyncClient, notes: list[Note]) -> None:
     for parameters, expected in (("", 20), ("?limit=1", 1), ("?limit=100", 100)):
         assert len((await client.get(f"/notes{parameters}")).json()["items"]) == expected
 
@@ -91,7 +91,7 @@ async def test_the_last_page_has_no_next(client: httpx.AsyncClient, word: str) -
         *(("q", value) for value in ("", "q" * 201, "\0")),
     ],
 )
-async def test_a_wrong_parameter_is_named(
+async def test_a_problem_names_the_invalid_parameter(
     client: httpx.AsyncClient, contract: Contract, parameter: str, value: str
 ) -> None:
     response = await client.get(f"/notes?{parameter}={quote(value)}")
@@ -101,7 +101,7 @@ async def test_a_wrong_parameter_is_named(
     assert [error["field"] for error in response.json()["errors"]] == [parameter]
 
 
-async def test_a_search_reads_title_and_body_as_search_engines_do(client: httpx.AsyncClient, word: str) -> None:
+async def test_a_search_works_like_a_search_engine(client: httpx.AsyncClient, word: str) -> None:
     high = await create(client, f"High tide {word}", "At noon.")
     low = await create(client, "Low tide", f"At night. {word}")
 
@@ -110,7 +110,7 @@ async def test_a_search_reads_title_and_body_as_search_engines_do(client: httpx.
         return items
 
     assert await found(word) == [low, high]
-    assert await found(f"{word} tides") == [low, high]  # a form of the same word
+    assert await found(f"{word} tides") == [low, high]  # another form of the same word
     assert await found(f"{word} noon") == [high]
     assert await found(f"{word} -noon") == [low]
     assert await found(f'{word} "high tide"') == [high]

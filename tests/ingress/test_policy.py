@@ -1,4 +1,4 @@
-"""The throttled client: exactly `curl` as User-Agent is turned away at the ingress, anything else passes."""
+"""The ingress refuses requests whose User-Agent is exactly `curl`, and no others."""
 
 import asyncio
 import shutil
@@ -10,7 +10,7 @@ PATHS = ["/", "/notes", "/notes/import", "/notes/export", "/notes/events", "/doc
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-async def test_exactly_curl_is_turned_away_on_every_path(client: httpx.AsyncClient, method: str) -> None:
+async def test_exactly_curl_is_refused_on_every_path(client: httpx.AsyncClient, method: str) -> None:
     for path in PATHS:
         response = await client.request(method, path, headers={"user-agent": "curl"})
 
@@ -26,7 +26,7 @@ async def test_exactly_curl_is_turned_away_on_every_path(client: httpx.AsyncClie
             assert "User-Agent" in problem["detail"]
 
 
-async def test_who_is_turned_away_has_changed_nothing(client: httpx.AsyncClient, word: str) -> None:
+async def test_a_refused_request_changes_nothing(client: httpx.AsyncClient, word: str) -> None:
     response = await client.post("/notes", json={"title": word}, headers={"user-agent": "curl"})
 
     assert response.status_code == 429
@@ -47,9 +47,9 @@ async def test_no_user_agent_passes(client: httpx.AsyncClient) -> None:
     assert (await client.send(request)).status_code == 200
 
 
-async def test_curl_as_it_is_passes(client: httpx.AsyncClient, ingress_url: str) -> None:
+async def test_the_real_curl_passes(client: httpx.AsyncClient, ingress_url: str) -> None:
     curl = shutil.which("curl")
-    if curl is None:  # what it sends, then
+    if curl is None:  # sends the same headers instead
         response = await client.get("/", headers={"user-agent": "curl/8.5.0", "accept": "*/*"})
         assert response.status_code == 200
         return

@@ -1,4 +1,4 @@
-"""`/` for clients and for people, and the API docs without any other host."""
+"""`/` for programs and for browsers, and the API docs, which load nothing from other hosts."""
 
 import re
 from html.parser import HTMLParser
@@ -24,12 +24,12 @@ TYPES = {
 ASSETS = list(TYPES)
 OWN_LINKS = {"notes", "events", "openapi", "docs"}
 
-# Requests enough that every one of a few replicas most likely gets some.
+# Enough requests that each of a few replicas very likely gets some.
 EVERY_REPLICA = range(8)
 
 
 class References(HTMLParser):
-    """What a page refers to: `loaded` by the browser by itself, and `links` for a person to follow."""
+    """The URLs in a page: `loaded` by the browser, and `links` for people."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -65,19 +65,19 @@ async def test_clients_get_json(client: httpx.AsyncClient, contract: Contract, a
 
 async def test_every_link_answers(client: httpx.AsyncClient) -> None:
     links = (await client.get("/")).json()["links"]
-    for name in OWN_LINKS:  # the others lead elsewhere
-        async with client.stream("GET", links[name]) as response:  # the events have no end
+    for name in OWN_LINKS:  # the others lead to other hosts
+        async with client.stream("GET", links[name]) as response:  # the events never end
             assert response.status_code == 200
 
 
-async def test_every_answer_says_who_gave_it(client: httpx.AsyncClient) -> None:
+async def test_every_answer_names_its_replica_and_version(client: httpx.AsyncClient) -> None:
     for path in ("/", "/notes", "/nothing", "/static/page.js"):
         headers = (await client.get(path)).headers
         assert headers["x-service-version"]
         assert headers["x-service-instance"]
 
 
-async def test_the_head_is_that_of_the_answer(client: httpx.AsyncClient) -> None:
+async def test_head_has_the_same_content_type(client: httpx.AsyncClient) -> None:
     for headers in ({}, BROWSER):
         response = await client.head("/", headers=headers)
         assert response.status_code == 200
@@ -85,7 +85,7 @@ async def test_the_head_is_that_of_the_answer(client: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_browsers_get_a_page_that_needs_no_other_host(client: httpx.AsyncClient, path: str) -> None:
+async def test_browsers_get_a_page_that_only_uses_this_host(client: httpx.AsyncClient, path: str) -> None:
     page = await client.get(path, headers=BROWSER)
 
     assert page.status_code == 200
@@ -104,7 +104,7 @@ def assert_allows_no_other_host(policy: str) -> None:
     assert directives["default-src"] == ["'none'"]
     for name, sources in directives.items():
         assert set(sources) <= {"'none'", "'self'", "'script'", "data:"}, name
-    for name in ("script-src", "style-src", "connect-src"):  # nothing inline, nothing from a data: URL
+    for name in ("script-src", "style-src", "connect-src"):  # no inline code, no data: URLs
         assert directives[name] == ["'self'"]
 
 
@@ -125,7 +125,7 @@ async def test_styles_load_nothing_from_other_hosts(client: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize("path", [*PAGES, *ASSETS])
-async def test_a_file_that_is_known_already_is_not_sent_again(client: httpx.AsyncClient, path: str) -> None:
+async def test_a_file_with_a_known_etag_is_not_sent_again(client: httpx.AsyncClient, path: str) -> None:
     first = await client.get(path, headers=BROWSER)
     assert first.status_code == 200
     assert first.content
@@ -139,6 +139,6 @@ async def test_a_file_that_is_known_already_is_not_sent_again(client: httpx.Asyn
     assert (changed.status_code, changed.content) == (200, first.content)
 
 
-async def test_files_have_the_type_that_browsers_insist_on(client: httpx.AsyncClient) -> None:
+async def test_files_have_the_media_type_that_browsers_require(client: httpx.AsyncClient) -> None:
     for path in ASSETS:
         assert (await client.get(path)).headers["content-type"] == TYPES[path]

@@ -1,4 +1,4 @@
-"""Clients that send slowly, of which nobody else may notice anything."""
+"""Slow clients do not affect other clients."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,11 +8,13 @@ import httpx
 from tests.ingress.notes import create
 from tests.waiting import WITHIN
 
-# More than the gateway lets through at a time (http2MaxRequests in k8s/istio/destinationrule.yaml).
+# More than the gateway forwards at the same time (http2MaxRequests in k8s/istio/destinationrule.yaml).
 SLOW = 150
 
 
-async def test_bodies_that_do_not_end_keep_nobody_out(client: httpx.AsyncClient, ingress_url: str, word: str) -> None:
+async def test_endless_bodies_do_not_block_other_clients(
+    client: httpx.AsyncClient, ingress_url: str, word: str
+) -> None:
     begun = asyncio.Semaphore(0)
 
     async def endless() -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Import and export: many notes as lines of JSON."""
+"""Import and export of many notes as lines of JSON."""
 
 import json
 from collections.abc import AsyncIterator
@@ -12,11 +12,11 @@ import pytest
 from tests.ingress.contract import Contract
 from tests.ingress.notes import NDJSON, create, delete_all, import_notes, ndjson, search
 
-BODY_LIMIT = 262_144  # bytes; of a line, where others have it of the body
+BODY_LIMIT = 262_144  # bytes; on this route it limits each line instead of the whole body
 
 
 async def exported(client: httpx.AsyncClient, word: str) -> list[str]:
-    """The lines of the export that hold `word`. Every line of the export is parsed."""
+    """The lines of the export whose title contains `word`. Every line of the export is parsed."""
     async with client.stream("GET", "/notes/export") as response:
         assert response.status_code == 200
         assert response.headers["content-type"] == "application/x-ndjson"
@@ -32,9 +32,7 @@ def line(title: str, **fields: Any) -> str:
     return json.dumps({"title": title, **fields})
 
 
-async def test_what_was_exported_can_be_imported_again(
-    client: httpx.AsyncClient, contract: Contract, word: str
-) -> None:
+async def test_an_export_can_be_imported_again(client: httpx.AsyncClient, contract: Contract, word: str) -> None:
     response = await import_lines(client, *(line(f"{number} {word} \N{ROCKET}") for number in range(200)))
     contract.check(response)
     assert response.json() == {"imported": 200}
@@ -55,7 +53,7 @@ async def test_what_was_exported_can_be_imported_again(
     assert await search(client, word) == before
 
 
-async def test_a_line_may_say_everything_about_its_note(client: httpx.AsyncClient, word: str) -> None:
+async def test_a_line_may_contain_every_field(client: httpx.AsyncClient, word: str) -> None:
     note = {"id": str(uuid4()), "title": word, "body": "At high tide.", "version": 7}
     times = {"created_at": "2001-02-03T04:05:06.789Z", "updated_at": "2002-02-03T04:05:06+02:00"}
 
@@ -69,9 +67,7 @@ async def test_a_line_may_say_everything_about_its_note(client: httpx.AsyncClien
     assert json.loads(exported_line) == stored
 
 
-async def test_a_note_without_a_later_change_was_changed_when_it_was_made(
-    client: httpx.AsyncClient, word: str
-) -> None:
+async def test_updated_at_defaults_to_created_at(client: httpx.AsyncClient, word: str) -> None:
     await import_notes(client, [{"title": word, "created_at": "2001-02-03T04:05:06Z"}])
 
     [note] = await search(client, word)
@@ -86,7 +82,7 @@ async def test_the_last_line_may_end_in_any_way(client: httpx.AsyncClient, word:
     assert response.json() == {"imported": 2}
 
 
-async def test_nothing_may_be_imported(client: httpx.AsyncClient) -> None:
+async def test_an_empty_import_is_allowed(client: httpx.AsyncClient) -> None:
     assert (await import_lines(client)).json() == {"imported": 0}
 
 
@@ -105,14 +101,14 @@ async def test_nothing_may_be_imported(client: httpx.AsyncClient) -> None:
         (line("t", colour="red"), "line 2.colour"),
         (line("t", id="7"), "line 2.id"),
         (line("t", version=0), "line 2.version"),
-        (line("t", version=2**63 - 1), "line 2.version"),  # no room for another change
+        (line("t", version=2**63 - 1), "line 2.version"),  # the version of the next change would overflow
         (line("t", created_at="yesterday"), "line 2.created_at"),
-        (line("t", created_at="2001-02-03T04:05:06"), "line 2.created_at"),  # of which time zone?
-        (line("t", created_at="0001-01-01T00:00:00+01:00"), "line 2.created_at"),  # before the year 1 in UTC
+        (line("t", created_at="2001-02-03T04:05:06"), "line 2.created_at"),  # without a time zone
+        (line("t", created_at="0001-01-01T00:00:00+01:00"), "line 2.created_at"),  # in UTC this is before the year 1
         (line("t", updated_at="9999-12-31T23:59:59-01:00"), "line 2.updated_at"),
     ],
 )
-async def test_one_wrong_line_imports_nothing_and_is_named(
+async def test_an_invalid_line_is_named_and_nothing_is_imported(
     client: httpx.AsyncClient, contract: Contract, word: str, wrong: str | bytes, field: str
 ) -> None:
     response = await import_lines(client, line(word), wrong, line(word))
@@ -123,7 +119,7 @@ async def test_one_wrong_line_imports_nothing_and_is_named(
     assert await search(client, word) == []
 
 
-async def test_an_id_that_exists_imports_nothing_and_its_line_is_named(
+async def test_the_line_of_an_existing_id_is_named_and_nothing_is_imported(
     client: httpx.AsyncClient, contract: Contract, word: str
 ) -> None:
     note = await create(client, word)
@@ -136,7 +132,7 @@ async def test_an_id_that_exists_imports_nothing_and_its_line_is_named(
     assert await search(client, word) == [note]
 
 
-async def test_a_line_that_is_too_long_imports_nothing_and_is_named(
+async def test_a_line_that_is_too_long_is_named_and_nothing_is_imported(
     client: httpx.AsyncClient, contract: Contract, word: str
 ) -> None:
     longest = line(word).ljust(BODY_LIMIT)
@@ -170,11 +166,11 @@ async def test_another_media_type_is_refused(
     assert await search(client, word) == []
 
 
-async def test_lines_may_come_in_pieces(client: httpx.AsyncClient, word: str) -> None:
+async def test_lines_may_arrive_in_pieces(client: httpx.AsyncClient, word: str) -> None:
     content = ndjson({"title": f"{number} {word} \N{ROCKET}", "body": "\N{ROCKET}"} for number in range(20))
 
     async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(content), 7):  # in the middle of lines, of escapes and of characters
+        for start in range(0, len(content), 7):  # splits lines, escape sequences and characters
             yield content[start : start + 7]
 
     response = await client.post("/notes/import", content=pieces(), headers=NDJSON)
@@ -183,10 +179,10 @@ async def test_lines_may_come_in_pieces(client: httpx.AsyncClient, word: str) ->
     assert len(await search(client, word)) == 20
 
 
-async def test_an_upload_without_end_in_sight_is_one_transaction(
+async def test_an_upload_of_unknown_length_is_one_transaction(
     client: httpx.AsyncClient, contract: Contract, word: str
 ) -> None:
-    """All of 20,000 notes reach the database, and none stays: the last has the id of the first."""
+    """20,000 notes reach the database, but none is stored, because the last note has the id of the first one."""
     note_id = str(uuid4())
 
     async def upload() -> AsyncIterator[bytes]:

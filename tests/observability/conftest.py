@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bench.sandbox import Sandbox
+from harness.sandbox import Sandbox
 from tests.observability.collector import Collector
 from tests.observability.prometheus import Prometheus
 from tests.observability.promtool import program

@@ -1,4 +1,4 @@
-"""Chromium as the tests drive it, and what a page must never do."""
+"""Chromium for the tests, and what a page must never do."""
 
 import os
 import re
@@ -23,16 +23,16 @@ FLAGS = (
     "--disable-sync",
 )
 MISSING = (
-    "the tests of the page need Chromium: install it (Debian: apt install chromium), or name one: CHROMIUM=/path, "
+    "the tests of the page need Chromium: install it (Debian: apt install chromium), or set CHROMIUM=/path, "
     'or leave these tests out: make test ARGS="--ignore tests/page"'
 )
 
-# A note that the page reads because of an event may be gone already: the page forgets it, browsers call it an error.
+# A note that the page reads after an event may already be deleted. The page handles that, but browsers log an error.
 _GONE = re.compile(r"/notes/[0-9a-f-]{36}$")
 
 
 class NoBrowser(Exception):
-    """There is no Chromium; the message says what to do."""
+    """Chromium is missing. The message says what to do."""
 
 
 def find_chromium() -> str:
@@ -56,12 +56,12 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @dataclass
 class Conduct:
-    """What a page did that it should not: errors, other hosts, violations of its policy (which are errors too)."""
+    """What a page did wrong: errors (violations of its policy are errors too), and requests to other hosts."""
 
     host: str
     faults: list[str] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
-    """Patterns of messages that a test provokes. Browsers report every 4xx and 5xx as an error."""
+    """Patterns of messages that a test causes on purpose. Browsers report every 4xx and 5xx as an error."""
 
     def watch(self, page: Page) -> None:
         page.on("console", self._said)
@@ -84,7 +84,7 @@ class Conduct:
 
 
 async def new_page(browser: Browser, url: str, conduct: Conduct, **options: Any) -> Page:
-    """A page in a context of its own, which its conduct is watched in."""
+    """Opens a page in a separate browser context and watches its conduct."""
     context = await browser.new_context(base_url=url, **({"viewport": {"width": 1280, "height": 900}} | options))
     context.set_default_timeout(15_000)
     page = await context.new_page()

@@ -1,4 +1,4 @@
-"""A workbench with three replicas that follow their sources, and Chromium in front of it."""
+"""A workbench with three replicas and live reload, and Chromium."""
 
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from bench.sandbox import Sandbox
+from harness.sandbox import Sandbox
 from tests.page.browser import Conduct, NoBrowser, chromium, new_page
 from workbench.console import Console
 from workbench.options import StackOptions
@@ -38,13 +38,13 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """What the replicas run. A test that edits it restores it."""
+    """The sources that the replicas run. A test that edits them restores them."""
     return Sandbox(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture(scope="session")
 async def workbench(browser: Browser, sources: Sandbox, new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
-    """Three replicas with live reload. (After `browser`: without one nothing needs to start.)"""
+    """Three replicas with live reload. Needs `browser` first, so that nothing starts without Chromium."""
     data = new_data()
     command = (sys.executable, "-m", "workbench.reload")
     links = {"SERVICE_LINK_GRAFANA": "http://localhost:3000/d/slipway"}
@@ -56,7 +56,7 @@ async def workbench(browser: Browser, sources: Sandbox, new_data: Callable[[], P
 
 @pytest.fixture
 async def api(workbench: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody else, who does not use the page."""
+    """A client that does not use the page."""
     async with httpx.AsyncClient(base_url=workbench.ingress_url, timeout=30) as client:
         yield client
 
@@ -68,7 +68,7 @@ def conduct(workbench: Stack) -> Conduct:
 
 @pytest.fixture
 async def open_page(browser: Browser, workbench: Stack, conduct: Conduct) -> AsyncIterator[OpenPage]:
-    """Opens pages, each as another person. After the test none of them may have done what a page must not do."""
+    """Opens pages, each in the browser of another person. After the test it checks the conduct of all of them."""
     pages: list[Page] = []
 
     async def open_(path: str = "/", **options: Any) -> Page:
@@ -87,5 +87,5 @@ async def open_page(browser: Browser, workbench: Stack, conduct: Conduct) -> Asy
 
 @pytest.fixture
 def word() -> str:
-    """A word that no other note holds."""
+    """A word that no other note contains."""
     return f"w{uuid4().hex[:12]}"

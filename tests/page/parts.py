@@ -1,4 +1,4 @@
-"""The parts of the page, as a person names them."""
+"""The elements of the page, found by their roles and labels."""
 
 from playwright.async_api import Locator, Page
 
@@ -44,7 +44,7 @@ def strip(page: Page) -> Locator:
 
 
 async def write(page: Page, name: str, content: str = "") -> Locator:
-    """Make a note; its card once it is there."""
+    """Creates a note; returns its card when it is shown."""
     form = composer(page)
     await title(form).fill(name)
     await text(form).fill(content)
@@ -55,7 +55,7 @@ async def write(page: Page, name: str, content: str = "") -> Locator:
 
 
 async def edit(card: Locator, page: Page) -> Locator:
-    """Open the editor of a card; the card as it is then: its text is in fields."""
+    """Opens the editor of a card; returns its form."""
     name = await card.get_by_role("heading").text_content()
     await button(card, "Edit").click()
     form = page.get_by_role("form", name=f"Edit: {name}")

@@ -1,11 +1,9 @@
-"""The pictures of the README: python -m tests.page.screenshots (make screenshots) writes docs/page-*.png.
+"""Takes the pictures of the README: python -m tests.page.screenshots (make screenshots) writes docs/page-*.png.
 
-A workbench of its own with three replicas, in a temporary folder, in the middle of a change from one version to the
-next.
+They show a separate workbench with three replicas in the middle of a change from one version to the next.
 """
 
 import asyncio
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +13,8 @@ from urllib.parse import urlsplit
 import httpx
 from playwright.async_api import Browser, Page, expect
 
-from bench.sandbox import Sandbox
+from harness.sandbox import Sandbox
+from tests.ingress.notes import import_notes
 from tests.page.browser import Conduct, NoBrowser, chromium, new_page
 from workbench.console import Console
 from workbench.errors import WorkbenchError
@@ -48,16 +47,12 @@ async def main() -> None:
         )
         async with chromium() as browser, Stack(options, Console(log)) as stack:
             async with httpx.AsyncClient(base_url=stack.ingress_url) as client:
-                lines = "".join(json.dumps({"title": title, "body": body}) + "\n" for title, body in NOTES)
-                answer = await client.post(
-                    "/notes/import", content=lines, headers={"content-type": "application/x-ndjson"}
-                )
-                answer.raise_for_status()
+                await import_notes(client, ({"title": title, "body": body} for title, body in NOTES))
             await take(browser, stack.ingress_url, sources)
 
 
 async def take(browser: Browser, url: str, sources: Sandbox) -> None:
-    """All pictures of the same moment: a change of the sources, a third of the strip ago."""
+    """Takes all pictures at the same moment, when a third of the strip shows requests after the change."""
     conduct = Conduct(urlsplit(url).netloc)
     pages = {name: await new_page(browser, url, conduct, **options) for name, options in PICTURES.items()}
     for page in pages.values():

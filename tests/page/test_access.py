@@ -1,4 +1,4 @@
-"""For everybody: by keyboard, by screen reader, in light and dark, on narrow screens, zoomed in."""
+"""Accessibility: keyboard, screen readers, light and dark, narrow screens, zoom, and reduced motion."""
 
 import importlib.util
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.page.browser import Conduct
 from tests.page.conftest import OpenPage
 from tests.page.parts import button, composer, edit, note, search, text, title, write
 
-# What has moved by itself, without anybody having clicked or typed (https://web.dev/articles/cls).
+# Layout shifts that no recent input caused (https://web.dev/articles/cls).
 COUNT_SHIFTS = """
     window.shifts = [];
     new PerformanceObserver((list) => {
@@ -24,15 +24,15 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 def axe() -> str:
-    """The script of axe-core. Found, not imported: only the file is of use."""
+    """The script of axe-core. Only this file of the package is needed, so the package is not imported."""
     spec = importlib.util.find_spec("axe_playwright_python")
     assert spec is not None
     assert spec.origin is not None
     return (Path(spec.origin).parent / "axe.min.js").read_text()
 
 
-async def find_nothing(page: Page) -> None:
-    """Fails on whatever axe-core finds, minor things too, in light and in dark."""
+async def has_no_violations(page: Page) -> None:
+    """Fails on every violation that axe-core finds, even minor ones, in light and in dark."""
     await page.evaluate(axe())
     for scheme in SCHEMES:
         await page.emulate_media(color_scheme=scheme)
@@ -54,15 +54,15 @@ async def test_axe_finds_nothing_on_the_page(open_page: OpenPage, word: str) -> 
     await button(form, "Save").click()
     await expect(form.get_by_role("status")).to_have_text("A note needs a title.")
 
-    await find_nothing(page)
+    await has_no_violations(page)
 
 
 async def test_axe_finds_nothing_on_an_error(open_page: OpenPage, conduct: Conduct) -> None:
     conduct.allowed.append("status of 404")
-    await find_nothing(await open_page("/nothing"))
+    await has_no_violations(await open_page("/nothing"))
 
 
-async def test_the_main_path_needs_only_a_keyboard(open_page: OpenPage, word: str) -> None:
+async def test_notes_can_be_edited_with_the_keyboard_only(open_page: OpenPage, word: str) -> None:
     page = await open_page()
     press, write_ = page.keyboard.press, page.keyboard.type
 
@@ -102,7 +102,7 @@ async def test_the_main_path_needs_only_a_keyboard(open_page: OpenPage, word: st
     await expect(button(note(page, word), "Edit")).to_be_focused()
 
 
-# 1280 pixels at 200 % are 640; 320 is what WCAG 1.4.10 asks for.
+# 640 is 1280 pixels at a zoom of 200 %; WCAG 1.4.10 requires 320.
 @pytest.mark.parametrize(("path", "width"), [("/", 640), ("/", 320), ("/nothing", 320), ("/docs", 390)])
 async def test_nothing_is_cut_off_on_narrow_screens(
     open_page: OpenPage, conduct: Conduct, word: str, path: str, width: int
@@ -129,7 +129,7 @@ async def test_nothing_jumps_while_the_page_loads_and_polls(open_page: OpenPage)
     assert sum(await page.evaluate("shifts")) < 0.02
 
 
-async def test_what_is_edited_stays_where_it_is_while_others_write(open_page: OpenPage, word: str) -> None:
+async def test_an_open_editor_does_not_move_while_others_write(open_page: OpenPage, word: str) -> None:
     page, other = await open_page(), await open_page()
     form = await edit(await write(page, word), page)
     await text(form).press_sequentially("typing")

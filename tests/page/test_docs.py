@@ -1,4 +1,4 @@
-"""The API docs: this API, tried out under the page's policy, in its look."""
+"""The API docs work under the content security policy of the page, and look like it."""
 
 import re
 
@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 from tests.page.browser import Conduct
 from tests.page.conftest import OpenPage
 from tests.page.parts import button
-from tests.page.test_access import SCHEMES, find_nothing
+from tests.page.test_access import SCHEMES, has_no_violations
 
 GROUND = {"light": "rgb(245, 247, 248)", "dark": "rgb(15, 22, 27)"}
 
@@ -40,7 +40,7 @@ async def test_the_docs_look_like_the_page_and_axe_finds_nothing(open_page: Open
     for scheme in SCHEMES:
         await page.emulate_media(color_scheme=scheme)
         assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == GROUND[scheme]
-    await find_nothing(page)
+    await has_no_violations(page)
 
 
 async def test_the_files_of_the_page_are_small(open_page: OpenPage, conduct: Conduct) -> None:

@@ -1,4 +1,4 @@
-"""Errors as a browser gets them: a small page with the request's id and what to do."""
+"""A browser gets errors as a small page that shows the request id and what to do."""
 
 import httpx
 import pytest
@@ -34,10 +34,10 @@ async def test_an_error_is_a_page(
     await expect(page).to_have_url("/")
 
 
-async def test_without_a_database_a_browser_is_told_to_wait_and_comes_back(
+async def test_a_browser_waits_for_the_database_and_retries(
     open_page: OpenPage, conduct: Conduct, workbench: Stack, api: httpx.AsyncClient
 ) -> None:
-    # Of the style too, which the gateway's page asks the service for: without a replica it does without.
+    # The style sheet fails too: the page of the gateway loads it from the service, which no replica serves now.
     conduct.allowed += ["status of 503", "'application/problem.json'.* is not a supported stylesheet MIME type"]
     page = await open_page("/docs")
     await workbench.postgres.kill()
@@ -50,7 +50,7 @@ async def test_without_a_database_a_browser_is_told_to_wait_and_comes_back(
     finally:
         await workbench.postgres.start()
 
-    # Meanwhile it is a page with this link, the service's own or the gateway's.
+    # Until then the answer is an error page, of the service or of the gateway, with this link.
     while answer is None or answer.status == 503:
         async with page.expect_navigation() as navigation:
             await page.get_by_role("link", name="Try again").click()

@@ -1,11 +1,11 @@
-"""The notes: made, edited, fought over, deleted and brought back, searched and scrolled through."""
+"""Notes on the page are created, edited, deleted and restored, searched and scrolled; conflicts are resolved."""
 
 import asyncio
-import json
 
 import httpx
 from playwright.async_api import expect
 
+from tests.ingress.notes import import_notes
 from tests.page.browser import Conduct
 from tests.page.conftest import OpenPage
 from tests.page.parts import button, composer, edit, note, notes, search, text, title, write
@@ -16,13 +16,7 @@ async def stored(api: httpx.AsyncClient, word: str) -> list[dict[str, object]]:
     return items
 
 
-async def bring(api: httpx.AsyncClient, *contents: dict[str, str]) -> None:
-    lines = "".join(json.dumps(content) + "\n" for content in contents)
-    answer = await api.post("/notes/import", content=lines, headers={"content-type": "application/x-ndjson"})
-    assert answer.status_code == 200, answer.text
-
-
-async def test_a_note_is_made_and_edited_in_place(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
+async def test_a_note_is_created_and_edited_in_place(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
     page = await open_page()
 
     await write(page, f"{word} <b>one</b>", "first line\nsecond & last")
@@ -43,7 +37,7 @@ async def test_a_note_is_made_and_edited_in_place(open_page: OpenPage, api: http
     assert (kept["title"], kept["body"]) == (f"{word} two", "first line\nsecond & last")
 
 
-async def test_a_note_without_a_title_is_refused_and_kept(open_page: OpenPage) -> None:
+async def test_a_note_without_a_title_is_refused_and_its_text_is_kept(open_page: OpenPage) -> None:
     page = await open_page()
     form = composer(page)
 
@@ -55,7 +49,7 @@ async def test_a_note_without_a_title_is_refused_and_kept(open_page: OpenPage) -
     await expect(text(form)).to_have_value("kept")
 
 
-async def test_a_conflict_between_two_tabs_is_settled_by_who_saves_last(
+async def test_a_conflict_between_two_tabs_is_resolved_by_a_choice(
     open_page: OpenPage, conduct: Conduct, word: str
 ) -> None:
     conduct.allowed.append("status of 412")
@@ -80,9 +74,7 @@ async def test_a_conflict_between_two_tabs_is_settled_by_who_saves_last(
     await expect(button(note(one, word), "Edit")).to_be_focused()
 
 
-async def test_text_for_a_note_that_was_deleted_elsewhere_is_kept(
-    open_page: OpenPage, api: httpx.AsyncClient, word: str
-) -> None:
+async def test_the_text_for_a_deleted_note_is_kept(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
     page = await open_page()
     form = await edit(await write(page, word), page)
     await text(form).fill("not lost")
@@ -95,7 +87,7 @@ async def test_text_for_a_note_that_was_deleted_elsewhere_is_kept(
     assert [note["body"] for note in await stored(api, word)] == ["not lost"]
 
 
-async def test_a_deleted_note_comes_back_as_it_was(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
+async def test_undo_restores_a_deleted_note_unchanged(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
     page, other = await open_page(), await open_page()
     await write(page, f"{word} one")
     card = await write(page, f"{word} two", "as it was")
@@ -112,14 +104,14 @@ async def test_a_deleted_note_comes_back_as_it_was(open_page: OpenPage, api: htt
     assert await stored(api, word) == before
 
 
-async def test_the_search_finds_while_it_is_typed(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
-    await bring(api, *({"title": f"Sailing {number}", "body": f"{word} tides"} for number in range(60)))
+async def test_the_search_finds_notes_while_typing(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
+    await import_notes(api, ({"title": f"Sailing {number}", "body": f"{word} tides"} for number in range(60)))
     page = await open_page()
     await write(page, f"{word}x", "of the page")
 
     await search(page).press_sequentially(word[:5])
-    await expect(note(page, f"{word}x")).to_have_count(1)  # part of a word: what is here already
-    await search(page).fill(f"{word} tide sails")  # stems of words: what the service knows, page by page
+    await expect(note(page, f"{word}x")).to_have_count(1)  # part of a word: found among the loaded notes
+    await search(page).fill(f"{word} tide sails")  # stems of words: found by the service, page by page
     await expect(note(page, f"{word}x")).to_have_count(0)
     await expect(page.get_by_text("50 or more found")).to_be_visible()
     await notes(page).last.scroll_into_view_if_needed()
@@ -132,18 +124,16 @@ async def test_the_search_finds_while_it_is_typed(open_page: OpenPage, api: http
     await expect(note(page, f"{word}x")).to_have_count(1)
 
 
-async def test_five_hundred_notes_are_scrolled_through(
-    open_page: OpenPage, api: httpx.AsyncClient, word: str
-) -> None:
+async def test_five_hundred_notes_can_be_scrolled(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
     titles = [f"{word} {number}" for number in range(500)]
     page = await open_page()
-    await bring(api, *({"title": name} for name in titles))
-    await expect(note(page, titles[-1])).to_be_visible()  # the event says: read the list again
+    await import_notes(api, ({"title": name} for name in titles))
+    await expect(note(page, titles[-1])).to_be_visible()  # a reset event made the page read the list again
 
     oldest = note(page, titles[0]).first
     ours = note(page, f"{word} ")
     while (count := await ours.count()) < 500:
-        # Not the key: on a busy machine Chromium takes it to where the page ended before its last notes.
+        # Not the End key: on a busy machine Chromium scrolls to where the page ended before the last notes came.
         await page.evaluate("scrollTo({top: document.documentElement.scrollHeight, behavior: 'instant'})")
         await expect(ours.nth(count)).to_be_attached()
 
@@ -153,9 +143,11 @@ async def test_five_hundred_notes_are_scrolled_through(
     assert [name for name in shown if name.startswith(word)] == titles[::-1]
 
 
-async def test_a_late_report_of_where_the_list_ends(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
-    """A busy browser gives several reports at once, the oldest first."""
-    await bring(api, *({"title": f"{word} {number}"} for number in range(60)))
+async def test_late_reports_of_the_intersection_observer_are_handled(
+    open_page: OpenPage, api: httpx.AsyncClient, word: str
+) -> None:
+    """A busy browser delivers several reports at once, the oldest one first."""
+    await import_notes(api, ({"title": f"{word} {number}"} for number in range(60)))
     page = await open_page()
     await page.add_init_script("""
         window.IntersectionObserver = class extends IntersectionObserver {
@@ -172,7 +164,9 @@ async def test_a_late_report_of_where_the_list_ends(open_page: OpenPage, api: ht
     await expect(note(page, f"{word} ")).to_have_count(60)
 
 
-async def test_what_others_do_is_seen_within_a_second(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
+async def test_changes_of_other_clients_are_shown_within_a_second(
+    open_page: OpenPage, api: httpx.AsyncClient, word: str
+) -> None:
     page = await open_page()
     address = str(api.base_url.join("/notes"))
 

@@ -1,4 +1,4 @@
-"""What the project is about, seen from the page: it goes on through reloads, restarts and lost connections."""
+"""The page keeps working through reloads, restarts and lost connections, and loses nothing that was typed."""
 
 import asyncio
 import re
@@ -6,7 +6,7 @@ import re
 import httpx
 from playwright.async_api import Page, Route, expect
 
-from bench.sandbox import Sandbox
+from harness.sandbox import Sandbox
 from tests.page.browser import Conduct
 from tests.page.conftest import OpenPage
 from tests.page.parts import button, composer, edit, headline, note, story, strip, text, title, write
@@ -20,7 +20,7 @@ async def count(api: httpx.AsyncClient, word: str) -> int:
 
 
 async def type_everywhere(page: Page, word: str) -> None:
-    """Text in the form for a new note, and in the editor of another one."""
+    """Types text into the form for a new note and into the editor of another note."""
     form = await edit(await write(page, word), page)
     await text(form).fill(f"{word} in the editor")
     await title(composer(page)).fill(f"{word} new")
@@ -34,7 +34,7 @@ async def nothing_typed_is_lost(page: Page, word: str) -> None:
     await expect(text(composer(page))).to_be_focused()
 
 
-async def test_the_strip_shows_who_answered(open_page: OpenPage) -> None:
+async def test_the_strip_shows_which_replica_answered(open_page: OpenPage) -> None:
     page = await open_page()
 
     await expect(strip(page).locator(".lane")).to_have_text(["service-1", "service-2", "service-3"])
@@ -51,7 +51,7 @@ async def test_the_strip_holds_the_last_sixty_requests(open_page: OpenPage, cond
     page = await open_page("/docs")
     answers: list[str] = []
     page.on("response", lambda response: answers.append(response.url))
-    await page.clock.install()  # a minute of polls in a few seconds
+    await page.clock.install()  # fake timers: a minute of polls takes a few seconds
     await page.goto("/")
 
     while len(answers) < 70:
@@ -67,7 +67,7 @@ async def label(page: Page) -> str:
     return await strip(page).get_attribute("aria-label") or ""
 
 
-async def test_a_live_reload_is_seen_and_loses_nothing(open_page: OpenPage, sources: Sandbox, word: str) -> None:
+async def test_a_live_reload_is_shown_and_loses_nothing(open_page: OpenPage, sources: Sandbox, word: str) -> None:
     page = await open_page()
     before = sources.version
     await expect(headline(page)).to_have_text(f"Version {before} answers")
@@ -108,12 +108,12 @@ async def test_a_restart_of_the_database_loses_nothing(
     await expect(story(page)).to_contain_text("is back after")
     await expect(text(page.get_by_role("form", name=f"Edit: {word}"))).to_have_value(f"{word} in the editor")
     assert await count(api, word) == 2
-    # The stream has come back by itself as well.
+    # The stream of events has reconnected by itself too.
     await api.post("/notes", json={"title": f"{word} of somebody else"})
     await expect(note(page, f"{word} of somebody else")).to_be_visible()
 
 
-async def test_a_lost_connection_is_said_and_so_is_its_return(
+async def test_a_lost_connection_and_its_return_are_shown(
     open_page: OpenPage, conduct: Conduct, api: httpx.AsyncClient, word: str
 ) -> None:
     conduct.allowed += ["ERR_INTERNET_DISCONNECTED", "ERR_NETWORK", "network error"]
@@ -133,7 +133,7 @@ async def test_a_lost_connection_is_said_and_so_is_its_return(
     await nothing_typed_is_lost(page, word)
 
 
-async def test_a_create_whose_answer_is_lost_is_repeated_and_made_once(
+async def test_a_creation_without_an_answer_is_repeated_but_made_once(
     open_page: OpenPage, conduct: Conduct, api: httpx.AsyncClient, word: str
 ) -> None:
     conduct.allowed.append("ERR_CONNECTION_RESET")

@@ -1,7 +1,7 @@
-"""The picture of Tilt's UI in the README: python -m tests.page.tilt (make screenshot-tilt) writes docs/tilt.png.
+"""Takes the picture of Tilt's UI: python -m tests.page.tilt (make screenshot-tilt) writes docs/tilt.png.
 
-`tilt up` has to be running. The checks, which run only when they are asked to, are started first; the picture is
-taken when every resource is well.
+Needs a running `tilt up`. First triggers the checks, which otherwise only run on demand; then takes the picture when
+every resource is healthy.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ from workbench.machine.folders import ROOT
 UI = "http://localhost:10350/overview"
 PICTURE = ROOT / "docs" / "tilt.png"
 WIDTH = 1600
-WELL_WITHIN = 600.0  # s: the tests of the ingress, the checks of style, a minute of load
+HEALTHY_WITHIN = 600.0  # s: the tests of the ingress, lint, and a minute of load take that long
 
 
 async def main() -> None:
     for name, status in resources().items():
         if status["updateStatus"] == "none":
             tilt("trigger", name)
-    async with asyncio.timeout(WELL_WITHIN):
-        while unwell := {name: status for name, status in resources().items() if not is_well(status)}:
-            for name, status in unwell.items():
+    async with asyncio.timeout(HEALTHY_WITHIN):
+        while unhealthy := {name: status for name, status in resources().items() if not is_healthy(status)}:
+            for name, status in unhealthy.items():
                 if "error" in (status["updateStatus"], status["runtimeStatus"]):
-                    sys.exit(f"make screenshot-tilt: {name} has failed: see `tilt logs {name}`")
-            sys.stdout.write(f"waiting for {', '.join(unwell)}\n")
+                    sys.exit(f"make screenshot-tilt: {name} failed: see `tilt logs {name}`")
+            sys.stdout.write(f"waiting for {', '.join(unhealthy)}\n")
             await asyncio.sleep(5)
     async with chromium() as browser:
         await take(browser)
@@ -42,13 +42,13 @@ def resources() -> dict[str, dict[str, Any]]:
     return {item["metadata"]["name"]: item["status"] for item in items}
 
 
-def is_well(status: dict[str, Any]) -> bool:
+def is_healthy(status: dict[str, Any]) -> bool:
     return status["updateStatus"] in {"ok", "not_applicable"} and status["runtimeStatus"] in {"ok", "not_applicable"}
 
 
 def tilt(*arguments: str) -> str:
     if shutil.which("tilt") is None:
-        sys.exit("make screenshot-tilt: tilt is not installed: `mise install` brings it")
+        sys.exit("make screenshot-tilt: tilt is not installed: run `mise install`")
     done = subprocess.run(["tilt", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"make screenshot-tilt: tilt {arguments[0]}: {done.stderr.strip()}")
@@ -56,7 +56,7 @@ def tilt(*arguments: str) -> str:
 
 
 async def take(browser: Browser) -> None:
-    """The whole table: it scrolls in the window, so the window is made as high as the table."""
+    """The table scrolls inside the window, so the window is made high enough for the whole table."""
     page = await browser.new_page(viewport={"width": WIDTH, "height": 900})
     await page.goto(UI)
     table = page.get_by_label("Resources overview")

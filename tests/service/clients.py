@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness.tls import NO_TLS
 from tests.service.sse import Subscriber
-from tests.tls import NO_TLS
 from tests.waiting import WITHIN, eventually
 
 

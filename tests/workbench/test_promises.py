@@ -1,29 +1,29 @@
-"""The promises of the README, through the ingress and under load. `python -m bench.promises` measures them."""
+"""Promises of the README, through the ingress and under load. `python -m bench.promises` measures them."""
 
 import asyncio
 
 import pytest
 
-from bench.load import Record, clients, missing
+from harness.clients import Record, clients, missing
 from tests.waiting import WITHIN
 from workbench.stack import Stack
 
-# Seconds; far above the service's own limits (2 s for a connection, 10 s for a request).
+# Far above the service's own limits (2 s for a connection, 10 s for a request), so only a request that hangs fails.
 ANSWER_WITHIN = 15.0
 
 
 async def until(record: Record, answers: int) -> None:
-    """Waits until the clients have received that many more answers."""
+    """Waits for `answers` more answers."""
     enough = record.answers + answers
     async with asyncio.timeout(WITHIN):
-        while record.answers < enough:  # noqa: ASYNC110 - the clients count answers and have no event
+        while record.answers < enough:  # noqa: ASYNC110 - the clients only count
             await asyncio.sleep(0.01)
 
 
 async def until_success(record: Record) -> None:
     since = asyncio.get_running_loop().time()
     async with asyncio.timeout(WITHIN):
-        while record.last_success < since:  # noqa: ASYNC110 - as above
+        while record.last_success < since:  # noqa: ASYNC110 - the clients only count
             await asyncio.sleep(0.01)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.tls import NO_TLS
+from harness.tls import NO_TLS
 from tests.waiting import eventually
 from tests.workbench.ingress.gateway import ENVOY, RULES, Edit, EditRules, Gateway, StartGateway
 from tests.workbench.ingress.stub_replicas import StubReplica

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.sandbox import Sandbox
+from harness.sandbox import Sandbox
 from tests.servers import SERVER
 from tests.workbench.reload.live import Live, Output
 from workbench.console import Console

@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx
 
-from bench.sandbox import Sandbox
-from tests.tls import NO_TLS
+from harness.sandbox import Sandbox
+from harness.tls import NO_TLS
 from tests.waiting import WITHIN
 from workbench.console import Console
 from workbench.machine import ports

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.breakages import BREAKAGES
-from bench.steady import Answer, Load, loaded
+from harness.breakages import BREAKAGES
+from harness.steady_load import Answer, Load, loaded
 from tests.waiting import WITHIN
 from tests.workbench.reload.live import MODULE, Live, slow_route
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bench.sandbox import Sandbox
+from harness.sandbox import Sandbox
 from tests.workbench.reload.conftest import READY_WITHIN
 from tests.workbench.reload.live import CRASH, MODULE, Live, supervised
 from workbench.parts.postgres import Postgres

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.sandbox import Sandbox
+from harness.sandbox import Sandbox
 from tests.waiting import WITHIN, eventually
 from tests.workbench.processtree import descendants, gone, oldest_first
 from tests.workbench.reload.live import CRASH, MODULE, Live, slow_route, supervised

@@ -1,4 +1,4 @@
-"""How `make bench` and `make bench-check` evaluate their measurements."""
+"""How make bench and make bench-check evaluate their measurements."""
 
 import json
 
@@ -17,10 +17,12 @@ def series(contender: str, *cpu: float) -> Series:
     return Series(contender, "note", "direct", [Sample(value, 1000.0, 1.0, 2.0) for value in cpu])
 
 
-def test_a_ratio_is_taken_within_a_round() -> None:
-    slow_second_round = ratio(series("slipway", 100, 400, 110), series("fastapi", 200, 800, 200), "cpu_us")
+def test_ratios_are_calculated_within_each_round() -> None:
+    machine_is_busy_in_round_two = series("slipway", 100, 400, 110), series("fastapi", 200, 800, 200)
 
-    assert (slow_second_round.least, slow_second_round.median, slow_second_round.most) == (0.5, 0.5, 0.55)
+    found = ratio(*machine_is_busy_in_round_two, "cpu_us")
+
+    assert (found.minimum, found.median, found.maximum) == (0.5, 0.5, 0.55)
 
 
 @pytest.mark.parametrize(("now", "is_loss"), [(0.5, False), (0.6, False), (0.68, False), (0.70, True)])
@@ -39,7 +41,7 @@ def test_both_servers_meet_their_aims_in_the_baseline() -> None:
     assert baseline[ON_UVICORN.name]["note"] <= 0.75
 
 
-def test_each_aim_shows_whether_it_was_met() -> None:
+def test_aims_are_met_or_missed() -> None:
     starts = Startup(service_s=[0.5, 0.9, 0.6], service_cpu_s=[0.4], idle_mib=[61.0], warm_s=[2.0], cold_s=[20.0])
     measured = [series("slipway", 120), series("slipway-uvicorn", 70), series("fastapi", 100)]
 
@@ -56,8 +58,8 @@ def test_each_aim_shows_whether_it_was_met() -> None:
     assert "| memory of an idle replica, MiB | at most 60 | 61.00 | missed |" in markdown(aims(measured, starts))
 
 
-def test_the_aim_for_requests_a_second_is_a_minimum() -> None:
-    measured = [series("slipway", 100), series("flask", 100)]  # with the same rate
+def test_the_bound_of_a_rate_is_a_minimum() -> None:
+    measured = [series("slipway", 100), series("flask", 100)]  # both have the same rate
 
     [_, aim] = [*aims([*measured, series("fastapi", 100)], None)]
 
@@ -66,7 +68,7 @@ def test_the_aim_for_requests_a_second_is_a_minimum() -> None:
 
 def test_contenders_are_chosen_by_name() -> None:
     assert [contender.name for contender in chosen(["flask", "slipway"])] == ["flask", "slipway"]
-    with pytest.raises(UsageError, match="there is no django, but slipway, "):
+    with pytest.raises(UsageError, match="no contender is called django; there are slipway, "):
         chosen(["django"])
 
 

@@ -1,4 +1,4 @@
-"""A copy of the project's sources, for what is shown by editing them."""
+"""A copy of the project's sources that can be edited."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ _PARTS = ("service", "workbench", "k8s", "pyproject.toml")
 
 
 class Sandbox:
-    """`more` are other folders to copy. Edits of the service are undone by restore()."""
+    """A copy in the folder `root`; `more` are files or folders to copy in addition."""
 
     def __init__(self, root: Path, *more: str) -> None:
         self.root = root
@@ -23,7 +23,7 @@ class Sandbox:
 
     @property
     def version(self) -> str:
-        """What the service should answer now."""
+        """The version that a service with these sources reports."""
         return code.version(code.read(self.root), self.root)
 
     def read(self, path: str) -> str:
@@ -33,17 +33,17 @@ class Sandbox:
         (self.root / path).write_text(text)
 
     def edit(self, path: str, old: str, new: str) -> None:
-        """Raises ValueError if `old` is not there."""
+        """Replaces the first `old` by `new`. Raises ValueError if the file does not contain `old`."""
         text = self.read(path)
         if old not in text:
-            raise ValueError(f"{path} has no {old!r}")
+            raise ValueError(f"{path} does not contain {old!r}")
         self.write(path, text.replace(old, new, 1))
 
     def append(self, path: str, text: str) -> None:
         self.write(path, self.read(path) + text)
 
     def restore(self) -> bool:
-        """Make the sources what they were; whether they were anything else."""
+        """Undoes all edits of service/ and of .env; returns whether there were any."""
         now = self._contents()
         for path in now.keys() - self._original.keys():
             path.unlink()

@@ -1,7 +1,6 @@
-"""The workbench that faults happen to."""
+"""The workbench into which faults are injected."""
 
 import asyncio
-import os
 import shutil
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from typing import Any
 import asyncpg
 import httpx
 
+from harness import usage
 from tests.faults.proxy import Network
 from tests.workbench.processtree import descendants
 from workbench.console import Console
@@ -24,8 +24,8 @@ from workbench.stack import Stack
 
 
 @dataclass(frozen=True)
-class Place:
-    """A workbench, and the network between its replicas and its database if a test is to break that."""
+class Site:
+    """A workbench, and the network between its replicas and its database if a test needs to break it."""
 
     stack: Stack
     network: Network | None = None
@@ -35,35 +35,39 @@ class Place:
         return self.stack.ingress_url
 
     async def connect(self, database: str = "app") -> "asyncpg.Connection[asyncpg.Record]":
-        """As the superuser, past the network."""
+        """Connects as the superuser, not through the network."""
         return await asyncpg.connect(
             self.stack.postgres.url(SUPERUSER, database), server_settings={"search_path": "app"}
         )
 
     async def routed_to(self, replica: Replica) -> None:
-        """Waits until the ingress sends requests there: it learns a little later that a replica is ready."""
+        """Waits until the ingress sends requests to this replica, which happens a little after it is ready."""
         async with asyncio.timeout(30), httpx.AsyncClient(base_url=self.url) as client:
             while (await client.get("/")).headers.get("x-service-instance") != replica.name:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     def busy(self) -> dict[str, float]:
-        """Seconds of CPU that each part has used so far."""
-        parts = {"PostgreSQL": self.database_processes()}
-        parts["Envoy"] = [self.stack.envoy.part.pid] if self.stack.envoy.part else []
-        parts["replicas"] = [replica.part.pid for replica in self.stack.replicas if replica.part]
-        return {name: sum(map(_cpu_seconds, pids)) for name, pids in parts.items()}
+        """Seconds of CPU that each kind of part has used so far; Linux only, 0 elsewhere."""
+        stack = self.stack
+        parts = {"PostgreSQL": [stack.postgres.part], "Envoy": [stack.envoy.part]}
+        parts["replicas"] = [replica.part for replica in stack.replicas]
+        return {name: sum(usage.cpu_seconds(part.pid) for part in each if part) for name, each in parts.items()}
+
+    def resident(self) -> int:
+        """Bytes of memory of all replicas."""
+        return usage.resident(*(replica.part.pid for replica in self.stack.replicas if replica.part))
 
     def database_processes(self) -> list[int]:
-        """The server and all its children: each is the leader of a session of its own."""
+        """The server and all its children, each of which leads a session of its own."""
         part = self.stack.postgres.part
         assert part is not None
         return [part.pid, *descendants(part.pid)]
 
 
 @asynccontextmanager
-async def place(*, network: bool = False, folder: Path | None = None, **options: Any) -> AsyncIterator[Place]:
-    """A workbench of its own, of two replicas; its data are in `folder`, or in one that is removed at the end."""
-    # Short, as it also holds sockets, and not in the project: nothing of it is to stay.
+async def site(*, network: bool = False, folder: Path | None = None, **options: Any) -> AsyncIterator[Site]:
+    """A separate workbench with two replicas. Its data are in `folder`, or in a folder that is removed at the end."""
+    # Not in the project, as nothing of it should stay. The path is short because the folder also contains sockets.
     data = folder or Path(tempfile.mkdtemp(prefix="faults-"))
     data.chmod(0o755)
     async with AsyncExitStack() as undo:
@@ -82,13 +86,4 @@ async def place(*, network: bool = False, folder: Path | None = None, **options:
                 "service",
             )
         chosen = StackOptions(**{"data": data, "replicas": 2, **options})
-        yield Place(await undo.enter_async_context(Stack(chosen, Console(log))), between)
-
-
-def _cpu_seconds(pid: int) -> float:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return 0.0  # it has ended
-    user, system = stat.rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        yield Site(await undo.enter_async_context(Stack(chosen, Console(log))), between)

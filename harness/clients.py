@@ -1,7 +1,6 @@
-"""Clients that make and read notes, and remember what they were told."""
+"""Clients that create and read notes, and record the answers (a closed loop)."""
 
 import asyncio
-import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -10,25 +9,25 @@ from dataclasses import dataclass, field
 
 import httpx
 
-# One for all clients: httpx would read all root certificates again for each.
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+from harness.tls import NO_TLS
 
 
 @dataclass
 class Record:
-    """What a number of clients got."""
+    """The answers that all clients got."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    """Method, status and text of the answers of 500 and above."""
+    """Method, status and detail of the answers with 500 and above."""
     transport_errors: Counter[str] = field(default_factory=Counter)
     acknowledged: list[str] = field(default_factory=list)
     """The paths of the notes whose creation was answered with 201."""
     without_retry_after: int = 0
+    """How many answers with 503 had no Retry-After header."""
     longest: float = 0.0
-    """Seconds of the slowest answer."""
+    """Seconds that the slowest request took."""
     last_success: float = 0.0
-    """When the last answer below 400 came, by time.monotonic()."""
+    """When the last answer below 400 arrived, in time.monotonic()."""
 
     @property
     def answers(self) -> int:
@@ -36,7 +35,7 @@ class Record:
 
     @property
     def failed(self) -> int:
-        """Requests with no answer, or with one of 500 and above."""
+        """The number of requests without an answer, or with a status of 500 and above."""
         return self.transport_errors.total() + sum(count for status, count in self.statuses.items() if status >= 500)
 
     def __str__(self) -> str:
@@ -48,11 +47,11 @@ class Record:
 
 @asynccontextmanager
 async def clients(url: str, count: int, timeout: float = 30.0) -> AsyncIterator[Record]:
-    """`count` clients, each making and reading notes as fast as it gets answers, while the block lasts."""
+    """Runs `count` clients while the block runs. Each sends its next request as soon as it has an answer."""
     record = Record()
     stop = asyncio.Event()
     limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
-    async with httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, verify=_NO_TLS) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, verify=NO_TLS) as client:
         tasks = [asyncio.create_task(_client(client, record, stop)) for _ in range(count)]
         try:
             yield record
@@ -62,12 +61,12 @@ async def clients(url: str, count: int, timeout: float = 30.0) -> AsyncIterator[
 
 
 async def missing(url: str, paths: list[str]) -> list[str]:
-    """Those of `paths` that are not there. Asks again when it is told that this cannot be said right now."""
+    """Returns those of `paths` that are not found. Repeats a request that was answered with 503."""
     limits = httpx.Limits(max_connections=16)
-    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits, verify=_NO_TLS) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits, verify=NO_TLS) as client:
 
         async def is_there(path: str) -> bool:
-            while (answer := await client.get(path)).status_code == 503:  # noqa: ASYNC110 - as it was told
+            while (answer := await client.get(path)).status_code == 503:  # noqa: ASYNC110 - as Retry-After says
                 await asyncio.sleep(float(answer.headers["retry-after"]))
             return answer.status_code == 200
 

@@ -1,6 +1,7 @@
-"""What a process and its children have used: from /proc, so on Linux only."""
+"""What processes have used: CPU time and proportional memory from /proc (Linux only), resident memory from ps."""
 
 import os
+import subprocess
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -8,10 +9,10 @@ _PROC = Path("/proc")
 
 
 def members(root: int) -> list[int]:
-    """A process and all its descendants. Not its group: each of PostgreSQL's backends leads one of its own."""
+    """A process and all its descendants. Process groups do not tell: each PostgreSQL backend leads its own."""
     children: dict[int, list[int]] = {}
-    for entry in _PROC.iterdir():
-        if entry.name.isdecimal() and (fields := _stat(int(entry.name))):
+    for entry in _PROC.glob("[0-9]*"):
+        if fields := _stat(int(entry.name)):
             children.setdefault(int(fields[1]), []).append(int(entry.name))
     found = [root]
     for pid in found:
@@ -25,12 +26,19 @@ def cpu_seconds(root: int) -> float:
 
 
 def pss_mib(root: int) -> float:
-    """Memory of a process and its descendants; pages that they share with others count in part."""
+    """Memory of a process and its descendants; a page that several processes share is divided among them."""
     return sum(_pss_kib(pid) for pid in members(root)) / 1024
 
 
+def resident(*pids: int) -> int:
+    """Bytes of resident memory of these processes, on any system."""
+    command = ["ps", "-o", "rss=", "-p", ",".join(map(str, pids))]
+    kibibytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return sum(map(int, kibibytes.split())) * 1024
+
+
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; none if the process has ended."""
+    """The fields of /proc/PID/stat, beginning with the state; empty if the process has ended."""
     try:
         return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
