@@ -22,11 +22,13 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from service.app import SETTINGS_GROUPS, Application, create_app
+from service.app import DOMAINS, Application, create_app
+from service.domain import Domain, settings_groups
 from service.handover.connections import Connections
 from service.handover.loop import ServingLoop
 from service.handover.notify import Notifier
@@ -40,12 +42,12 @@ from service.tracing.hooks import Tracing
 logger = logging.getLogger("service.server")
 
 
-def main() -> int:
+def main(domains: Sequence[Domain] = DOMAINS) -> int:
     if unknown := sys.argv[1:]:
         sys.stderr.write(f"service: {' '.join(unknown)} is not understood: what can be set is a SERVICE_* variable\n")
         return 2
     try:
-        settings = load(os.environ, SETTINGS_GROUPS)
+        settings = load(os.environ, settings_groups(domains))
         traced = tracing.from_environment(os.environ, settings)
     except SettingsError as error:
         sys.stderr.write(f"service: {error}\n")
@@ -55,12 +57,12 @@ def main() -> int:
     notifier.stage("imported")
     loop = partial(ServingLoop, _connections(settings), accepts=settings.listen != "told")
     with asyncio.Runner(loop_factory=loop) as runner:
-        return runner.run(run(settings, traced, notifier))
+        return runner.run(run(settings, traced, notifier, domains))
 
 
-async def run(settings: Settings, traced: Tracing, notifier: Notifier) -> int:
+async def run(settings: Settings, traced: Tracing, notifier: Notifier, domains: Sequence[Domain] = DOMAINS) -> int:
     """Serve until a signal; returns the exit status."""
-    application = create_app(settings, traced)
+    application = create_app(settings, traced, domains)
     lifecycle = application.lifecycle
     gc.freeze()  # all this lives as long as the process: no collection needs to look at it
     gc.enable()  # who has forked this process may have switched it off until here
