@@ -24,11 +24,13 @@ if __name__ == "__main__":
 import asyncio
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 
 import uvloop
 
-from service.app import SETTINGS_GROUPS, Application, create_app
+from service.app import DOMAINS, Application, create_app
+from service.domain import Domain, settings_groups
 from service.handover.notify import Notifier
 from service.handover.ports import Ports
 from service.lifecycle import Lifecycle
@@ -42,12 +44,12 @@ from service.tracing.hooks import Tracing
 logger = logging.getLogger("service.server")
 
 
-def main() -> int:
+def main(domains: Sequence[Domain] = DOMAINS) -> int:
     if arguments := sys.argv[1:]:
         sys.stderr.write(f"service: takes no arguments ({' '.join(arguments)}); set SERVICE_* variables instead\n")
         return 2
     try:
-        settings = load(os.environ, SETTINGS_GROUPS)
+        settings = load(os.environ, settings_groups(domains))
         traced = tracing.from_environment(os.environ, settings)
     except SettingsError as error:
         sys.stderr.write(f"service: {error}\n")
@@ -56,12 +58,12 @@ def main() -> int:
     notifier = Notifier(os.environ.get("NOTIFY_SOCKET"))
     notifier.stage("imported")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(settings, traced, notifier))
+        return runner.run(run(settings, traced, notifier, domains))
 
 
-async def run(settings: Settings, traced: Tracing, notifier: Notifier) -> int:
+async def run(settings: Settings, traced: Tracing, notifier: Notifier, domains: Sequence[Domain]) -> int:
     """Serve until a signal stops the process. Returns the exit status."""
-    application = create_app(settings, traced)
+    application = create_app(settings, traced, domains)
     ports = Ports.of(settings)
     gc.freeze()  # all this lives as long as the process: no collection needs to look at it
     gc.enable()  # it is off since the process started or was forked

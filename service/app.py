@@ -9,7 +9,7 @@ from quart import Quart
 from service import notes, pages
 from service.database.pool import Database
 from service.database.readiness import Readiness
-from service.domain import Domain, Machinery
+from service.domain import Domain, Machinery, settings_groups
 from service.lifecycle import Lifecycle, background_tasks
 from service.migrate import expected_version
 from service.settings import Group, Settings
@@ -24,7 +24,7 @@ from service.web.routing import Routing
 
 DOMAINS: tuple[Domain, ...] = (notes.DOMAIN, pages.DOMAIN)
 
-SETTINGS_GROUPS: tuple[type[Group], ...] = tuple(domain.settings for domain in DOMAINS if domain.settings is not None)
+SETTINGS_GROUPS: tuple[type[Group], ...] = settings_groups(DOMAINS)
 
 
 @dataclass(frozen=True, slots=True)

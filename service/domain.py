@@ -48,3 +48,8 @@ class Domain:
     """Its own SERVICE_* variables; `machinery.settings.of(...)` has their values."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Entry points of the API, name and path."""
+
+
+def settings_groups(domains: Sequence[Domain]) -> tuple[type[Group], ...]:
+    """The settings groups of these domains."""
+    return tuple(domain.settings for domain in domains if domain.settings is not None)
