@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from tests.k8s.objects import containers, pod_spec
-from tests.k8s.project import Object
+from tests.k8s.project import LOADER, Object
 
 # A patch merges the items of these lists by their name. It replaces any other list.
 _MERGED_BY_NAME = {"containers", "initContainers", "env", "volumes"}
@@ -42,7 +42,7 @@ def real_command() -> list[str] | None:
 
 def build_with(command: list[str], folder: Path) -> list[Object]:
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=True)
-    return list(yaml.safe_load_all(done.stdout))
+    return list(yaml.load_all(done.stdout, LOADER))
 
 
 def build_in_python(folder: Path) -> list[Object]:
@@ -54,7 +54,7 @@ def build_in_python(folder: Path) -> list[Object]:
     objects: list[Object] = []
     for name in kustomization.pop("resources", []):
         path = folder / name
-        objects += build_in_python(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
+        objects += build_in_python(path) if path.is_dir() else list(yaml.load_all(path.read_text(), LOADER))
     options = kustomization.pop("generatorOptions", {})
     for generator in kustomization.pop("configMapGenerator", []):
         objects.append(_config_map(folder, generator, options))

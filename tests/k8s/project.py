@@ -9,6 +9,9 @@ import yaml
 Object = dict[str, Any]
 """A Kubernetes object, as its YAML says it."""
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader of YAML that is written in C, ten times as fast as the one in Python, where there is one."""
+
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
 INSTALL = K8S / "istio" / "install.yaml"

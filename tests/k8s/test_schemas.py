@@ -14,7 +14,7 @@ import yaml
 
 from tests.k8s.conftest import file_of
 from tests.k8s.objects import change, of_kind
-from tests.k8s.project import Object, cluster_file
+from tests.k8s.project import LOADER, Object, cluster_file
 
 ISTIO = ("networking.istio.io/", "security.istio.io/", "telemetry.istio.io/")
 
@@ -22,7 +22,7 @@ ISTIO = ("networking.istio.io/", "security.istio.io/", "telemetry.istio.io/")
 @pytest.fixture(scope="session")
 def istio_schemas() -> dict[tuple[str, str], Object]:
     schemas = {}
-    for item in yaml.safe_load_all(file_of("ISTIO_CRDS").read_text()):
+    for item in yaml.load_all(file_of("ISTIO_CRDS").read_text(), LOADER):
         if item and item["kind"] == "CustomResourceDefinition":
             spec = item["spec"]
             for version in spec["versions"]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.k8s.project import Object
+from tests.k8s.project import LOADER, Object
 
 MODES = "TRIGGER_MODE_AUTO", "TRIGGER_MODE_MANUAL"
 # `name:type` is required, `name=type` is not. `type*` is a list, `type+` is one value or a list.
@@ -69,9 +69,8 @@ class Blob:
 
     @property
     def documents(self) -> list[Any]:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster than the one in Python
         if self._documents is None:
-            self._documents = [document for document in yaml.load_all(self.text, loader) if document is not None]
+            self._documents = [document for document in yaml.load_all(self.text, LOADER) if document is not None]
         return self._documents
 
     @property

@@ -13,7 +13,7 @@ ISTIO = str(istio_install()["tag"])
 
 
 def istio_objects() -> list[Object]:
-    """One of each sort that `istioctl manifest generate` prints, without what the Tiltfile does not look at."""
+    """One object of each sort that `istioctl manifest generate` prints, with the fields that the Tiltfile reads."""
     found: list[Object] = [
         {"kind": kind, "metadata": {"name": name}}
         for kind, name in (

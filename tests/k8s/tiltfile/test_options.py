@@ -5,9 +5,8 @@ from copy import deepcopy
 
 import pytest
 
-from tests.k8s.kustomization import build
 from tests.k8s.objects import find
-from tests.k8s.project import K8S, ROOT
+from tests.k8s.project import ROOT, Object
 from tests.k8s.tiltfile.api import TiltfileError
 from tests.k8s.tiltfile.conftest import Run
 from tests.k8s.tiltfile.declared import Declared
@@ -19,10 +18,10 @@ LINKS = {"OTEL_EXPORTER_OTLP_ENDPOINT", "SERVICE_LINK_GRAFANA", "SERVICE_LINK_JA
 
 @pytest.mark.parametrize(("flags", "replicas"), [({}, 2), ({"replicas": "3"}, 3), ({"replicas": "9"}, 9)])
 def test_the_flag_changes_only_the_replicas(
-    flags: dict[str, str], replicas: int, declared: Declared, tilt: Run
+    flags: dict[str, str], replicas: int, dev: list[Object], declared: Declared, tilt: Run
 ) -> None:
     expected = deepcopy(declared.objects)
-    assert find(expected, *DEPLOYMENT) in build(K8S / "overlays" / "dev")
+    assert find(expected, *DEPLOYMENT) in dev
     find(expected, *DEPLOYMENT)["spec"]["replicas"] = replicas
 
     assert tilt(flags=flags).objects == expected

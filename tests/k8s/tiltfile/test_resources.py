@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster import secrets
-from tests.k8s.kustomization import build
 from tests.k8s.objects import identity, pod_template
-from tests.k8s.project import K8S
+from tests.k8s.project import Object
 from tests.k8s.tiltfile.declared import Declared
 from tests.k8s.tiltfile.machine import istio_objects
 
@@ -53,8 +52,8 @@ def test_each_resource_has_its_label_and_waits_for_what_it_needs(declared: Decla
     assert found == {name: (label, waits_for.split()) for name, (label, waits_for, _) in table().items()}
 
 
-def test_each_object_is_in_its_resource_and_only_there(declared: Declared, folder: Path) -> None:
-    manifests = build(K8S / "overlays" / "dev") + istio_objects() + secrets.manifests(folder / "secrets")["items"]
+def test_each_object_is_in_its_resource_and_only_there(declared: Declared, folder: Path, dev: list[Object]) -> None:
+    manifests = dev + istio_objects() + secrets.manifests(folder / "secrets")["items"]
     assert Counter(map(identity, declared.objects)) == Counter(map(identity, manifests))
 
     found = {
