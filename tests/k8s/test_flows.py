@@ -1,4 +1,4 @@
-"""The table of flows in docs/architecture.md and the NetworkPolicies say the same, in both directions."""
+"""The NetworkPolicies allow exactly the flows in the table of docs/architecture.md."""
 
 import re
 from collections.abc import Iterator
@@ -7,22 +7,22 @@ from itertools import product
 
 import pytest
 
-from tests.k8s.checks import is_part, of_kind, pods
-from tests.k8s.kustomization import ROOT, Object
+from tests.k8s.objects import find, matches, of_kind, pods
+from tests.k8s.project import ROOT, Object
 
-Pod = tuple[str, dict[str, str]]  # its namespace and labels
-Flow = tuple[str, str, int]
+Pod = tuple[str, dict[str, str]]  # namespace and labels
+Flow = tuple[str, str, int]  # source, target and port
 
 TABLE = re.compile(r"<!-- flows -->\n(.*?)<!-- /flows -->", re.DOTALL)
 
-# Pods that are in none of our manifests.
+# Pods that the project's manifests do not create.
 OTHERS: dict[str, Pod] = {
     "gateway": ("istio-system", {"app": "istio-ingressgateway", "istio": "ingressgateway"}),
     "istiod": ("istio-system", {"app": "istiod", "istio": "pilot"}),
     "dns": ("kube-system", {"k8s-app": "kube-dns"}),
     "anywhere": ("elsewhere", {}),
 }
-# Whose traffic no policy limits: they are others' business, or have to reach what no selector can name.
+# Pods whose traffic no policy limits: they belong to others, or their peers cannot be named by a selector.
 OPEN_EGRESS = {"istiod", "dns", "prometheus", "anywhere"}
 OPEN_INGRESS = {"dns", "anywhere"}
 
@@ -35,14 +35,14 @@ def table() -> set[Flow]:
 
 def all_pods(objects: list[Object]) -> dict[str, Pod]:
     own = {
-        found["metadata"]["name"]: (found["metadata"]["namespace"], template["metadata"]["labels"])
-        for found, template in pods(objects)
+        item["metadata"]["name"]: (item["metadata"]["namespace"], template["metadata"]["labels"])
+        for item, template in pods(objects)
     }
     return own | OTHERS
 
 
 def allowed(objects: list[Object]) -> set[Flow]:
-    """Every flow that the policies let pass, of all pairs of pods and all ports that are named anywhere."""
+    """The flows that the policies allow, of all pairs of pods and all ports that are used anywhere."""
     known = all_pods(objects)
     ports = {port for _, _, port in table()} | {80, 9000, 15021, 15090}
     return {
@@ -57,10 +57,10 @@ def allowed(objects: list[Object]) -> set[Flow]:
 
 
 def _passes(objects: list[Object], direction: str, pod: Pod, peer: Pod, port: int) -> bool:
-    """Kubernetes's rule: what no policy selects is open, else one policy has to allow it."""
+    """Kubernetes's rule: a pod that no policy selects is open; for any other one, a policy has to allow the flow."""
     policies = list(_policies(objects, direction, pod))
     return not policies or any(
-        _matches(rule, "from" if direction == "ingress" else "to", policy["metadata"]["namespace"], peer, port)
+        _allows(rule, "from" if direction == "ingress" else "to", policy["metadata"]["namespace"], peer, port)
         for policy in policies
         for rule in policy["spec"].get(direction, [])
     )
@@ -71,12 +71,12 @@ def _policies(objects: list[Object], direction: str, pod: Pod) -> Iterator[Objec
         if (
             policy["metadata"]["namespace"] == pod[0]
             and direction.capitalize() in policy["spec"]["policyTypes"]
-            and is_part(policy["spec"]["podSelector"].get("matchLabels", {}), pod[1])
+            and matches(policy["spec"]["podSelector"].get("matchLabels", {}), pod[1])
         ):
             yield policy
 
 
-def _matches(rule: Object, side: str, namespace: str, peer: Pod, port: int) -> bool:
+def _allows(rule: Object, side: str, namespace: str, peer: Pod, port: int) -> bool:
     if rule.get("ports") and port not in {entry["port"] for entry in rule["ports"]}:
         return False
     return side not in rule or any(_is_peer(entry, namespace, peer) for entry in rule[side])
@@ -86,12 +86,12 @@ def _is_peer(entry: Object, namespace: str, peer: Pod) -> bool:
     labels = entry.get("podSelector", {}).get("matchLabels", {})
     if "namespaceSelector" in entry:
         namespaces = entry["namespaceSelector"]["matchLabels"]
-        return is_part(namespaces, {"kubernetes.io/metadata.name": peer[0]}) and is_part(labels, peer[1])
-    return peer[0] == namespace and is_part(labels, peer[1])
+        return matches(namespaces, {"kubernetes.io/metadata.name": peer[0]}) and matches(labels, peer[1])
+    return peer[0] == namespace and matches(labels, peer[1])
 
 
-def test_the_policies_allow_what_is_in_the_table_and_nothing_else(overlay: list[Object]) -> None:
-    """`anywhere` is everyone whose own policies let it send."""
+def test_the_policies_allow_the_flows_of_the_table_and_no_others(overlay: list[Object]) -> None:
+    """The source `anywhere` stands for each pod whose own policies do not limit where it sends."""
     wanted = {
         (name, target, port)
         for source, target, port in table()
@@ -119,16 +119,16 @@ def test_every_pod_is_in_the_table(overlay: list[Object]) -> None:
         ("postgres-exporter", "egress", ("postgres-exporter", "postgres", 5432)),
     ],
 )
-def test_a_forgotten_flow_is_found(dev: list[Object], policy: str, direction: str, flow: Flow) -> None:
+def test_a_flow_that_a_policy_forgets_is_missed(dev: list[Object], policy: str, direction: str, flow: Flow) -> None:
     objects = deepcopy(dev)
     assert flow in allowed(objects)
-    [found] = [found for found in of_kind(objects, "NetworkPolicy") if found["metadata"]["name"] == policy]
-    found["spec"][direction] = []
+
+    find(objects, "NetworkPolicy", policy)["spec"][direction] = []
 
     assert flow not in allowed(objects)
 
 
-def test_a_namespace_that_is_open_is_found(dev: list[Object]) -> None:
-    objects = [found for found in dev if found["kind"] != "NetworkPolicy"]
+def test_without_policies_every_flow_is_allowed(dev: list[Object]) -> None:
+    objects = [item for item in dev if item["kind"] != "NetworkPolicy"]
 
     assert ("anywhere", "postgres", 5432) in allowed(objects)

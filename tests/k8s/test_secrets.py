@@ -1,4 +1,4 @@
-"""The Secrets of the local cluster: made once, kept, and readable by their owner only."""
+"""The Secrets of the local cluster: created once, kept, complete, and readable by their owner only."""
 
 import stat
 import subprocess
@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from cluster.kubectl import ClusterError
-from cluster.secrets import PASSWORDS, manifests
-from tests.k8s.kustomization import ROOT
+from cluster.secrets import GRAFANA_PASSWORD, PASSWORDS, manifests
+from tests.k8s.objects import containers, find
+from tests.k8s.project import ROOT, Object
 
 
 def data(folder: Path, name: str) -> dict[str, str]:
@@ -22,7 +23,7 @@ def openssl(*arguments: str) -> str:
     return subprocess.run(("openssl", *arguments), capture_output=True, text=True, check=True).stdout
 
 
-def test_they_stay_the_same(tmp_path: Path) -> None:
+def test_secrets_are_created_once(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
 
     first = manifests(folder)
@@ -31,7 +32,7 @@ def test_they_stay_the_same(tmp_path: Path) -> None:
     assert manifests(tmp_path / "others") != first
 
 
-def test_each_password_is_another_one(tmp_path: Path) -> None:
+def test_no_two_passwords_are_equal(tmp_path: Path) -> None:
     passwords = data(tmp_path, "database")
 
     assert tuple(passwords) == PASSWORDS
@@ -39,7 +40,7 @@ def test_each_password_is_another_one(tmp_path: Path) -> None:
     assert all(len(password) >= 32 for password in passwords.values())
 
 
-def test_nobody_else_can_read_them(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_them(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     manifests(folder)
 
@@ -59,7 +60,7 @@ def test_the_certificate_is_for_the_hosts_of_the_gateway(tmp_path: Path) -> None
         assert "does match" in text
 
 
-def test_a_certificate_that_ends_soon_is_made_anew(tmp_path: Path) -> None:
+def test_a_certificate_that_expires_soon_is_renewed(tmp_path: Path) -> None:
     before = data(tmp_path, "slipway-tls")
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     openssl(
@@ -84,6 +85,21 @@ def test_an_empty_password_is_an_error(tmp_path: Path) -> None:
         manifests(tmp_path)
 
 
-def test_git_ignores_them() -> None:
+def test_git_ignores_the_files() -> None:
     for file in (".secrets/app-rw-password", ".secrets/tls.key", "tilt_config.json"):
         subprocess.run(("git", "check-ignore", "--quiet", file), cwd=ROOT, check=True)
+
+
+def test_every_key_that_a_pod_refers_to_is_created(overlay: list[Object]) -> None:
+    wanted = {
+        (reference["name"], reference["key"])
+        for item in overlay
+        for container in containers(item)
+        for entry in container.get("env", [])
+        if (reference := entry.get("valueFrom", {}).get("secretKeyRef"))
+    }
+    servers = find(overlay, "Gateway", "slipway")["spec"]["servers"]
+    certificates = {server["tls"]["credentialName"] for server in servers if server["port"]["number"] == 443}
+
+    assert wanted == {("database", password) for password in PASSWORDS} | {("grafana", GRAFANA_PASSWORD)}
+    assert certificates == {"slipway-tls"}

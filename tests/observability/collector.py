@@ -1,4 +1,4 @@
-"""A receiver of OTLP over HTTP in the test's own process, in the place of Jaeger."""
+"""A receiver of OTLP over HTTP in the process of the tests, in place of Jaeger."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +14,7 @@ WITHIN = 15.0
 
 @dataclass(frozen=True)
 class Received:
-    """A span, and which service it is of."""
+    """A span, with the attributes of the service that sent it."""
 
     span: Span
     resource: dict[str, str]
@@ -51,22 +51,22 @@ class Received:
 class Collector:
     port: int = 0
     spans: list[Received] = field(default_factory=list)
-    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _received: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     async def until(self, trace_id: str, enough: Callable[[list[Received]], bool]) -> list[Received]:
-        """The spans of a trace, in the order of their beginnings, once they are enough."""
+        """Waits until the spans of a trace are `enough`, and returns them in the order in which they started."""
 
         def found() -> list[Received]:
             spans = [received for received in self.spans if received.trace_id == trace_id]
             return sorted(spans, key=lambda received: received.span.start_time_unix_nano)
 
         try:
-            async with asyncio.timeout(WITHIN), self._news:
-                await self._news.wait_for(lambda: enough(found()))
+            async with asyncio.timeout(WITHIN), self._received:
+                await self._received.wait_for(lambda: enough(found()))
         except TimeoutError:
             pytest.fail(f"not all spans of {trace_id} within {WITHIN:g} s: {[span.name for span in found()]}")
         return found()
@@ -101,8 +101,8 @@ class Collector:
         writer.close()
 
     async def _take(self, request: ExportTraceServiceRequest) -> None:
-        async with self._news:
+        async with self._received:
             for group in request.resource_spans:
                 resource = {item.key: item.value.string_value for item in group.resource.attributes}
                 self.spans += [Received(span, resource) for scope in group.scope_spans for span in scope.spans]
-            self._news.notify_all()
+            self._received.notify_all()

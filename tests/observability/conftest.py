@@ -1,4 +1,4 @@
-"""A workbench with all that can be seen of it switched on: traces, live reload, and a Prometheus that scrapes it."""
+"""A workbench with tracing, live reload, and a Prometheus that scrapes it."""
 
 import asyncio
 import json
@@ -14,9 +14,9 @@ import pytest
 
 from harness.sandbox import Sandbox
 from tests.observability.collector import Collector
+from tests.observability.domain import ask_everything, refuse_by_lock
 from tests.observability.prometheus import Prometheus
 from tests.observability.promtool import program
-from tests.observability.traffic import ask_everything, refuse_by_lock
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.parts.postgres import SUPERUSER
@@ -32,16 +32,16 @@ class Observed:
     stack: Stack
     collector: Collector
     client: httpx.AsyncClient
-    """Of the ingress."""
+    """For the ingress."""
     ops: httpx.AsyncClient
-    """Of the first replica."""
+    """For the ops port of the first replica."""
     prometheus: Prometheus
     sources: Sandbox
-    """Which it follows."""
+    """The sources that the replicas reload."""
     log: Path
 
     async def access_line(self, word: str) -> dict[str, Any]:
-        """The line of the request that is known by a word; it is written when the answer is on its way."""
+        """The line of the access log that contains a word. It is written while the response is sent."""
         async with asyncio.timeout(WITHIN):
             while True:
                 for text in self.log.read_text().splitlines():
@@ -87,11 +87,11 @@ async def observed(
 
 @pytest.fixture(scope="session")
 async def measured(observed: Observed) -> Observed:
-    """After a reload and traffic of every kind, errors of service and database included, are known to Prometheus."""
+    """After Prometheus has scraped a reload, requests of every kind, and an error of the database."""
     prometheus = observed.prometheus
     async with asyncio.timeout(WITHIN):
         await refuse_by_lock(observed.client, observed.stack.postgres.url(SUPERUSER))
-        # The last thing to be known of requests: a rule about what other rules say of what was scraped twice.
+        # This rule needs the results of other rules, which need two scrapes: it is the last one to have a value.
         while len(await prometheus.numbers("slo:budget_left:ratio30d")) < 2:
             await ask_everything(observed.client)
         observed.sources.append("service/app.py", "\n# saved\n")

@@ -1,4 +1,4 @@
-"""The dashboards as they are in git, and all expressions that are shown or evaluated anywhere."""
+"""The dashboards in git, and the expressions of dashboards and rules."""
 
 import json
 import re
@@ -22,7 +22,7 @@ class Expression:
     where: str
     text: str
     shown: frozenset[str] = frozenset()
-    """The labels that its legend or its alert's text shows."""
+    """The labels in its legend, or in the text of its alert."""
 
 
 def load(name: str) -> Json:
@@ -31,12 +31,12 @@ def load(name: str) -> Json:
 
 
 def panels(dashboard: Json) -> list[Json]:
-    """Those that show something: all but rows."""
+    """All panels except rows."""
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
 def queries(dashboard: Json) -> Iterator[Expression]:
-    """Of panels and annotations."""
+    """The expressions of panels and annotations."""
     for panel in panels(dashboard):
         for target in panel["targets"]:
             shown = frozenset(LEGEND.findall(target["legendFormat"]))
@@ -50,7 +50,7 @@ def variables(dashboard: Json) -> Iterator[tuple[str, str, str]]:
     """The name of each variable, its selector and its label."""
     for variable in dashboard["templating"]["list"]:
         found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
-        assert found, f"{dashboard['title']}: {variable['name']} is no list of a label's values"
+        assert found, f"{dashboard['title']}: {variable['name']} is not a list of the values of a label"
         yield variable["name"], found[1], found[2]
 
 

@@ -1,4 +1,4 @@
-"""Grafana's own types: what they do not know, Grafana ignores in silence."""
+"""Grafana's own types. Grafana ignores a field that they do not have, without a message."""
 
 import json
 import warnings
@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 with warnings.catch_warnings():
-    # They recommend a second form of dashboards, which a file that is provisioned need not have.
+    # They recommend version 2 of the dashboard format, which a provisioned file does not need.
     warnings.simplefilter("ignore", DeprecationWarning)
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
     from grafana_foundation_sdk.cog.plugins import register_default_plugins
@@ -17,7 +17,7 @@ with warnings.catch_warnings():
 
 
 def unknown(dashboard: dict[str, Any]) -> list[str]:
-    """The paths of what Grafana's types do not keep as it is when they read a dashboard."""
+    """The paths of the fields that Grafana's types drop or change when they read a dashboard."""
     read = Dashboard.from_json(deepcopy(dashboard))
     return list(_lost(dashboard, json.loads(JSONEncoder().encode(read)), ""))
 

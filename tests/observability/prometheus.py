@@ -1,4 +1,4 @@
-"""What a running Prometheus says, by its HTTP API."""
+"""A client of the HTTP API of a running Prometheus."""
 
 import math
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ class Prometheus:
         return answer.json()["data"]
 
     async def numbers(self, expression: str) -> list[float]:
-        """The values of all series that it yields now, but those that are none."""
+        """The current values of all series of an expression, without NaN and infinity."""
         found = await self.ask("/query", query=expression)
         values = [float(series["value"][1]) for series in found["result"]]
         return [value for value in values if math.isfinite(value)]
 
     async def labels(self) -> Mapping[str, set[str]]:
-        """All metrics that it has, with the labels of any of their series."""
+        """All metrics, each with the labels of all its series."""
         known: dict[str, set[str]] = {}
         for series in await self.ask("/series", **{"match[]": '{__name__=~".+"}'}):
             known.setdefault(series["__name__"], set()).update(series)

@@ -1,4 +1,4 @@
-"""What an expression of PromQL names: metrics, and labels. Whether it is valid is for promtool to say."""
+"""The metrics and labels that a PromQL expression names. promtool checks whether the expression is valid."""
 
 import re
 from collections.abc import Iterator
@@ -10,29 +10,29 @@ _TOKEN = re.compile(
 )
 _LABELS_FOLLOW = {"by", "without", "on", "ignoring", "group_left", "group_right"}
 _OPERATORS = {"and", "or", "unless", "bool", "offset", "atan2", "inf", "nan"}
-# Grafana's variables, as they are when everything is selected.
+# The values of Grafana's variables when everything is selected.
 _VARIABLES = {"$__rate_interval": "1m", "$namespace": ".*", "$instance": ".*"}
 
 
 @dataclass
 class Named:
     metrics: dict[str, set[str]] = field(default_factory=dict)
-    """The labels that are asked of each metric."""
+    """Each metric, with the labels in its selectors."""
     labels: set[str] = field(default_factory=set)
-    """Those by which results are grouped or joined, whichever metrics they are of."""
+    """The labels by which results are grouped or joined, of any metric."""
 
 
 def filled_in(expression: str) -> str:
-    """With values in the place of Grafana's variables. Raises ValueError for one that is not known."""
+    """The expression with the values of Grafana's variables. Raises ValueError for an unknown variable."""
     for variable, value in _VARIABLES.items():
         expression = expression.replace(variable, value)
     if "$" in expression:
-        raise ValueError(f"{expression}: a variable is left")
+        raise ValueError(f"{expression}: unknown variable")
     return expression
 
 
 def named(expression: str) -> Named:
-    """Raises ValueError for what this does not read, such as a selector without a name."""
+    """Raises ValueError for syntax that this does not support, such as a selector without a name."""
     result = Named()
     tokens = list(_tokens(expression))
     index = 0
@@ -70,7 +70,7 @@ def _tokens(expression: str) -> Iterator[tuple[str, str]]:
     while position < len(expression):
         found = _TOKEN.match(expression, position)
         if found is None or found.lastgroup is None:
-            raise ValueError(f"{expression}: cannot read {expression[position:]!r}")
+            raise ValueError(f"{expression}: cannot parse {expression[position:]!r}")
         if found.lastgroup != "space":
             yield found.lastgroup, found[0]
         position = found.end()

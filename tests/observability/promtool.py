@@ -1,4 +1,4 @@
-"""Prometheus's own checker. Debian's package `prometheus` brings it."""
+"""promtool, the checker of Prometheus. Debian's package `prometheus` contains it."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ RULES = sorted((PROMETHEUS / "rules").glob("*.yaml"))
 
 
 def program(name: str) -> str:
-    """Where it is. Without it nothing of this folder is known to be right, so the test fails."""
+    """The path of a program of Prometheus. The test fails without it, because nothing here can be checked then."""
     path = shutil.which(name)
     if path is None:
         pytest.fail(f"the tests of metrics and alerts need {name}: `apt install --no-install-recommends prometheus`")
@@ -20,8 +20,8 @@ def program(name: str) -> str:
 
 
 def promtool(*arguments: str | Path) -> str:
-    """What it says; a test that uses it fails if it finds anything."""
+    """The output of promtool. The test fails if promtool finds an error."""
     done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return output

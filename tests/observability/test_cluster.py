@@ -1,4 +1,4 @@
-"""What a cluster's Prometheus and Jaeger know, while requests go through its ingress. Only where a cluster is:
+"""The metrics, rules and traces of a cluster, while requests go through its ingress. These tests need a cluster:
 
     make test ARGS=tests/observability/test_cluster.py INGRESS_URL=http://localhost:8080 \
         PROMETHEUS_URL=http://localhost:9090 JAEGER_URL=http://localhost:16686
@@ -16,18 +16,18 @@ import pytest
 import yaml
 
 from tests.observability.dashboards import FILES, Expression, load, queries, variables
+from tests.observability.domain import COLLECTION, IMPORTS, LISTS, ask_everything
 from tests.observability.prometheus import Prometheus
 from tests.observability.promql import filled_in, named
 from tests.observability.promtool import RULES
-from tests.observability.traffic import ask_everything
 
-WITHIN = 180  # s; Prometheus scrapes each 15 s, and a rate needs two scrapes
+WITHIN = 180  # s; Prometheus scrapes every 15 s, and a rate needs two scrapes
 JOBS = {"istio-ingressgateway", "istiod", "kubelet", "postgres", "postgres-exporter", "prometheus", "slipway"}
-# What not each cluster has: how the names begin, one of them, and why it may be missing.
+# Metrics that not every cluster has: the beginning of their names, one of them, and the reason.
 NOT_EVERYWHERE = (
-    ("db_errors_", "db_errors_total", "no error of the database has happened"),
-    ("istio_", "istio_requests_total", "the proxies here are not Istio's own"),
-    ("kubelet_", "kubelet_volume_stats_capacity_bytes", "the volumes here have no statistics"),
+    ("db_errors_", "db_errors_total", "the database has had no error"),
+    ("istio_", "istio_requests_total", "the proxies of this cluster are not Istio's own"),
+    ("kubelet_", "kubelet_volume_stats_capacity_bytes", "the volumes of this cluster have no statistics"),
 )
 
 SHOWN = [query for file in FILES for query in queries(load(file.stem)) if "annotation" not in query.where]
@@ -42,7 +42,7 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 async def cluster(ingress_url: str) -> AsyncIterator[Cluster]:
-    """After some minutes of requests."""
+    """After requests of every kind, once Prometheus has their rates."""
     async with (
         httpx.AsyncClient(base_url=ingress_url, headers={"user-agent": "slipway-tests"}, timeout=30) as ingress,
         httpx.AsyncClient(base_url=f"{os.environ['PROMETHEUS_URL']}/api/v1") as client,
@@ -51,7 +51,7 @@ async def cluster(ingress_url: str) -> AsyncIterator[Cluster]:
         prometheus = Prometheus(client)
         async with asyncio.timeout(WITHIN):
             while not await prometheus.numbers(
-                'rate(db_query_duration_seconds_count{statement="note_import"}[1m]) > 0'
+                f'rate(db_query_duration_seconds_count{{statement="{IMPORTS}"}}[1m]) > 0'
             ):
                 await ask_everything(ingress)
         yield Cluster(ingress, prometheus, jaeger)
@@ -79,7 +79,7 @@ async def test_every_rule_is_loaded_and_evaluated(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("query", SHOWN, ids=[query.where for query in SHOWN])
-async def test_it_finds_data(query: Expression, cluster: Cluster) -> None:
+async def test_a_query_finds_data(query: Expression, cluster: Cluster) -> None:
     metrics = named(filled_in(query.text)).metrics
     for beginning, example, reason in NOT_EVERYWHERE:
         if any(name.startswith(beginning) for name in metrics) and not await cluster.prometheus.numbers(example):
@@ -97,27 +97,26 @@ async def test_each_variable_has_values(name: str, cluster: Cluster) -> None:
 async def test_a_trace_leads_from_the_gateway_through_the_service_to_a_statement(cluster: Cluster) -> None:
     trace_id = secrets.token_hex(16)
     headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
-    answer = await cluster.ingress.get("/notes", params={"limit": 1}, headers=headers)
+    answer = await cluster.ingress.get(COLLECTION, params={"limit": 1}, headers=headers)
     assert answer.status_code == 200
 
     async with asyncio.timeout(60):
-        while len(spans := await spans_of(cluster, trace_id)) < 5:  # noqa: ASYNC110 - Jaeger tells nobody
+        while len(spans := await spans_of(cluster, trace_id)) < 5:  # noqa: ASYNC110 - Jaeger has no event to wait for
             await asyncio.sleep(1)
 
-    chain = [next(span for span in spans if span["name"] == "note_list")]
+    chain = [next(span for span in spans if span["name"] == LISTS)]
     while parents := [span for span in spans if span["id"] == chain[-1]["parent"]]:
         chain += parents
     gateway, sidecar, service = "istio-ingressgateway.istio-system", "slipway.slipway", "slipway"
     assert [span["service"] for span in reversed(chain)] == [gateway, gateway, sidecar, service, service]
-    assert chain[1]["name"] == "GET /notes"
+    assert chain[1]["name"] == f"GET {COLLECTION}"
     servers = [span["tags"]["guid:x-request-id"] for span in spans if span["tags"]["span.kind"] == "server"]
-    assert servers == 3 * [answer.headers["x-request-id"]], (
-        "one search finds the gateway's, the sidecar's, the service's"
-    )
+    # So that one search finds the spans of the gateway, of the sidecar and of the service.
+    assert servers == 3 * [answer.headers["x-request-id"]]
 
 
-async def test_the_exemplars_pass_the_sidecar(cluster: Cluster) -> None:
-    """Which merges the service's metrics with its own."""
+async def test_the_sidecar_keeps_the_exemplars(cluster: Cluster) -> None:
+    """It merges the metrics of the service with its own."""
     metric = "http_request_duration_seconds_bucket"
 
     found = await cluster.prometheus.ask("/query_exemplars", query=metric, start="0", end="9999999999")

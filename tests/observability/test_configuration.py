@@ -1,4 +1,4 @@
-"""What the cluster's Prometheus is started with: valid, and it reads what is mounted."""
+"""The configuration of the cluster's Prometheus is valid, and names the files that are mounted."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def configuration() -> dict[str, Any]:
 
 
 def test_it_is_valid(configuration: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
-    """But for the discovery by Kubernetes, which Debian leaves out of promtool; see below."""
+    """Without the discovery by Kubernetes, which Debian's promtool does not support; the next test covers it."""
     folder = tmp_path_factory.mktemp("configuration")
     for job in configuration["scrape_configs"]:
         if job.pop("kubernetes_sd_configs", None):
@@ -34,8 +34,8 @@ def test_it_is_valid(configuration: dict[str, Any], tmp_path_factory: pytest.Tem
     assert f"{len(RULES)} rule files found" in promtool("check", "config", file)
 
 
-def test_it_looks_for_pods_where_it_may(configuration: dict[str, Any]) -> None:
-    """Its Roles are those of two namespaces; to look elsewhere would be an error that is only seen in its log."""
+def test_it_discovers_pods_only_where_its_roles_allow_it(configuration: dict[str, Any]) -> None:
+    """Its Roles are in two namespaces. Discovery in another one would fail, with a message only in the log."""
     discovery = {job["job_name"]: job.get("kubernetes_sd_configs") for job in configuration["scrape_configs"]}
     roles = [yaml.safe_load(file.read_text()) for file in PROMETHEUS.glob("role-*.yaml")]
 
@@ -49,7 +49,7 @@ def test_it_looks_for_pods_where_it_may(configuration: dict[str, Any]) -> None:
     assert discovery["prometheus"] is None
 
 
-def test_what_is_mounted_is_what_it_reads(configuration: dict[str, Any]) -> None:
+def test_it_reads_the_files_that_are_mounted(configuration: dict[str, Any]) -> None:
     [container] = yaml.safe_load((PROMETHEUS / "statefulset.yaml").read_text())["spec"]["template"]["spec"][
         "containers"
     ]

@@ -1,4 +1,4 @@
-"""The dashboards are well-formed and alike. Whether their queries find anything is another test."""
+"""The dashboards are well-formed and uniform. test_expressions.py tests their queries."""
 
 import json
 from collections import Counter
@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.observability.alerting import RUNBOOK, alerts, anchors
 from tests.observability.dashboards import FILES, Json, load, panels
 from tests.observability.grafana import unknown
 from tests.observability.promtool import ROOT
-from tests.observability.test_rules import RUNBOOK, alerts, anchors
 
 SOURCES = yaml.safe_load((FILES[0].parents[1] / "provisioning" / "datasources.yml").read_text())["datasources"]
 HEIGHT_OF_ROW = 1
@@ -27,33 +27,33 @@ def dashboard(request: pytest.FixtureRequest) -> Json:
     return load(request.param.stem)
 
 
-def test_a_dashboard_is_written_as_json_is_here(dashboard: Json) -> None:
-    """So that a change is seen as what it is."""
+def test_a_dashboard_is_formatted(dashboard: Json) -> None:
+    """So that a diff shows only what has changed."""
     text = next(file for file in FILES if file.stem == dashboard["uid"]).read_text()
 
     assert text == json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
 
 
-def test_grafana_knows_each_field(dashboard: Json) -> None:
+def test_grafana_knows_every_field(dashboard: Json) -> None:
     assert unknown(dashboard) == []
 
 
 def test_a_field_that_grafana_does_not_know_is_found() -> None:
     dashboard = load("service")
-    wrong = panels(dashboard)[2]
+    wrong = next(panel for panel in panels(dashboard) if "legend" in panel["options"])
     wrong["options"]["legends"] = wrong["options"].pop("legend")
-    place = dashboard["panels"].index(wrong)
+    position = dashboard["panels"].index(wrong)
 
-    assert unknown(dashboard) == [f"/panels/{place}/options/legends"]
+    assert unknown(dashboard) == [f"/panels/{position}/options/legends"]
 
 
-def test_its_ids_are_its_own(dashboard: Json) -> None:
+def test_its_ids_are_unique(dashboard: Json) -> None:
     ids = Counter(panel["id"] for panel in dashboard["panels"])
 
     assert max(ids.values()) == 1
     assert sum(load(file.stem)["uid"] == dashboard["uid"] for file in FILES) == 1
     assert dashboard["schemaVersion"] == 42
-    assert dashboard["tags"] == ["slipway"], "the dashboards link to each other by it"
+    assert dashboard["tags"] == ["slipway"], "the dashboards link to each other by this tag"
     assert dashboard["editable"] is False
 
 
@@ -72,7 +72,7 @@ def test_its_panels_fill_the_grid_without_overlap(dashboard: Json) -> None:
         assert apart, f"{one} and {other} overlap"
     assert all(panel["gridPos"]["h"] == HEIGHT_OF_ROW for panel in dashboard["panels"] if panel["type"] == "row")
     bottom = max(place["y"] + place["h"] for _, place in places)
-    assert sum(place["w"] * place["h"] for _, place in places) == 24 * bottom, "there is a hole"
+    assert sum(place["w"] * place["h"] for _, place in places) == 24 * bottom, "there is a gap"
 
 
 def test_each_panel_has_a_title_a_unit_and_a_description(dashboard: Json) -> None:
@@ -84,7 +84,7 @@ def test_each_panel_has_a_title_a_unit_and_a_description(dashboard: Json) -> Non
         assert panel["description"].endswith("."), panel["title"]
 
 
-def test_each_data_source_is_named_by_the_uid_of_one_that_is_provisioned(dashboard: Json) -> None:
+def test_each_data_source_is_provisioned(dashboard: Json) -> None:
     known = {(source["type"], source["uid"]) for source in SOURCES}
     named = [part["datasource"] for panel in panels(dashboard) for part in (panel, *panel["targets"])]
     named += [part["datasource"] for part in (*dashboard["templating"]["list"], *dashboard["annotations"]["list"])]
@@ -123,7 +123,7 @@ def test_each_alert_has_a_panel_that_leads_to_its_runbook() -> None:
         for link in panel.get("links", [])
     }
 
-    # What is wrong with Prometheus itself is on its own pages.
+    # Prometheus shows these on its own pages.
     assert {alert["alert"] for alert in alerts()} - linked == {
         "TargetDown",
         "TargetMissing",
@@ -160,6 +160,6 @@ def test_every_dashboard_is_mounted_where_grafana_looks() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_kubectl_can_remember_each_dashboard(file: Path) -> None:
-    """`kubectl apply` keeps the object in an annotation, which may have 256 KiB."""
+def test_kubectl_can_apply_each_dashboard(file: Path) -> None:
+    """`kubectl apply` stores the object in an annotation, and annotations are limited to 256 KiB."""
     assert len(json.dumps(file.read_text())) < 200_000

@@ -1,6 +1,6 @@
-"""Every expression of dashboards and rules is valid, names what exists, and finds data where a workbench has any.
+"""Every expression of dashboards and rules is valid, names existing metrics, and finds data in a workbench.
 
-What a workbench has is asked of the workbench; the rest is in metrics.yaml, with its sources.
+The tests read the metrics of a workbench from its Prometheus. Those that only a cluster has are in metrics.yaml.
 """
 
 import re
@@ -13,10 +13,10 @@ import yaml
 from tests.observability.conftest import Observed
 from tests.observability.dashboards import FILES, Expression, load, panels, queries, rules, variables
 from tests.observability.promql import Named, filled_in, named
-from tests.observability.promtool import ROOT, promtool
+from tests.observability.promtool import ROOT, RULES, promtool
 
-ELSEWHERE = Path(__file__).with_name("metrics.yaml")
-TARGET = {"job", "namespace", "instance"}  # Prometheus puts them on every series that it scrapes
+ONLY_IN_A_CLUSTER = Path(__file__).with_name("metrics.yaml")
+TARGET = {"job", "namespace", "instance"}  # the labels that Prometheus adds to every series that it scrapes
 
 SHOWN = [query for file in FILES for query in queries(load(file.stem))]
 SELECTORS = [
@@ -27,9 +27,9 @@ SELECTORS = [
 ALL = [*SHOWN, *SELECTORS, *rules()]
 
 
-def elsewhere() -> Mapping[str, set[str]]:
-    """What only a cluster has: the metrics and their labels."""
-    lists = yaml.safe_load(ELSEWHERE.read_text())
+def only_in_a_cluster() -> Mapping[str, set[str]]:
+    """The metrics that only a cluster has, with their labels."""
+    lists = yaml.safe_load(ONLY_IN_A_CLUSTER.read_text())
     known = {}
     for name, labels in (
         item for part in ("postgres_exporter", "istio", "istiod", "kubelet") for item in lists[part].items()
@@ -41,15 +41,19 @@ def elsewhere() -> Mapping[str, set[str]]:
 
 @pytest.fixture(scope="session")
 async def known(measured: Observed) -> Mapping[str, set[str]]:
-    """All metrics that there are, with their labels."""
-    return {**elsewhere(), **await measured.prometheus.labels(), "ALERTS": {"alertname", "alertstate", "severity"}}
+    """All existing metrics, with their labels."""
+    return {
+        **only_in_a_cluster(),
+        **await measured.prometheus.labels(),
+        "ALERTS": {"alertname", "alertstate", "severity"},
+    }
 
 
 def ids(expressions: list[Expression]) -> list[str]:
     return [expression.where for expression in expressions]
 
 
-def test_what_is_shown_is_valid(tmp_path: Path) -> None:
+def test_the_expressions_of_dashboards_are_valid(tmp_path: Path) -> None:
     recorded = [
         {"record": f"query:{n}", "expr": filled_in(query.text)} for n, query in enumerate([*SHOWN, *SELECTORS])
     ]
@@ -60,11 +64,13 @@ def test_what_is_shown_is_valid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("expression", ALL, ids=ids(ALL))
-def test_it_names_what_there_is(expression: Expression, known: Mapping[str, set[str]]) -> None:
-    assert problems(expression, known) == []
+def test_an_expression_names_existing_metrics_and_labels(
+    expression: Expression, known: Mapping[str, set[str]]
+) -> None:
+    assert errors(expression, known) == []
 
 
-def problems(expression: Expression, known: Mapping[str, set[str]]) -> list[str]:
+def errors(expression: Expression, known: Mapping[str, set[str]]) -> list[str]:
     asked = named(filled_in(expression.text))
     unknown = [f"there is no metric {name}" for name in asked.metrics if name not in known]
     if unknown:
@@ -74,26 +80,29 @@ def problems(expression: Expression, known: Mapping[str, set[str]]) -> list[str]
         f"{name} has no label {label}"
         for name, labels in asked.metrics.items()
         for label in sorted(labels - known[name])
-    ] + [f"nothing has the label {label}" for label in sorted((asked.labels | expression.shown) - there)]
+    ] + [
+        f"no metric of the expression has the label {label}"
+        for label in sorted((asked.labels | expression.shown) - there)
+    ]
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("text", "error"),
     [
         ("rate(http_request_total[5m])", "there is no metric http_request_total"),
         ('http_requests_total{code="200"}', "http_requests_total has no label code"),
-        ("sum by (path) (http_requests_total)", "nothing has the label path"),
+        ("sum by (path) (http_requests_total)", "no metric of the expression has the label path"),
         (
             'sum(rate(istio_requests_total{reporter="source", status="429"}[1m]))',
             "istio_requests_total has no label status",
         ),
     ],
 )
-def test_a_wrong_name_is_found(text: str, problem: str, known: Mapping[str, set[str]]) -> None:
-    assert problems(Expression("", text), known) == [problem]
+def test_a_wrong_name_is_found(text: str, error: str, known: Mapping[str, set[str]]) -> None:
+    assert errors(Expression("", text), known) == [error]
 
 
-def test_what_is_read_of_an_expression() -> None:
+def test_the_names_in_an_expression_are_found() -> None:
     text = """histogram_quantile(0.95, sum by (le) (rate(a_bucket{x="}{", y!~"b|c"}[5m] offset 1h)))
         / on (n) group_left (v) avg_over_time(d:e:f[30m]) > bool 1e3 or (g unless on (i) absent(h))
         or sum(j) by (k)"""
@@ -103,14 +112,16 @@ def test_what_is_read_of_an_expression() -> None:
     )
     with pytest.raises(ValueError, match="without the name of a metric"):
         named('{job="a"}')
-    with pytest.raises(ValueError, match="a variable is left"):
+    with pytest.raises(ValueError, match="unknown variable"):
         filled_in("rate(a[$interval])")
 
 
-IN_A_WORKBENCH = [query for query in SHOWN if not named(filled_in(query.text)).metrics.keys() & elsewhere().keys()]
+IN_A_WORKBENCH = [
+    query for query in SHOWN if not named(filled_in(query.text)).metrics.keys() & only_in_a_cluster().keys()
+]
 
 
-def test_a_workbench_has_what_service_and_edit_loop_show() -> None:
+def test_a_workbench_has_data_for_these_queries() -> None:
     there = {query.where for query in IN_A_WORKBENCH}
 
     for name in ("service", "edit-loop"):
@@ -120,7 +131,7 @@ def test_a_workbench_has_what_service_and_edit_loop_show() -> None:
 
 
 @pytest.mark.parametrize("query", IN_A_WORKBENCH, ids=ids(IN_A_WORKBENCH))
-async def test_it_finds_data_in_a_workbench(query: Expression, measured: Observed) -> None:
+async def test_a_query_finds_data_in_a_workbench(query: Expression, measured: Observed) -> None:
     assert await measured.prometheus.numbers(filled_in(query.text))
 
 
@@ -141,11 +152,11 @@ async def test_every_target_is_up_and_every_rule_is_evaluated(measured: Observed
     groups = (await measured.prometheus.ask("/rules"))["groups"]
     health = {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
     assert set(health.values()) == {"ok"}
-    assert len(groups) == 4
+    assert len(groups) == sum(len(yaml.safe_load(file.read_text())["groups"]) for file in RULES)
 
 
 async def test_prometheus_keeps_the_exemplars(measured: Observed) -> None:
-    """Which Grafana asks for, to lead from a panel to a trace."""
+    """Grafana asks for them to link from a panel to a trace."""
     [query] = [
         target["expr"]
         for panel in panels(load("service"))
@@ -160,7 +171,7 @@ async def test_prometheus_keeps_the_exemplars(measured: Observed) -> None:
 
 
 async def test_every_metric_of_the_service_is_described(measured: Observed) -> None:
-    """Those that it does not share with every program in Python."""
+    """All except those of every Python program."""
     described = (ROOT / "docs" / "observability.md").read_text()
     known = await measured.prometheus.ask("/label/__name__/values", **{"match[]": '{job="slipway"}'})
     own = {re.sub(r"_(bucket|sum|count)$", "", name) for name in known}

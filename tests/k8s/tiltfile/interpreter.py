@@ -1,126 +1,118 @@
-"""Runs the Tiltfile where there is no tilt, and says what it declares.
+"""Runs the Tiltfile without Tilt, and returns what it declares.
 
-Here and in api/ is what of Tilt's API this project uses, with the signatures and the rules of Tilt 0.37, and nothing
-else: any other name or keyword is an error. What Tilt would do later, with a cluster, is not here.
+A function of Tilt checks its arguments (api.py) and records its call. Those that also return something are here. What
+Tilt does afterwards in a cluster is not imitated.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import starlark
 
-from tests.k8s.tiltfile.api.buttons import Buttons
-from tests.k8s.tiltfile.api.flags import Flags
-from tests.k8s.tiltfile.api.images import Images
-from tests.k8s.tiltfile.api.local import Local
-from tests.k8s.tiltfile.api.manifests import Manifests
-from tests.k8s.tiltfile.api.resources import Resources
-from tests.k8s.tiltfile.api.settings import Settings
-from tests.k8s.tiltfile.declared import Declared, TiltfileError, TiltfileFailed, TriggerMode
-from tests.k8s.tiltfile.values import Functions, as_text, opaque
+from tests.k8s.kustomization import build
+from tests.k8s.project import Object
+from tests.k8s.tiltfile.api import MODES, SIGNATURES, Blob, Call, TiltfileError, as_list, bind
+from tests.k8s.tiltfile.declared import Declared, assemble
+
+opaque = starlark.OpaquePythonObject  # comes back from Starlark as it was; other values are converted
+_GLOBALS = starlark.Globals.extended_by([starlark.LibraryExtension.StructType])
+_DIALECT = starlark.Dialect.extended()
+_DIALECT.enable_top_level_stmt = True
+_DIALECT.enable_f_strings = False
+_DIALECT.enable_types = starlark.DialectTypes.DISABLE
+_built = cache(build)  # which takes longer than all the rest
 
 
 def run(
     root: Path,
-    local: Callable[[list[str]], str],
+    machine: Callable[[list[str]], str],
     *,
-    arguments: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
     subcommand: str = "up",
     context: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> Declared:
-    """What root/Tiltfile declares.
+    """What root/Tiltfile declares. Raises TiltfileError if Tilt would stop at it.
 
-    `local` is the machine: it takes a command and returns what that prints. `arguments` are those after `--`; what a
-    developer keeps in tilt_config.json does not count here. Raises TiltfileError.
+    `machine` takes a command and returns its output. `flags` are those of Tilt's command line, after `--`, or of
+    tilt_config.json.
     """
-    return _Tiltfile(root, local, arguments, subcommand, context, environment or {}).run()
+    calls: list[Call] = []
+    printed: list[str] = []
+    returns: dict[str, Callable[[Call], Any]] = {
+        "config.parse": lambda _: _flags(calls, flags or {}),
+        "decode_yaml_stream": lambda call: call["yaml"].documents,
+        "encode_yaml_stream": lambda call: opaque(Blob(documents=call["objs"])),
+        "filter_yaml": lambda call: _filter_yaml(**call.arguments),
+        "k8s_context": lambda _: context,
+        "kustomize": lambda call: opaque(Blob(documents=deepcopy(_built((root / call["path"]).resolve())))),
+        "local": lambda call: opaque(Blob(machine(as_list(call["command"])))),
+        "os.getenv": lambda call: (environment or {}).get(call["key"], call.arguments.get("default")),
+        "read_yaml": lambda call: Blob((root / call["path"]).read_text()).documents[0],
+    }
+
+    def function(name: str) -> Callable[..., Any]:
+        def called(*positional: Any, **named: Any) -> Any:
+            calls.append(bind(name, positional, named))
+            if name == "fail":
+                raise TiltfileError(calls[-1]["msg"])
+            return returns.get(name, opaque)(calls[-1])
+
+        return called
+
+    names: dict[str, Any] = {name: function(name) for name in SIGNATURES}
+    names |= {"print": printed.append, "str": lambda value: value.text if isinstance(value, Blob) else str(value)}
+    names |= {"config.main_dir": str(root), "config.tilt_subcommand": subcommand}
+    names |= {mode: opaque(Call(mode, {})) for mode in MODES}
+    try:
+        _evaluate(root / "Tiltfile", names)
+    except starlark.StarlarkError as error:  # its text includes that of an exception that was raised in Python
+        if calls and calls[-1].function == "fail":
+            raise TiltfileError(calls[-1]["msg"]) from None
+        raise TiltfileError(str(error)) from error
+    return Declared(calls, assemble(calls), printed)
 
 
-class _Tiltfile:
-    def __init__(
-        self,
-        root: Path,
-        local: Callable[[list[str]], str],
-        arguments: Sequence[str],
-        subcommand: str,
-        context: str,
-        environment: Mapping[str, str],
-    ) -> None:
-        self._root = root
-        self._declared = Declared()
-        self._resources = Resources(self._declared, root)
-        self._failure: str | None = None
-        self._modules: dict[Path, starlark.FrozenModule] = {}
+def _evaluate(file: Path, names: Mapping[str, Any]) -> starlark.FrozenModule:
+    """Evaluates a file, and those that it loads, each with the same functions and constants."""
+    module = starlark.Module()
+    loader = starlark.FileLoader(lambda path: _evaluate(file.parent / path, names))
+    spaces: dict[str, list[str]] = {}
+    for name, value in names.items():
+        space, dot, attribute = name.rpartition(".")
+        if dot:
+            spaces.setdefault(space, []).append(f"{attribute}={space}_{attribute}")
+        if callable(value):
+            module.add_callable(name.replace(".", "_"), value)
+        else:
+            module[name.replace(".", "_")] = value
+    # Python cannot make a struct, so Starlark makes the namespaces config, os and v1alpha1 out of flat names.
+    prelude = "".join(f"{space} = struct({', '.join(fields)})\n" for space, fields in spaces.items())
+    for name, text in (("namespaces", prelude), (str(file), file.read_text())):
+        starlark.eval(module, starlark.parse(name, text, _DIALECT), _GLOBALS, loader)
+    return module.freeze()
 
-        self._dialect = starlark.Dialect.extended()
-        self._dialect.enable_top_level_stmt = True
-        self._dialect.enable_f_strings = False
-        self._dialect.enable_load_reexport = False
-        self._dialect.enable_types = starlark.DialectTypes.DISABLE
-        self._globals = starlark.Globals.extended_by([starlark.LibraryExtension.StructType])
 
-        self._constants: dict[str, Any] = {
-            **{mode.value: opaque(mode) for mode in TriggerMode},
-            "config.main_dir": str(root),
-            "config.main_path": str(root / "Tiltfile"),
-            "config.tilt_subcommand": subcommand,
-        }
-        self._functions: Functions = {
-            "str": as_text,
-            "print": self._print,
-            "fail": self._fail,
-            **Local(local, environment, context).functions(),
-            **Manifests(self._declared, root).functions(),
-            **self._resources.functions(),
-            **Images(self._declared).functions(),
-            **Buttons(self._declared).functions(),
-            **Settings(self._declared).functions(),
-            **Flags(self._declared, arguments).functions(),
-        }
+def _flags(calls: Sequence[Call], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that were given, if the Tiltfile defines each of them, once and with that type."""
+    types = {"config.define_bool": bool, "config.define_string": str, "config.define_string_list": list}
+    defined = [(call["name"], types[call.function]) for call in calls if call.function in types]
+    if len(dict(defined)) < len(defined):
+        raise TiltfileError(f"a flag is defined multiple times: {defined}")
+    unknown = {name: value for name, value in given.items() if not isinstance(value, dict(defined).get(name, ()))}
+    if unknown:
+        raise TiltfileError(f"unknown flags, or values of another type: {unknown}")
+    return dict(given)
 
-    def run(self) -> Declared:
-        try:
-            self._evaluate(self._root / "Tiltfile")
-        except starlark.StarlarkError as error:
-            # What was raised in Python arrives as a part of its text.
-            if self._failure is not None:
-                raise TiltfileFailed(self._failure) from None
-            raise TiltfileError(str(error)) from error
-        self._resources.assemble()
-        return self._declared
 
-    def _evaluate(self, file: Path) -> starlark.Module:
-        module = starlark.Module()
-        namespaces: dict[str, list[str]] = {}
-        for name, value in {**self._constants, **self._functions}.items():
-            # Python cannot make a struct, so a namespace is put together over there out of flat names.
-            space, dot, attribute = name.rpartition(".")
-            flat = f"_{space}_{attribute}" if dot else name
-            if dot:
-                namespaces.setdefault(space, []).append(f"{attribute}={flat}")
-            if name in self._functions:
-                module.add_callable(flat, value)
-            else:
-                module[flat] = value
-        prelude = "".join(f"{space} = struct({', '.join(fields)})\n" for space, fields in namespaces.items())
-        starlark.eval(module, starlark.parse("prelude", prelude, self._dialect), self._globals)
-
-        parsed = starlark.parse(str(file), file.read_text(), self._dialect)
-        loader = starlark.FileLoader(lambda path: self._load(file.parent / path))
-        starlark.eval(module, parsed, self._globals, loader)
-        return module
-
-    def _load(self, file: Path) -> starlark.FrozenModule:
-        file = file.resolve()
-        if file not in self._modules:
-            self._modules[file] = self._evaluate(file).freeze()
-        return self._modules[file]
-
-    def _print(self, *values: Any, sep: str = " ") -> None:
-        self._declared.printed.append(sep.join(map(as_text, values)))
-
-    def _fail(self, msg: str) -> None:
-        self._failure = msg
-        raise TiltfileFailed(msg)
+def _filter_yaml(yaml: Blob, labels: Mapping[str, str] | None = None, kind: str = "") -> list[Any]:
+    """The objects that have all of these labels and this kind, and the other ones."""
+    found: dict[bool, list[Object]] = {True: [], False: []}
+    for item in yaml.objects:
+        has_labels = (labels or {}).items() <= item["metadata"].get("labels", {}).items()
+        found[has_labels and re.search(kind, item["kind"], re.IGNORECASE) is not None].append(item)
+    return [opaque(Blob(documents=found[matching])) for matching in (True, False)]

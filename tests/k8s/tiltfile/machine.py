@@ -1,89 +1,59 @@
-"""Stands in for the machine: it answers the commands that the Tiltfile runs."""
+"""Stands in for the developer's machine: it answers the commands that run while the Tiltfile is read."""
 
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cluster import secrets
-from tests.k8s.kustomization import ROOT, Object
-from tests.k8s.tiltfile.blob import Blob
-from tests.k8s.tiltfile.project_files import INSTALL, ISTIO
+from tests.k8s.project import INSTALL, ROOT, Object, istio_install
+
+ISTIO = str(istio_install()["tag"])
 
 
-def istio_manifests() -> str:
-    """Like those of `istioctl manifest generate`, but few."""
-
-    def item(group: str, kind: str, name: str, **fields: Any) -> Object:
-        return {"apiVersion": group, "kind": kind, "metadata": {"name": name}, **fields}
-
-    def namespaced(group: str, kind: str, name: str, **fields: Any) -> Object:
-        made = item(group, kind, name, **fields)
-        made["metadata"]["namespace"] = "istio-system"
-        return made
-
-    def workload(name: str) -> Iterator[Object]:
-        template = {
-            "metadata": {"labels": {"app": name, "istio": name}},
-            "spec": {"containers": [{"name": name, "image": f"docker.io/istio/{name}:{ISTIO}"}]},
-        }
-        spec = {"selector": {"matchLabels": {"app": name}}, "template": template}
-        yield namespaced("apps/v1", "Deployment", name, spec=spec)
-        yield namespaced("v1", "Service", name, spec={"selector": {"app": name}, "ports": [{"port": 80}]})
-        yield namespaced("v1", "ServiceAccount", name)
-
-    names = {"plural": "gateways", "kind": "Gateway"}
-    definition = {"group": "networking.istio.io", "names": names, "scope": "Namespaced", "versions": []}
-    rbac, admission = "rbac.authorization.k8s.io/v1", "admissionregistration.k8s.io/v1"
-    return Blob.of(
-        [
-            item(
-                "apiextensions.k8s.io/v1", "CustomResourceDefinition", "gateways.networking.istio.io", spec=definition
-            ),
-            item(rbac, "ClusterRole", "istio:reader", rules=[]),
-            item(admission, "MutatingWebhookConfiguration", "istio-sidecar-injector", webhooks=[]),
-            namespaced("v1", "ConfigMap", "istio", data={"mesh": "accessLogEncoding: JSON\n"}),
-            *workload("istio-ingressgateway"),
-            *workload("istiod"),
-        ]
-    ).text
+def istio_objects() -> list[Object]:
+    """One object of each sort that `istioctl manifest generate` prints, with the fields that the Tiltfile reads."""
+    found: list[Object] = [
+        {"kind": kind, "metadata": {"name": name}}
+        for kind, name in (
+            ("CustomResourceDefinition", "gateways.networking.istio.io"),
+            ("ClusterRole", "istio:reader"),
+        )
+    ]
+    for name in ("istio-ingressgateway", "istiod"):
+        metadata = {"name": name, "namespace": "istio-system"}
+        template = {"metadata": {"labels": {"app": name, "istio": name}}, "spec": {}}
+        found.append({"kind": "Deployment", "metadata": metadata, "spec": {"template": template}})
+        found.append({"kind": "Service", "metadata": metadata, "spec": {"selector": {"app": name}}})
+        found.append({"kind": "ServiceAccount", "metadata": metadata})
+    return [{"apiVersion": "v1", **item} for item in found]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Machine:
-    """Answers the commands that the Tiltfile runs while it is read. Any other one is an error."""
+    """Takes a command and returns its output. A command that the Tiltfile has no reason to run is an error."""
 
-    folder: Path
-    missing: tuple[str, ...] = ()
+    folder: Path  # for its secrets and programs
+    missing: tuple[str, ...] = ()  # the tools that are not installed
     istioctl: str = f"client version: {ISTIO}"
-    istio: str = field(default_factory=istio_manifests)
-    commands: list[list[str]] = field(default_factory=list)
+    istio: str = json.dumps({"kind": "List", "items": istio_objects()})
 
     def __call__(self, command: list[str]) -> str:
-        self.commands.append(command)
         match command:
             case ["sh", "-c", script, "sh", *tools] if "command -v" in script:
-                return self._shell(script, tools)
-            case ["istioctl", "manifest", "generate", "-f", file]:
-                assert ROOT / file == INSTALL
+                programs = self.folder / "-".join(("bin", *self.missing))
+                programs.mkdir(exist_ok=True)
+                for tool in set(tools) - set(self.missing):
+                    (programs / tool).touch(mode=0o755)
+                shell = [shutil.which("sh") or "/bin/sh", *command[1:]]
+                return subprocess.run(
+                    shell, env={"PATH": str(programs)}, stdout=subprocess.PIPE, text=True, check=True
+                ).stdout
+            case ["istioctl", "manifest", "generate", "-f", file] if ROOT / file == INSTALL:
                 return self.istio
             case ["istioctl", "version", "--remote=false", "--short"]:
                 return f"{self.istioctl}\n"
             case ["python3", "-m", "cluster.secrets"]:
                 return json.dumps(secrets.manifests(self.folder / "secrets"))
         raise AssertionError(f"the Tiltfile runs {command}")
-
-    def _shell(self, script: str, tools: list[str]) -> str:
-        """With no other programs on the PATH than those of the tools that are not missing."""
-        programs = self.folder / "-".join(("bin", *self.missing))
-        programs.mkdir(exist_ok=True)
-        for tool in set(tools) - set(self.missing):
-            (programs / tool).touch(mode=0o755)
-        shell = shutil.which("sh") or "/bin/sh"
-        arguments = [shell, "-c", script, "sh", *tools]
-        return subprocess.run(
-            arguments, env={"PATH": str(programs)}, capture_output=True, text=True, check=True
-        ).stdout

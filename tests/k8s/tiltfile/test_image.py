@@ -1,83 +1,96 @@
-"""The image."""
+"""The image: what it is built from, and how a save reaches its containers."""
 
+import posixpath
+import re
+import shlex
 from pathlib import Path
 
-import pytest
+from tests.k8s.objects import containers, find
+from tests.k8s.project import ROOT
+from tests.k8s.tiltfile.conftest import Run
+from tests.k8s.tiltfile.declared import Declared
 
-from tests.k8s.kustomization import ROOT
-from tests.k8s.tiltfile.declared import Declared, FallBackOn, Image, Sync
-from tests.k8s.tiltfile.dockerfile import copies, lets_through, needed, stages
-from tests.k8s.tiltfile.interpreter import run
-from tests.k8s.tiltfile.machine import Machine
-
-
-@pytest.fixture
-def image(declared: Declared) -> Image:
-    [image] = declared.images.values()
-    return image
+Instructions = list[tuple[str, str]]
 
 
-def test_the_image_is_the_one_that_the_deployment_runs(declared: Declared, image: Image) -> None:
-    [deployment] = [item for item in declared.resources["slipway"].objects if item["kind"] == "Deployment"]
-    pod = deployment["spec"]["template"]["spec"]
-    assert {container["image"] for container in pod["containers"] + pod["initContainers"]} == {image.ref}
+def stages() -> dict[str, Instructions]:
+    """The instructions of each stage, by its name, after those of the stage or of the ARGs that it is based on."""
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    found: dict[str, Instructions] = {"": []}
+    name = ""
+    for line in filter(None, text.splitlines()):
+        instruction, rest = line.split(maxsplit=1)
+        if instruction == "FROM":
+            base, _, name = rest.partition(" AS ")
+            found[name] = list(found.get(base, found[""]))
+        else:
+            found[name].append((instruction, rest))
+    return found
 
 
-def test_the_image_has_a_target_of_the_dockerfile(image: Image) -> None:
-    assert (image.context, image.dockerfile) == (".", "Dockerfile")
-    assert image.target == "dev"
-    assert image.target in stages()
+def built(name: str) -> Instructions:
+    """The instructions of a stage and of all stages that it copies from."""
+    own = stages()[name]
+    return own + [more for _, rest in own for source in re.findall(r"--from=(\S+)", rest) for more in built(source)]
 
 
-def test_what_the_image_is_made_from_reaches_docker(image: Image) -> None:
-    for path in image.only:
-        assert (ROOT / path).exists(), path
-        assert lets_through(path), path
-    sources = {source for name in needed(image.target) for source, _ in copies(name).values()}
-    assert "requirements/service.txt" in sources
-    for source in sources:
-        assert (ROOT / source).exists(), source
-        assert lets_through(source), source
-        assert any(Path(source).is_relative_to(path) for path in image.only), source
+def copies(instructions: Instructions) -> list[tuple[str, str, list[str]]]:
+    """Each copy from the project: its source, its target and its options."""
+    folder, found = "/", []
+    for instruction, rest in instructions:
+        if instruction == "WORKDIR":
+            folder = posixpath.join(folder, rest)
+        elif instruction == "COPY" and "--from=" not in rest:
+            words = shlex.split(rest)
+            options = [word for word in words if word.startswith("--")]
+            *sources, target = words[len(options) :]
+            found += [(source, posixpath.join(folder, target), options) for source in sources]
+    return found
 
 
-def test_nothing_else_reaches_docker(image: Image) -> None:
-    assert not lets_through("tests")
-    assert not lets_through(".secrets/tls.key")
-    assert not lets_through("service/__pycache__/app.cpython-313.pyc")
-    used = {Path(source).parts[0] for name in needed(image.target) for source, _ in copies(name).values()}
-    assert set(image.only) == used  # a save elsewhere builds nothing
+def test_the_deployment_runs_the_target_that_reloads(declared: Declared) -> None:
+    image, deployment = declared.only("docker_build"), find(declared.objects, "Deployment", "slipway")
+
+    assert (image["context"], image["target"]) == (".", "dev")
+    assert {container["image"] for container in containers(deployment)} == {image["ref"]}
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is False  # or a save could not be copied
+    assert "command" not in container  # so that the entrypoint of the target runs
 
 
-def test_a_save_is_copied_to_where_the_image_has_its_sources(image: Image, declared: Declared) -> None:
-    syncs = [step for step in image.live_update if isinstance(step, Sync)]
-    assert syncs
-    for step in syncs:
-        source, options = copies(image.target)[step.remote]
-        assert source == step.local
-        # The container's user replaces the files, so they have to be its own.
-        [user] = stages()[image.target].all("USER")
-        assert f"--chown={user}" in options
-        assert any(Path(step.local).is_relative_to(path) for path in image.only)
-    [deployment] = [item for item in declared.resources["slipway"].objects if item["kind"] == "Deployment"]
-    for container in deployment["spec"]["template"]["spec"]["containers"]:
-        assert container["securityContext"]["readOnlyRootFilesystem"] is False
-        assert "command" not in container  # the target's entrypoint is what reloads
+def test_docker_gets_the_sources_of_the_image_and_nothing_else(declared: Declared) -> None:
+    sources = {source for source, _, _ in copies(built("dev"))}
+    assert {source for source in sources if not (ROOT / source).exists()} == set()
+    folders = {Path(source).parts[0] for source in sources}
+    assert set(declared.only("docker_build")["only"]) == folders  # so that a save elsewhere builds nothing
+
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    everything, *patterns = [line for line in lines if not line.startswith("#")]
+    assert everything == "*"
+    assert {pattern[1:] for pattern in patterns if pattern.startswith("!")} == folders
+    assert "**/__pycache__" in patterns
+    assert all(pattern.startswith(("!", "**/")) for pattern in patterns)
 
 
-def test_what_a_save_cannot_bring_makes_a_new_image(image: Image) -> None:
-    paths = {path for step in image.live_update if isinstance(step, FallBackOn) for path in step.paths}
-    assert paths == {"requirements", "service/migrations"}
-    for path in paths:
-        assert (ROOT / path).exists(), path
-        assert any(Path(path).is_relative_to(other) for other in image.only), path
+def test_a_save_is_copied_to_where_the_image_has_its_sources(declared: Declared) -> None:
+    steps = declared.only("docker_build")["live_update"]
+    assert [step.function for step in steps] == ["fall_back_on", "sync"]
+    # Only a new image brings packages, and only a new pod's init container applies migrations.
+    assert steps[0]["paths"] == ["requirements", "service/migrations"]
+    [user] = [rest for instruction, rest in stages()["dev"] if instruction == "USER"]
+    # The user of the container replaces the files, so it has to own them.
+    assert (steps[1]["local_path"], steps[1]["remote_path"], [f"--chown={user}"]) in copies(stages()["dev"])
 
 
-def test_build_arguments_come_from_the_environment_and_are_known(machine: Machine) -> None:
-    given = {
-        name: f"of {name}" for name in ("PYTHON_IMAGE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
-    }
-    [image] = run(ROOT, machine, environment={**given, "HTTP_PROXY": "http://proxy"}).images.values()
-    assert image.build_args == given
-    known = {arg.partition("=")[0] for name in ("", *needed(image.target)) for arg in stages()[name].all("ARG")}
-    assert known == {*given, "SERVER"}  # and those that the Dockerfile takes can be given
+def test_the_build_arguments_of_the_dockerfile_come_from_the_environment(tilt: Run) -> None:
+    names = {rest.partition("=")[0] for instruction, rest in built("dev") if instruction == "ARG"}
+    given = {name: f"of {name}" for name in names - {"SERVER"}}  # SERVER is a flag
+    assert given.keys() == {"PYTHON_IMAGE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"}
+
+    assert tilt(environment={**given, "HTTP_PROXY": "http://proxy"}).only("docker_build")["build_args"] == given
+
+
+def test_the_server_is_chosen_when_the_image_is_built(tilt: Run) -> None:
+    assert tilt(flags={"server": "uvicorn"}).only("docker_build")["build_args"] == {"SERVER": "uvicorn"}
+    for target in ("dev", "runtime"):
+        assert any(name == "ENV" and "SERVICE_SERVER=${SERVER}" in rest for name, rest in stages()[target]), target

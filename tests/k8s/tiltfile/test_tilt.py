@@ -1,4 +1,4 @@
-"""Where tilt is, it has to see the same."""
+"""Where Tilt is installed, it reads the same from the Tiltfile as the interpreter here."""
 
 import json
 import os
@@ -9,70 +9,47 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.k8s.kustomization import ROOT, Object
-from tests.k8s.tiltfile.blob import Blob
-from tests.k8s.tiltfile.declared import identity
+from tests.k8s.objects import identity
+from tests.k8s.project import INSTALL, ROOT, Object
+from tests.k8s.tiltfile.api import Blob
 from tests.k8s.tiltfile.interpreter import run
 from tests.k8s.tiltfile.machine import Machine
-from tests.k8s.tiltfile.project_files import INSTALL
+
+KUBECONFIG = """
+{apiVersion: v1, kind: Config, current-context: k3d-slipway, users: [{name: nobody, user: {}}],
+ clusters: [{name: nowhere, cluster: {server: "https://127.0.0.1:1"}}],
+ contexts: [{name: k3d-slipway, context: {cluster: nowhere, user: nobody}}]}
+"""
 
 
 @pytest.mark.skipif(
     not all(map(shutil.which, ("tilt", "istioctl", "kubectl"))),
-    reason="needs tilt, istioctl and kubectl: `mise install` brings them",
+    reason="needs tilt, istioctl and kubectl: `mise install` installs them",
 )
-@pytest.mark.parametrize("arguments", [[], ["--replicas=3", "--observability=false"]])
-def test_tilt_sees_the_same(arguments: list[str], tmp_path: Path, project: Path) -> None:
-    shutil.copytree(ROOT / "cluster", project / "cluster")  # it makes its secrets beside itself
-    for name in ("requirements", "service", "workbench"):
+@pytest.mark.parametrize("flags", [{}, {"replicas": "3", "observability": False}])
+def test_tilt_reads_the_same(flags: dict[str, Any], project: Path) -> None:
+    for name in ("Dockerfile", "requirements", "service", "workbench"):
         (project / name).symlink_to(ROOT / name)
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "k3d-slipway",
-                "clusters": [{"name": "nowhere", "cluster": {"server": "https://127.0.0.1:1"}}],
-                "users": [{"name": "nobody", "user": {}}],
-                "contexts": [{"name": "k3d-slipway", "context": {"cluster": "nowhere", "user": "nobody"}}],
-            }
-        )
-    )
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(tmp_path), "DO_NOT_TRACK": "1"}
-    separator = ["--"] if arguments else []
-    done = subprocess.run(
-        ["tilt", "alpha", "tiltfile-result", "--file", project / "Tiltfile", *separator, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    seen = {manifest["Name"]: manifest for manifest in json.loads(done.stdout)["Manifests"]}
+    shutil.copytree(ROOT / "cluster", project / "cluster")  # it makes the secrets beside itself
+    (project / "kubeconfig").write_text(KUBECONFIG)
+    private = {"KUBECONFIG": str(project / "kubeconfig"), "HOME": str(project), "DO_NOT_TRACK": "1"}
 
-    generate = ["istioctl", "manifest", "generate", "-f", str(INSTALL)]
-    istio = subprocess.run(generate, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
-    machine = Machine(tmp_path, istio=istio)
-    declared = run(project, machine, subcommand="alpha tiltfile-result", arguments=arguments)
-    assert {name: set(manifest["ResourceDependencies"] or ()) for name, manifest in seen.items()} == declared.graph
-    assert {name: set(manifest["Labels"]) for name, manifest in seen.items()} == {
-        name: resource.labels for name, resource in declared.resources.items()
-    }
+    def output(*command: str | Path) -> str:
+        return subprocess.check_output(command, env=os.environ | private, text=True)
+
+    arguments = [f"--{name}={value}".lower() for name, value in flags.items()]
+    result = output("tilt", "alpha", "tiltfile-result", "--file", project / "Tiltfile", "--", *arguments)
+    machine = Machine(project, istio=output("istioctl", "manifest", "generate", "-f", INSTALL))
+    declared = run(project, machine, flags=flags, subcommand="alpha tiltfile-result")
+
+    seen = {manifest["Name"]: manifest for manifest in json.loads(result)["Manifests"]}
+    assert {name: set(one["ResourceDependencies"] or ()) for name, one in seen.items()} == declared.waits_for
     for name, resource in declared.resources.items():
-        assert Counter(map(identity, deployed(seen[name]))) == Counter(map(identity, resource.objects)), name
-        assert replicas(deployed(seen[name])) == replicas(resource.objects), name
+        deployed = Blob(seen[name]["DeployTarget"].get("yaml", "")).objects
+        assert set(seen[name]["Labels"]) == {resource["labels"]}, name
+        assert summary(deployed) == summary(resource["objects"]), name
 
 
-def deployed(manifest: dict[str, Any]) -> list[Object]:
-    target = manifest["DeployTarget"]
-    return Blob(target.get("yaml", "")).objects
-
-
-def replicas(items: list[Object]) -> dict[str, int]:
-    return {
-        item["metadata"]["name"]: item["spec"]["replicas"] for item in items if "replicas" in item.get("spec", {})
-    }
+def summary(items: list[Object]) -> Counter[object]:
+    return Counter((identity(item), (item.get("spec") or {}).get("replicas")) for item in items)
