@@ -1,19 +1,38 @@
-"""Live reload that never takes the service down.
+"""Live reload that never takes the service down: `python -m workbench.reload`.
 
-A supervisor owns the listening sockets. For each change it starts a new process of the service beside the old one,
-and lets the old one go only when the new one answers. Code that does not start changes nothing: the old goes on.
+A supervisor owns the listening sockets. After each save it starts a new process of the service beside the old one,
+which keeps serving until the new one is ready. Code that does not start changes nothing. See "Live reload" in
+docs/architecture.md.
 
-    __main__.py    python -m workbench.reload
-    supervisor.py  what is decided: start, hand over, take back, crash, stop
-    candidate.py   a new process on its way to being ready, and its migrations
-    probe.py       what is asked of the process that serves
-    environment.py what its settings are
-    code.py        the files of the service, and their version
-    sources.py     what is watched
-    spawner.py     how a process is started: forked from the template, or afresh
-    template.py    the warm process that has imported everything but the service
-    spare.py       a fork that was made, and has rehearsed, ahead of time
-    child.py       what runs in the new process before the service does
-    stopgap.py     the answers while nothing can serve
-    report.py      what is said: lines for people, metrics for Prometheus
+What is decided
+    __main__.py            the command: options, sockets, signals
+    supervisor.py          which process serves, when the next one takes over, what follows when one ends
+    states.py              the states of the supervisor and of its processes
+    retry.py               when the next start is due without a save
+    handover.py            one process serves instead of another
+
+What is observed
+    code.py                the files of the service, and their version
+    sources.py             changes of the files, .env and the installed packages
+    probe.py               requests to the serving process
+    service_environment.py the environment variables of a new process
+
+Processes
+    protocol.py            the messages between all of these
+    processes.py           those that run
+    service_process.py     one of them, as the supervisor sees it
+    candidate.py           waiting until a new one is ready, and why it is not
+    migrations.py          the schema that new code needs
+    spawner.py             starts a process in a new interpreter
+    forking_spawner.py     starts a process by a fork of the template
+    template.py            the process that has imported everything but the service, and forks
+    prefork.py             a process that the template forks ahead of time
+    snapshot.py            the code of a new process, read at one moment
+    new_process.py         what runs in a new process before the service
+    orphans.py             what process 1 of a container has to do
+
+What is reported
+    report.py              lines for people, metrics for Prometheus
+    fallback_responder.py  the answers while nothing serves
+    tasks.py               background tasks whose errors are reported
 """

@@ -1,7 +1,8 @@
-"""`python -m workbench.reload`: the service, following its sources. SERVICE_API_BIND and SERVICE_OPS_BIND say where.
+"""`python -m workbench.reload`: run the service and reload it when its sources change.
 
-RELOAD_READY_WITHIN are the seconds that new code may take to become ready, by default 10. RELOAD_FORK=no starts each
-process afresh, as is done by itself where a fork is not safe.
+SERVICE_API_BIND and SERVICE_OPS_BIND are the addresses to listen on, each host:port. RELOAD_READY_WITHIN is how many
+seconds new code may take to become ready, by default 10. RELOAD_FORK=no starts each process in a new interpreter,
+which is also done wherever a fork is not safe.
 
 SIGTERM and SIGINT are passed on to the service, which drains as it would by itself. Exit status: 0 stopped, 1 cannot
 listen, 2 wrong settings.
@@ -11,7 +12,7 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # Until the supervisor handles them. As the first process of a container it would not even notice SIGTERM.
+    # Until the supervisor handles them: as process 1 of a container, this process would ignore SIGTERM otherwise.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
 
@@ -20,24 +21,26 @@ import os
 import shutil
 import socket
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from workbench.errors import UsageError
-from workbench.reload.candidate import READY_WITHIN
-from workbench.reload.environment import Environment
+from workbench.reload import protocol
+from workbench.reload.fallback_responder import FallbackResponder
+from workbench.reload.forking_spawner import ForkingSpawner
+from workbench.reload.orphans import reap
 from workbench.reload.probe import Probe
 from workbench.reload.report import Report
+from workbench.reload.service_environment import ServiceEnvironment
 from workbench.reload.sources import ENV_FILE, Watcher
-from workbench.reload.spawner import ForkingSpawner, FreshSpawner, Spawner
-from workbench.reload.stopgap import Stopgap
+from workbench.reload.spawner import FreshSpawner, Spawner
 from workbench.reload.supervisor import Supervisor
+from workbench.reload.tasks import in_background
 
 _BACKLOG = 2048
-_REAP_EVERY = 1.0  # s
+_READY_WITHIN = 10.0  # s
 
 # The service's own defaults, see service/settings.py.
-_BINDS = {"SERVICE_API_BIND": "0.0.0.0:8000", "SERVICE_OPS_BIND": "0.0.0.0:9000"}
+_BINDS = {protocol.API_BIND: "0.0.0.0:8000", protocol.OPS_BIND: "0.0.0.0:9000"}
 
 
 def main() -> int:
@@ -60,7 +63,7 @@ def main() -> int:
 def _listen(variable: str, bind: str) -> socket.socket:
     host, _, port = bind.rpartition(":")
     if not (host and port.isdecimal()):
-        raise UsageError(f"{variable}={bind}: the reloading service listens on host:port")
+        raise UsageError(f"{variable}={bind} is not host:port, which live reload needs")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -74,33 +77,33 @@ def _listen(variable: str, bind: str) -> socket.socket:
 
 async def _run(listeners: dict[str, socket.socket], folder: Path) -> int:
     loop = asyncio.get_running_loop()
-    report = Report(folder / "metrics.prom")
-    environment = Environment(os.environ, ENV_FILE, {"SERVICE_METRICS_FILE": str(folder / "metrics.prom")})
-    # What waits here was given away by one process and not yet taken by another.
+    metrics_file = folder / "metrics.prom"
+    report = Report(metrics_file)
+    extra = {protocol.LISTEN: protocol.TOLD, protocol.METRICS_FILE: str(metrics_file)}
+    # A queue of open connections, between the process that passes them on and the one that takes them.
     giving, taking = socket.socketpair()
     taking.setblocking(False)
-    passed = {**listeners, "SERVICE_GIVE_CONNECTIONS": giving, "SERVICE_TAKE_CONNECTIONS": taking}
-    descriptors = {variable: passed_on.fileno() for variable, passed_on in passed.items()}
+    inherited = {**listeners, protocol.GIVE_CONNECTIONS: giving, protocol.TAKE_CONNECTIONS: taking}
 
     def close_listeners() -> None:
-        for passed_on in passed.values():
-            passed_on.close()
+        for inherited_socket in inherited.values():
+            inherited_socket.close()
 
     api, ops = listeners.values()
-    spawner = _spawner(descriptors, folder, report)
+    spawner = _spawner({variable: item.fileno() for variable, item in inherited.items()}, folder, report)
     supervisor = Supervisor(
         spawner,
         Watcher(),
-        Stopgap(api, ops, taking, report.metrics),
+        FallbackResponder(api, ops, taking, report.metrics),
         report,
-        environment,
+        ServiceEnvironment(os.environ, ENV_FILE, extra),
         Probe(_address(api), _address(ops)),
         close_listeners,
         _ready_within(),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop, number)
-    reaping = asyncio.create_task(reap(spawner)) if os.getpid() == 1 else None
+    reaping = in_background(reap(spawner)) if os.getpid() == 1 else None
     try:
         return await supervisor.run()
     finally:
@@ -108,20 +111,20 @@ async def _run(listeners: dict[str, socket.socket], folder: Path) -> int:
             reaping.cancel()
 
 
-def _spawner(descriptors: dict[str, int], folder: Path, report: Report) -> Spawner:
+def _spawner(inherited: dict[str, int], folder: Path, report: Report) -> Spawner:
     wanted = os.environ.get("RELOAD_FORK") or "yes"
     if wanted not in {"yes", "no"}:
         raise UsageError(f"RELOAD_FORK={wanted} is neither yes nor no")
     if sys.platform == "linux" and wanted == "yes":
-        return ForkingSpawner(descriptors, folder, report.pass_on)
-    # Apple's frameworks do not survive a fork, and a fork that outlives its template could not be waited for.
+        return ForkingSpawner(inherited, folder, report.pass_on)
+    # Apple's frameworks do not survive a fork, and only Linux ends the forked processes with their template.
     why = "RELOAD_FORK=no" if wanted == "no" else f"a fork is not safe on {sys.platform}"
     report.say(f"processes are started afresh, not forked: {why}")
-    return FreshSpawner(descriptors, folder, report.pass_on)
+    return FreshSpawner(inherited, folder, report.pass_on)
 
 
 def _ready_within() -> float:
-    text = os.environ.get("RELOAD_READY_WITHIN") or str(READY_WITHIN)
+    text = os.environ.get("RELOAD_READY_WITHIN") or str(_READY_WITHIN)
     try:
         seconds = float(text)
     except ValueError:
@@ -134,29 +137,6 @@ def _ready_within() -> float:
 def _address(listener: socket.socket) -> tuple[str, int]:
     host, port = listener.getsockname()[:2]
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
-
-
-async def reap(spawner: Spawner) -> None:
-    """As process 1: wait for orphans, which the kernel gives to it."""
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, ended.set)
-    while True:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), _REAP_EVERY)
-        ended.clear()
-        while _reap_one(spawner.pids):
-            pass
-
-
-def _reap_one(own: set[int]) -> bool:
-    try:
-        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    if ended is None or ended.si_pid in own:  # asyncio waits for those; what is behind them waits for the next round
-        return False
-    os.waitpid(ended.si_pid, 0)
-    return True
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The files of the service: which of them count, what is in them, and their version."""
+"""The files of the service: which ones are code, their contents, and their version."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ _IGNORED = re.compile(
 
 
 def ignored(path: Path, root: Path = ROOT) -> bool:
-    """Whether an editor, Python or a test made this file: not part of the code that runs."""
+    """Whether this file is not part of the code that runs: made by an editor or Python, or a test."""
     return any(_IGNORED.search(part) for part in path.relative_to(root).parts)
 
 
@@ -28,21 +28,21 @@ def paths(root: Path = ROOT) -> list[Path]:
 
 
 def read(root: Path = ROOT) -> dict[Path, bytes]:
-    """What is in them now."""
+    """The files of the service and their contents now."""
     files: dict[Path, bytes] = {}
     for path in paths(root):
-        with suppress(OSError):  # gone already, or not to be read: then the code that needs it says so
+        with suppress(OSError):  # it is gone or cannot be read: the code that needs it reports that
             files[path] = path.read_bytes()
     return files
 
 
 def migrations(files: Mapping[Path, bytes]) -> dict[Path, bytes]:
-    """Those of the files that change the schema."""
+    """The files that change the schema, among these."""
     return {path: content for path, content in files.items() if path.parent == MIGRATIONS and path.suffix == ".sql"}
 
 
 def version(files: Mapping[Path, bytes], root: Path = ROOT) -> str:
-    """A short hash of their names and contents. The same code has the same one wherever it lies."""
+    """A short hash of the names and contents of files. It does not depend on where the project is."""
     digest = hashlib.sha256()
     for path in sorted(files):
         content = files[path]
@@ -52,7 +52,7 @@ def version(files: Mapping[Path, bytes], root: Path = ROOT) -> str:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:  # it is gone, or a loop of links
         for entry in entries:
             if _IGNORED.search(entry.name):
                 continue

@@ -1,9 +1,9 @@
-"""Asks the process that serves."""
+"""Requests of the supervisor to the serving process."""
 
 import asyncio
 import re
 
-_WITHIN = 2.0
+_WITHIN = 2.0  # s
 _ANSWERED = re.compile(rb"^http_requests_total\{.*\} ([0-9.e+]+)$", re.MULTILINE)
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
@@ -11,14 +11,14 @@ _FAILURES = (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOver
 
 
 class Probe:
-    """Uses a new connection each time: an old one could still be with the process that served before."""
+    """Opens a new connection each time, because an old one could still belong to the process that served before."""
 
     def __init__(self, api: tuple[str, int], ops: tuple[str, int]) -> None:
         self._api = api
         self._ops = ops
 
     async def answered(self) -> int | None:
-        """How many requests the process has answered; None if it does not say."""
+        """How many requests the process has answered; None if it does not answer this one."""
         try:
             body = await _get(self._ops, "/metrics")
         except _FAILURES:
@@ -26,7 +26,7 @@ class Probe:
         return round(sum(float(value) for value in _ANSWERED.findall(body)))
 
     async def first_answer(self) -> str:
-        """Returns once the API has answered; what went wrong, or nothing."""
+        """Return when the API has answered: what went wrong, or an empty string."""
         try:
             await _get(self._api, "/")
         except _FAILURES as error:

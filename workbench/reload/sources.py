@@ -1,9 +1,9 @@
-"""What is watched: changes of the code, the settings and the installed packages."""
+"""Watches the service's files, .env and the installed packages, and collects what has changed."""
 
 import asyncio
 import sysconfig
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,15 +15,27 @@ from workbench.reload.code import PACKAGE, ROOT, ignored
 ENV_FILE = ROOT / ".env"
 PACKAGES = Path(sysconfig.get_path("purelib"))
 
-_STEP = 5  # ms without another event before a change is told
-_QUIET = 0.1  # s of silence that end a burst, such as a git checkout: more than one file
-_GIT_LOCK = ROOT / ".git" / "index.lock"
-_GIT_WITHIN = 5.0  # s; a lock that is older was left behind
+_STEP = 5  # ms without another event before a change is reported
+_QUIET = 0.1  # s without another event that end a burst, which is a change of several files such as a git checkout
+_AGAIN_AFTER = 5.0  # s after an error of the watcher
+_GIT_WITHIN = 5.0  # s; a lock of git that is older was left behind
+
+
+def git_folder(root: Path = ROOT) -> Path:
+    """The folder with git's index: .git, or the one that it names in a worktree."""
+    path = root / ".git"
+    try:
+        return root / path.read_text().removeprefix("gitdir:").strip()
+    except OSError:
+        return path
+
+
+_GIT_LOCK = git_folder() / "index.lock"
 
 
 @dataclass(slots=True)
 class Change:
-    """What has changed since it was last looked at."""
+    """What has changed since the last one was taken."""
 
     files: set[Path] = field(default_factory=set)
     packages: bool = False
@@ -32,7 +44,7 @@ class Change:
         return bool(self.files) or self.packages
 
     def is_before(self, moment: float) -> bool:
-        """Whether all of it had been saved then."""
+        """Whether all files had been saved before a moment, on time.time()."""
         return bool(self) and not self.packages and all(saved_at(path, 0) < moment for path in self.files)
 
     def __str__(self) -> str:
@@ -43,21 +55,24 @@ class Change:
 
 
 def saved_at(path: Path, otherwise: float) -> float:
-    """When a file got its content on this machine. Not its mtime, which tar sets to the whole second of elsewhere."""
+    """When a file got its content on this machine; `otherwise` if it is gone.
+
+    Its mtime would not do: tar sets that to the time on the machine where the file comes from.
+    """
     try:
         return path.stat().st_ctime
-    except FileNotFoundError:
+    except OSError:
         return otherwise
 
 
 def _is_empty(path: Path) -> bool:
     try:
         return path.stat().st_size == 0
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
-def _git_works() -> bool:
+def _git_is_busy() -> bool:
     """Whether git is changing files at the moment."""
     return time.time() - saved_at(_GIT_LOCK, 0) < _GIT_WITHIN
 
@@ -67,7 +82,7 @@ def _files() -> set[Path]:
 
 
 class Watcher:
-    """Collects changes until somebody takes them."""
+    """Collects changes until they are taken."""
 
     def __init__(self) -> None:
         self._change = Change()
@@ -75,31 +90,38 @@ class Watcher:
         self.changed = asyncio.Event()
         """Set while there is a change to take."""
 
-    async def run(self) -> None:
-        """Watch for ever; to be cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch_service())
-            tasks.create_task(self._watch_folders())
+    async def run(self, on_error: Callable[[Exception, float], None]) -> None:
+        """Watch until it is cancelled. `on_error` gets each error and the seconds after which it watches again."""
+        while True:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._watch_service())
+                    tasks.create_task(self._watch_folders())
+            except* Exception as errors:
+                for error in errors.exceptions:
+                    on_error(error, _AGAIN_AFTER)
+            await asyncio.sleep(_AGAIN_AFTER)
 
     async def take(self) -> Change:
-        """The change, once a burst of saves is over."""
-        while self._is_burst() or _git_works():
+        """Wait for the end of a burst of saves, then return everything that has changed."""
+        self.changed.clear()
+        while self._is_burst() or _git_is_busy():
             self.changed.clear()
             try:
                 await asyncio.wait_for(self.changed.wait(), _QUIET)
             except TimeoutError:
-                if not _git_works():
+                if not _git_is_busy():
                     break
-        change, self._change = self._change, Change()
+        before, now = self._known, _files()
+        change, self._change, self._known = self._change, Change(), now
         self.changed.clear()
-        # What came and went in between, such as an editor's new file before its renaming, was never part of the code.
-        before, self._known = self._known, _files()
-        change.files &= before | self._known
-        change.files |= before ^ self._known  # and what is in a folder that was moved is told by nobody
+        # A file that came and went in between, such as an editor's temporary one, was never part of the code.
+        change.files &= before | now
+        change.files |= before ^ now  # for the files in a folder that was moved there are no events
         return change
 
     def _is_burst(self) -> bool:
-        """Whether more is to be expected: in a new folder, or in an empty file, which somebody has begun to write."""
+        """Whether more changes will follow: in a new folder, or of an empty file that is about to be written."""
         files = self._change.files
         return len(files) > 1 or self._change.packages or any(path.is_dir() or _is_empty(path) for path in files)
 

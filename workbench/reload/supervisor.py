@@ -1,319 +1,293 @@
-"""What is decided: which process serves, when the next one takes over, what happens when one ends."""
+"""What is decided: which process serves, when the next one takes over, and what follows when one ends."""
 
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from workbench.errors import UsageError
 from workbench.reload import code
-from workbench.reload.candidate import (
-    Migrations,
-    NotReadyError,
-    Serving,
-    SupersededError,
-    become_ready,
-    first_of,
-    reason,
-)
-from workbench.reload.environment import Environment
+from workbench.reload.candidate import NotReadyError, SupersededError, become_ready, reason
+from workbench.reload.fallback_responder import FallbackResponder, Reason
+from workbench.reload.handover import hand_over
+from workbench.reload.migrations import Migrations
 from workbench.reload.probe import Probe
-from workbench.reload.report import Reload, Report
+from workbench.reload.processes import Processes
+from workbench.reload.report import Reload, Report, describe
+from workbench.reload.retry import Retry
+from workbench.reload.service_environment import ServiceEnvironment
+from workbench.reload.service_process import ServiceProcess
 from workbench.reload.sources import Change, Watcher
-from workbench.reload.spawner import Child, Spawner, SpawnError
-from workbench.reload.stopgap import Reason, Stopgap
+from workbench.reload.spawner import Spawner, SpawnError
+from workbench.reload.states import SUPERVISOR_TRANSITIONS, Event, ProcessState, SupervisorState
+from workbench.reload.tasks import first_of, in_background
 
-HANDED_OVER_WITHIN = 1.0  # s; a process that is too busy for it keeps the connections that it has
-TRIAL = 2.0  # s in which the old process waits whether the new one stays alive
-LEAVES_WITHIN = 60.0  # s; longer than any grace: a process that is stuck
-RETRY_AFTER = 5.0  # s after a process was not ready in time: the database may be back
-BACKOFF = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)  # s before the next start after a crash
-GONE_AFTER = 3  # crashes in a row
-STABLE_AFTER = 30.0  # s without a crash that end a row of them
+_TRIAL = 2.0  # s in which the old process is on standby in case the new one ends
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What should serve: the files and the variables as they were at one moment."""
+
+    version: str
+    environment: Mapping[str, str]
+    files: Mapping[Path, bytes] = field(default_factory=dict, compare=False)
 
 
 class Supervisor:
-    """Runs until it is stopped; then its exit status is that of a clean stop, 0."""
+    """Runs until it is stopped; states.py has its states."""
 
     def __init__(
         self,
         spawner: Spawner,
         watcher: Watcher,
-        stopgap: Stopgap,
+        fallback: FallbackResponder,
         report: Report,
-        environment: Environment,
+        environment: ServiceEnvironment,
         probe: Probe,
         close_listeners: Callable[[], None],
         ready_within: float,
     ) -> None:
         self._spawner = spawner
         self._watcher = watcher
-        self._stopgap = stopgap
+        self._fallback = fallback
         self._report = report
         self._environment = environment
         self._probe = probe
         self._close_listeners = close_listeners
         self._ready_within = ready_within
         self._migrations = Migrations(spawner)
-        self._serving: Serving | None = None
-        self._standby: Serving | None = None
-        self._candidate: Child | None = None
-        self._leaving: set[Child] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._refused: tuple[str, dict[str, str]] | None = None
-        self._refused_at = 0.0
-        self._crashes = 0
-        self._retry_at: float | None = None
-        self._crash = asyncio.Event()
+        self._state = SupervisorState.STARTING
+        self._processes = Processes(report.say)
+        self._retry = Retry()
+        self._refused: tuple[Target, float] | None = None  # the last one that cannot serve, and when it was read
+        self._serving_ended = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._stop_signal = signal.SIGTERM
 
     async def run(self) -> int:
-        """Serve, and follow the changes, until stop()."""
-        await self._stopgap.start()
-        watching = asyncio.create_task(self._keep_watching())
+        """Serve and follow the changes until stop(). Returns the exit status of a clean stop, 0."""
+        asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
+        await self._fallback.start()
+        watching = in_background(self._watcher.run(self._report.not_watching))
+        change = Change()
         try:
-            change = Change()
             while not self._stopping.is_set():
-                await self._update(change)
-                change = await self._wait_for_change()
+                with self._errors_reported():
+                    await self._update(change)
+                change = await self._next_change()
         finally:
             watching.cancel()
-            await self._end()
+            await self._processes.all_ended()
+            await self._spawner.close()
         return 0
 
-    async def _keep_watching(self) -> None:
-        while True:
-            try:
-                await self._watcher.run()
-            except* Exception as errors:
-                reasons = ", ".join(str(error) or type(error).__name__ for error in errors.exceptions)
-                self._report.say(f"the files cannot be watched: {reasons}; trying again in {RETRY_AFTER:g} s")
-            await asyncio.sleep(RETRY_AFTER)
-
     def stop(self, number: signal.Signals) -> None:
-        """Pass the signal on: the serving process drains as it would on its own."""
+        """Stop as the service would by itself after this signal. May be called again."""
+        self._become(Event.STOPPED)
+        self._stop_signal = number
         self._stopping.set()
-        self._stopgap.stop()
-        self._close_listeners()  # or clients would wait in a queue that nobody reads
-        if self._serving:
-            self._serving.child.send(number)
-        for child in (*self._leaving, *([self._candidate] if self._candidate else [])):
-            child.send(signal.SIGINT)
+        self._fallback.stop()
+        self._close_listeners()  # or clients would wait in a queue from which nothing accepts
+        self._processes.stop(number)
 
-    # What happens next.
+    def _become(self, event: Event) -> None:
+        self._state = SUPERVISOR_TRANSITIONS[self._state][event]
+        self._report.entered(self._state)
 
-    async def _wait_for_change(self) -> Change:
-        """Returns when something is to be done: files have changed, or a retry is due."""
+    # Errors that nothing else handles.
+
+    @contextmanager
+    def _errors_reported(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._report.unexpected(error)
+
+    def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An error of a background task or a callback."""
+        self._report.unexpected(context.get("exception") or RuntimeError(context["message"]))
+
+    # Changes of the files.
+
+    async def _next_change(self) -> Change:
+        """Return when there is something to do: files have changed, or a retry is due."""
         while not self._stopping.is_set():
-            timeout = None if self._retry_at is None else max(self._retry_at - time.monotonic(), 0)
-            self._crash.clear()
-            await first_of(self._watcher.changed, self._crash, self._stopping, timeout=timeout)
+            self._serving_ended.clear()
+            await first_of(
+                self._watcher.changed, self._serving_ended, self._stopping, timeout=self._retry.seconds_left
+            )
             if self._stopping.is_set():
                 break
-            change = await self._watcher.take()
-            if change or (self._retry_at is not None and time.monotonic() >= self._retry_at):
-                self._retry_at = None
+            is_due = self._retry.seconds_left == 0
+            change = Change()
+            with self._errors_reported():
+                change = await self._watcher.take()
+            if change or is_due:
+                self._retry.cancel()
                 return change
         return Change()
 
     async def _update(self, change: Change) -> None:
-        """Bring the files' code into service; if it cannot serve, whoever serves goes on."""
+        """Bring the files' code into service. If it cannot serve, the serving process keeps serving."""
         reload = Reload(change)
-        tried = None
-        if change.packages:
-            self._report.say("the installed packages have changed: the next process starts from a new template")
-            await self._spawner.renew()
+        target = None
         try:
-            settings = self._environment.settings()
-            files = code.read()
-            version = code.version(files)
-            if self._is_serving(version, settings) and not change.packages:
-                if self._report.stale:
-                    self._report.up_to_date()
-                    self._report.say(f"the files are what runs again, version {version}")
+            if change.packages:
+                self._report.say("the installed packages have changed: the next process starts from a new template")
+                await self._spawner.renew()
+            environment, files = self._environment.read(), code.read()
+            target = Target(code.version(files), environment, files)
+            if self._is_settled(target, change):
                 return
-            tried = (version, settings)
-            if tried == self._refused and change.is_before(self._refused_at):
-                return  # told late: what was refused had been read after it
             counting = asyncio.create_task(self._probe.answered())
-            if self._environment.can_migrate:
-                await self._migrations.apply(files, settings, self._stopping)
-            child = await self._start(settings)
+            candidate = await self._start(target)
         except SupersededError:
             return
-        except (NotReadyError, SpawnError, UsageError) as error:
-            self._refused, self._refused_at = tried, reload.stages["watched"]
-            self._failed(error)
+        except Exception as error:
+            self._refused = (target, reload.stages["watched"]) if target else None
+            self._refuse(error)
             return
         self._refused = None
-        await self._hand_over(Serving(child, settings, time.monotonic()), reload, counting)
+        await self._take_over(candidate, reload, counting)
 
-    def _is_serving(self, version: str, settings: dict[str, str]) -> bool:
-        serving = self._serving
-        return serving is not None and (serving.version, serving.settings) == (version, settings)
+    def _is_settled(self, target: Target, change: Change) -> bool:
+        """Whether the target serves already, or was refused just now."""
+        serving = self._processes.serving
+        if serving and target == Target(serving.version, serving.environment) and not change.packages:
+            if self._state is SupervisorState.OUTDATED:
+                self._become(Event.RESTORED)
+                self._report.restored(target.version)
+            return True
+        # A save may be noticed only after the files were read with it.
+        return self._refused is not None and self._refused[0] == target and change.is_before(self._refused[1])
 
-    async def _start(self, settings: dict[str, str]) -> Child:
-        child = self._candidate = await self._spawner.spawn("service", {**settings, "SERVICE_LISTEN": "told"})
+    # A candidate: from its start until it serves, or does not.
+
+    async def _start(self, target: Target) -> ServiceProcess:
+        """A process that is ready to serve the target. Raises NotReadyError, SpawnError, SupersededError."""
+        if self._environment.owns_schema:
+            await self._migrations.apply(target.files, target.environment, self._stopping)
+        candidate = await self._spawner.spawn("service", target.environment)
+        self._processes.add(candidate)
         try:
-            while not child.ready.is_set():
-                if self._serving is not None:
-                    await become_ready(child, self._ready_within, self._crash, self._stopping)
-                else:
-                    # Nothing is lost by waiting on, for a database for example; but a new save is worth more.
-                    self._stopgap.reason = Reason(f"The service is starting ({child.status}).")
-                    await become_ready(child, None, child.news, self._watcher.changed, self._stopping)
-                    child.news.clear()
-                    if self._watcher.changed.is_set() and not child.ready.is_set():
-                        raise SupersededError
-                self._crash.clear()
-                if self._stopping.is_set():
-                    raise SupersededError
-        except (NotReadyError, SupersededError):
-            child.send(signal.SIGKILL)
+            while not candidate.ready.is_set():
+                await self._wait_until_ready(candidate)
+        except BaseException:
+            candidate.send(signal.SIGKILL)
             raise
-        finally:
-            self._candidate = None
-        return child
+        return candidate
 
-    async def _hand_over(self, new: Serving, reload: Reload, before: "asyncio.Task[int | None]") -> None:
-        """From here on the new process answers, and nobody else."""
-        reload.stages["ready"] = time.time()
-        if self._stopping.is_set():
-            self._dismiss(new)
-            return
-        old, self._serving = self._serving, new
-        if self._standby is not None:  # of a change just before: two changes back is too far to return to
-            self._dismiss(self._standby)
-        self._standby = old
-        self._retry_at = None
-        self._remember(self._watch(new))
-        if old is None:
-            self._stopgap.stop()
+    async def _wait_until_ready(self, candidate: ServiceProcess) -> None:
+        """Return when the candidate is ready, or when it has to be waited for in another way."""
+        if self._processes.serving:
+            await become_ready(candidate, self._ready_within, self._serving_ended, self._stopping)
         else:
-            old.child.send(signal.SIGHUP)
-            await first_of(old.child.handed_over, self._stopping, ended=old.child, timeout=HANDED_OVER_WITHIN)
-            reload.after = old.child.answered
-            if not (old.child.handed_over.is_set() or old.child.ended.done() or self._stopping.is_set()):
+            # Waiting, for a database for example, costs nothing while nothing serves; but a new save is worth more.
+            self._fallback.reason = Reason(f"The service is starting ({candidate.status}).")
+            await become_ready(candidate, None, candidate.status_changed, self._watcher.changed, self._stopping)
+            candidate.status_changed.clear()
+            if self._watcher.changed.is_set() and not candidate.ready.is_set():
+                raise SupersededError
+        self._serving_ended.clear()
+        if self._stopping.is_set():
+            raise SupersededError
+
+    async def _take_over(self, new: ServiceProcess, reload: Reload, counting: "asyncio.Task[int | None]") -> None:
+        """Let the ready candidate serve. From here on exactly this version answers."""
+        reload.stages["ready"] = time.time()
+        old = self._processes.serving
+        if standby := self._processes.standby:  # two versions back is too far to return to
+            self._processes.drain(standby)
+        self._retry.cancel()
+        try:
+            if old is None:
+                self._fallback.stop()
+                new.become(ProcessState.SERVING)
+            elif not await hand_over(old, new, self._stopping):
                 self._report.say(f"version {old.version} is too busy to hand over: it may answer for a while")
-        new.child.send(signal.SIGUSR1)
-        reload.stages = new.child.stages | reload.stages | {"handed over": time.time()}
-        if old is not None:
-            self._remember(self._end_trial(old, new))
+        finally:
+            self._become(Event.TOOK_OVER)
+            in_background(self._watch(new))
+            if old is not None:
+                in_background(self._end_trial(old, new))
+        reload.stages = new.stages | reload.stages | {"handed over": time.time()}
+        reload.after = old.answered if old else None
+        if self._stopping.is_set():
+            new.become(ProcessState.DRAINING, self._stop_signal)
+            return
         await self._first_answer(new)
-        if self._serving is new and not self._stopping.is_set():
+        if new.state is ProcessState.SERVING and not new.ended.done():
             reload.stages["answered"] = time.time()
-            reload.before = await before
+            reload.before = await counting
             self._report.reloaded(reload, new.version, first=old is None)
 
-    def _failed(self, error: Exception) -> None:
-        lines = error.lines if isinstance(error, NotReadyError) else []
-        self._report.failed()
-        if isinstance(error, NotReadyError) and error.retry:
-            self._retry_at = time.monotonic() + RETRY_AFTER
-        if self._serving is not None:
-            self._report.say(
-                f"the new code does not serve: {error}; version {self._serving.version} goes on, older than the files"
-            )
-            return
-        self._stopgap.reason = Reason(f"The code does not serve: {error}", lines)
-        next_try = "with the next save"
-        if self._crashes:  # it did serve once: what keeps it from starting may pass
-            next_try = f"in {self._back_off():g} s, or {next_try}"
-        self._report.say(f"the code does not serve: {error}; nothing serves, the next try is {next_try}")
-
-    # When a process ends by itself.
-
-    async def _watch(self, serving: Serving) -> None:
-        await first_of(ended=serving.child)
-        if self._serving is not serving or self._stopping.is_set():
-            return
-        self._serving = None
-        self._report.crashed()
-        why = reason(serving.child)
-        if self._standby is not None and not self._standby.child.ended.done():
-            self._take_back(self._standby, serving.version, why)
-        else:
-            await self._replace(serving, why)
-        self._crash.set()
-
-    def _take_back(self, standby: Serving, failed: str, why: str) -> None:
-        self._serving, self._standby = standby, None
-        standby.child.send(signal.SIGUSR1)
-        self._remember(self._watch(standby))
-        self._report.failed()
-        self._report.say(
-            f"version {failed} ended right after its start ({why}); "
-            f"version {standby.version} serves again, older than the files"
-        )
-
-    async def _replace(self, crashed: Serving, why: str) -> None:
-        if time.monotonic() - crashed.since > STABLE_AFTER:
-            self._crashes = 0
-        delay = self._back_off()
-        gone = ""
-        if self._crashes >= GONE_AFTER:
-            gone = f"{self._crashes} times in a row: there is no good code left to serve; "
-        self._stopgap.reason = Reason(f"The service has crashed: {why}", list(crashed.child.last_lines))
-        self._report.say(
-            f"the service crashed ({why}); {gone}"
-            + (f"next start in {delay:g} s, or with the next save" if delay else "starting it again")
-        )
-        await self._stopgap.start()
-        if self._serving is not None or self._stopping.is_set():  # another one was just about to take over
-            self._stopgap.stop()
-
-    def _back_off(self) -> float:
-        delay = BACKOFF[min(self._crashes, len(BACKOFF) - 1)]
-        self._crashes += 1
-        self._retry_at = time.monotonic() + delay
-        return delay
-
-    # The old process.
-
-    async def _end_trial(self, old: Serving, new: Serving) -> None:
-        """Send the old process away once the new one has proven itself."""
-        await first_of(self._stopping, ended=new.child, timeout=TRIAL)
-        if self._standby is old and not new.child.ended.done():
-            self._standby = None
-            self._dismiss(old)
-
-    def _dismiss(self, old: Serving) -> None:
-        """Let its requests finish and its streams end; it leaves by itself."""
-        self._leaving.add(old.child)
-        old.child.send(signal.SIGINT)
-        self._remember(self._see_off(old))
-
-    async def _see_off(self, old: Serving) -> None:
-        await first_of(ended=old.child, timeout=LEAVES_WITHIN)
-        if not old.child.ended.done():
-            self._report.say(f"version {old.version} does not end: killing it")
-            old.child.send(signal.SIGKILL)
-        self._leaving.discard(old.child)
-
-    async def _end(self) -> None:
-        """Wait for everyone to leave; their own limits bound how long."""
-        if self._standby:
-            self._standby.child.send(signal.SIGINT)
-        remaining = [child.ended for child in self._leaving]
-        remaining += [serving.child.ended for serving in (self._standby, self._serving) if serving]
-        if remaining:
-            await asyncio.wait(remaining)
-        for task in self._tasks:
-            task.cancel()
-        await self._spawner.close()
-
-    async def _first_answer(self, new: Serving) -> None:
-        """The first request that the new process answers is ours, so the time told is measured, not guessed."""
+    async def _first_answer(self, new: ServiceProcess) -> None:
+        """Send the first request that the new process answers, so that the reported time is measured, not guessed."""
         asking = asyncio.create_task(self._probe.first_answer())
-        either: list[asyncio.Future[Any]] = [asking, new.child.ended]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await first_of(asking, new.ended)
         if not asking.done():
             asking.cancel()
         elif error := asking.result():
-            self._report.say(f"version {new.version} did not answer a first request: {error}")
+            self._report.say(f"version {new.version} did not answer its first request: {error}")
 
-    def _remember(self, job: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(job)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _refuse(self, error: Exception) -> None:
+        """The target cannot serve."""
+        if self._stopping.is_set():
+            return
+        self._become(Event.FAILED)
+        why, lines = str(error), []
+        if isinstance(error, NotReadyError):
+            lines = error.lines
+            if error.retry:
+                self._retry.after_timeout()
+        elif not isinstance(error, SpawnError | UsageError):
+            self._report.show(error)
+            why = f"{describe(error)}, an unexpected error of the supervisor"
+        if serving := self._processes.serving:
+            self._report.refused(why, serving.version)
+            return
+        self._fallback.reason = Reason(f"The code does not serve: {why}", lines)
+        # After a crash the version has served before, so what keeps it from starting may pass.
+        self._report.refused_all(why, self._retry.after_crash() if self._retry.crashes else None)
+
+    # A process that ends by itself.
+
+    async def _watch(self, serving: ServiceProcess) -> None:
+        await first_of(serving.ended)
+        if serving.state is not ProcessState.SERVING or self._processes.serving or self._stopping.is_set():
+            return
+        try:
+            if standby := self._processes.standby:
+                self._take_back(standby, serving)
+            else:
+                await self._restart(serving)
+        finally:
+            self._serving_ended.set()
+
+    def _take_back(self, standby: ServiceProcess, crashed: ServiceProcess) -> None:
+        standby.become(ProcessState.SERVING)
+        self._become(Event.TOOK_BACK)
+        self._report.took_back(crashed.version, reason(crashed), standby.version)
+
+    async def _restart(self, crashed: ServiceProcess) -> None:
+        self._become(Event.CRASHED)
+        delay = self._retry.after_crash(crashed.serving_since)
+        try:
+            why = reason(crashed)
+            self._fallback.reason = Reason(f"The service has crashed: {why}", list(crashed.last_lines))
+            self._report.crashed(why, self._retry.crashes, delay)
+        finally:
+            await self._fallback.start()
+
+    # The process that served before.
+
+    async def _end_trial(self, old: ServiceProcess, new: ServiceProcess) -> None:
+        """Let the old process leave when the new one has proven itself."""
+        await first_of(self._stopping, new.ended, timeout=_TRIAL)
+        if old is self._processes.standby and not new.ended.done():
+            self._processes.drain(old)

@@ -1,104 +1,123 @@
-"""The template: a process that has imported the service's packages, but nothing of the service, and forks on demand.
+"""The template: a process that has imported the service's packages, but nothing of the service, and forks on request.
 
     python -m workbench.reload.template CONTROL PARENT
 
-CONTROL is the number of a socket. A request is one line of JSON, {"module", "environment", "descriptors"}, with file
-descriptors beside it: the new process's stderr, then one for each variable in "descriptors". Answers, one line each:
-{"warm": seconds} once, {"started": pid, "version": of the code that it runs} for a request, {"ended": pid, "status":
-number} for each process that ends.
-When the other end closes, it ends.
+CONTROL is the file descriptor of the control socket, whose messages protocol.py describes. PARENT is the supervisor's
+process id.
 
-A fork is safe only in a process with one thread and no event loop: this one has nothing but this loop.
+A fork is safe only in a process with one thread and no event loop: this one runs nothing but Template.run().
 """
 
 import ast
 import gc
 import importlib
-import json
 import os
 import select
 import signal
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
 
 from workbench.machine import linux
-from workbench.reload import child, code
-from workbench.reload.spare import Spare, receive, take_snapshot
+from workbench.reload import code, new_process, protocol
+from workbench.reload.prefork import PreforkedProcess
+from workbench.reload.protocol import Answer, Ended, Started, Warm
+from workbench.reload.snapshot import Snapshot
 
-_SPARE_AFTER = 0.3  # s without a request: not while another process starts
+_PREFORK_AFTER = 0.3  # s without a request, so that it does not compete with a process that is starting
 
 
 def main(control_fd: int, parent: int) -> None:
     _die_with(parent)
-    control = socket.socket(fileno=control_fd)
-    wake, wakened = os.pipe()
-    os.set_blocking(wakened, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # with the default, the wakeup descriptor stays silent
-    signal.set_wakeup_fd(wakened, warn_on_full_buffer=False)
+    template = Template(socket.socket(fileno=control_fd))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
-    begin = time.monotonic()
     preload(code.ROOT / code.PACKAGE)
-    take_snapshot()
-    gc.collect()
-    gc.freeze()  # a collection in a fork would write to, and so copy, every page
-    _answer(control, {"warm": time.monotonic() - begin})
-    prepare = partial(_leave_template, control.fileno(), wake, wakened)
-    spare: Spare | None = None
-    while True:
-        readable, _, _ = select.select([control.fileno(), wake], [], [], None if spare else _SPARE_AFTER)
-        if not readable:
-            take_snapshot()
-            spare = Spare(prepare, _become)
-        if wake in readable:
-            os.read(wake, 4096)
-            for pid, status in _ended():
-                if spare and spare.pid == pid:
-                    spare.close()
-                    spare = None
-                else:
-                    _answer(control, {"ended": pid, "status": status})
-        if control.fileno() in readable:
-            line, descriptors = receive(control)
-            if not line:
+    template.run()
+
+
+class Template:
+    """Answers on the control socket, and keeps one preforked process."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._snapshot = Snapshot()
+        self._preforked: PreforkedProcess | None = None
+        self._wake, self._waker = os.pipe()
+        os.set_blocking(self._waker, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # with the default action the wakeup descriptor stays silent
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+
+    def run(self) -> None:
+        """Until the supervisor closes the control socket."""
+        self._snapshot.take()
+        gc.collect()
+        gc.freeze()  # a collection in a fork would write to every page, and so copy it
+        self._answer(Warm())
+        while True:
+            timeout = None if self._preforked else _PREFORK_AFTER
+            readable, _, _ = select.select([self._control.fileno(), self._wake], [], [], timeout)
+            if not readable:
+                self._snapshot.take()
+                self._preforked = PreforkedProcess(self._leave, self._snapshot)
+            if self._wake in readable:
+                os.read(self._wake, 4096)
+                self._report_ended()
+            if self._control.fileno() in readable and not self._start():
                 return
-            started = None
-            if spare and spare.is_warm():
-                with suppress(OSError):
-                    started = {"started": spare.pid, "version": spare.start(line, descriptors)}
-                spare = None
-            _answer(control, started or _fork(line, descriptors, prepare))
-            for descriptor in descriptors:
-                os.close(descriptor)
 
+    def _start(self) -> bool:
+        """Do what the next request asks for; False if there is none any more."""
+        line, descriptors = protocol.receive_request(self._control)
+        if not line:
+            return False
+        self._answer(self._start_preforked(line, descriptors) or self._fork(line, descriptors))
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return True
 
-def _fork(line: bytes, descriptors: list[int], prepare: Callable[[], None]) -> dict[str, Any]:
-    version = take_snapshot()
-    pid = os.fork()
-    if pid == 0:
-        prepare()
-        _become(line, descriptors)
-    return {"started": pid, "version": version}
+    def _start_preforked(self, line: bytes, descriptors: list[int]) -> Started | None:
+        preforked = self._preforked
+        if preforked is None or not preforked.is_warm():
+            return None
+        self._preforked = None
+        with suppress(OSError):
+            return Started(preforked.pid, preforked.start(line, descriptors))
+        return None
 
+    def _fork(self, line: bytes, descriptors: list[int]) -> Started:
+        self._snapshot.take()
+        pid = os.fork()
+        if pid == 0:
+            self._leave()
+            new_process.become(line, descriptors, self._snapshot)
+        return Started(pid, self._snapshot.version)
 
-def _leave_template(*descriptors: int) -> None:
-    """In a fork: keep nothing of the template's."""
-    _die_with(os.getppid())
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for descriptor in descriptors:
-        os.close(descriptor)
-    gc.disable()  # until it has started; the service switches it on again
+    def _leave(self) -> None:
+        """In a fork: keep nothing of the template."""
+        _die_with(os.getppid())
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for descriptor in (self._control.fileno(), self._wake, self._waker):
+            os.close(descriptor)
+        gc.disable()  # the service enables it when it has started
+
+    def _report_ended(self) -> None:
+        for pid, status in _ended():
+            if self._preforked and self._preforked.pid == pid:
+                self._preforked.close()
+                self._preforked = None
+            else:
+                self._answer(Ended(pid, status))
+
+    def _answer(self, answer: Answer) -> None:
+        self._control.sendall(protocol.encode_answer(answer))
 
 
 def preload(package: Path) -> None:
-    """Import what the service's modules import, except its own. What cannot be imported is the service's problem."""
+    """Import what the service's modules import, except its own. The service reports what cannot be imported."""
     for name in sorted(_imports(package)):
         with suppress(Exception):
             importlib.import_module(name)
@@ -107,7 +126,7 @@ def preload(package: Path) -> None:
 def _imports(package: Path) -> set[str]:
     names: set[str] = set()
     for path in package.rglob("*.py"):
-        with suppress(SyntaxError, ValueError):
+        with suppress(OSError, SyntaxError, ValueError):
             for node in ast.walk(ast.parse(path.read_bytes())):
                 if isinstance(node, ast.Import):
                     names.update(alias.name for alias in node.names)
@@ -116,36 +135,8 @@ def _imports(package: Path) -> set[str]:
     return {name for name in names if name.partition(".")[0] not in {package.name, "__future__"}}
 
 
-def _become(line: bytes, descriptors: list[int]) -> NoReturn:
-    """In a fork: be the service until it ends, and never come back to the template's loop."""
-    status = 1
-    try:
-        request = json.loads(line)
-        stderr, *listeners = descriptors
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.environ.clear()
-        os.environ.update(request["environment"])
-        os.environ["SERVICE_VERSION"] = child.snapshot_version()
-        for variable, listener in zip(request["descriptors"], listeners, strict=True):
-            os.environ[variable] = f"fd://{listener}"
-        child.become(request["module"])
-        status = 0
-    except SystemExit as end:
-        if isinstance(end.code, str):
-            sys.stderr.write(end.code + "\n")
-        else:
-            status = end.code or 0
-    except BaseException as error:
-        child.explain(type(error), error, error.__traceback__)
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):
-                stream.flush()
-        os._exit(status)
-
-
 def _ended() -> Iterator[tuple[int, int]]:
+    """The processes that have ended since the last time: process id and status."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -156,12 +147,8 @@ def _ended() -> Iterator[tuple[int, int]]:
         yield pid, os.waitstatus_to_exitcode(status)
 
 
-def _answer(control: socket.socket, answer: dict[str, Any]) -> None:
-    control.sendall(json.dumps(answer).encode() + b"\n")
-
-
 def _die_with(parent: int) -> None:
-    """When the parent is gone, even by `kill -9`, go too."""
+    """End when the parent ends, even by `kill -9`."""
     if sys.platform == "linux":
         linux.signal_on_parent_death(signal.SIGKILL)
         if os.getppid() != parent:

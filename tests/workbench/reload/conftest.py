@@ -1,4 +1,4 @@
-"""One workbench for all tests of reloads, on a copy of the sources that each test may edit."""
+"""One workbench for all tests of live reload, on a copy of the sources that each test may edit."""
 
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -15,15 +15,15 @@ from workbench.parts.postgres import Postgres
 from workbench.stack import Stack
 
 READY_WITHIN = 5.0
-"""Seconds: short, for a test that waits until they are over; long enough for a slow machine."""
+"""Seconds: short, because a test waits for their end; long enough for a slow machine."""
 
 PATIENT = {"SERVICE_MAX_REQUESTS": "1000", "SERVICE_ACQUIRE_TIMEOUT": "10"}
-"""A slow machine makes requests slow; that they are refused would not tell of reloads."""
+"""A slow machine makes requests slow. These settings keep the service from refusing them."""
 
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Sandbox:
-    """A copy of the sources of the test's own."""
+    """A copy of the sources for this test only."""
     return Sandbox(tmp_path / "sources")
 
 
@@ -60,8 +60,8 @@ async def live(live_stack: tuple[Stack, Live]) -> AsyncIterator[Live]:
     yield live
     live.forget()
     if live.sources.restore():
-        # Told, not only done: or the next test would hear of it.
-        await live.says(rf"version {live.sources.version} answers after|the files are what runs again")
+        # Wait for the line too, or it would be among the lines of the next test.
+        await live.says(rf"version {live.sources.version} answers after|the files match the serving version")
     await live.serves()
 
 
@@ -72,5 +72,5 @@ def ingress_port(live_stack: tuple[Stack, Live]) -> int:
 
 @pytest.fixture
 def postgres(live_stack: tuple[Stack, Live]) -> Postgres:
-    """For supervisors of the tests' own."""
+    """The database for a supervisor that a test starts itself."""
     return live_stack[0].postgres

@@ -1,4 +1,4 @@
-"""A service that follows its sources, as a person sees it: files, lines, answers."""
+"""A service under live reload as a person sees it: files, lines, answers."""
 
 import asyncio
 import io
@@ -34,9 +34,12 @@ CRASH = (
 )
 """An edit after which the service ends soon after its first answer."""
 
+SAYS_ITS_PID = ('"vary": "accept"', '"vary": "accept", "x-pid": str(__import__("os").getpid())')
+"""An edit of service/pages/routes.py after which serving() works."""
+
 
 def slow_route(go_on: Path) -> tuple[str, str, str]:
-    """An edit after which GET /slow is answered once there is that file."""
+    """An edit after which GET /slow is answered as soon as the file `go_on` exists."""
     route = f""""/slow")
 @hide
 async def slow() -> Response:
@@ -82,7 +85,7 @@ class Output(io.StringIO):
 
 @dataclass
 class Live:
-    """A supervisor on the two ports, and the sources that it follows. `url` is where clients ask."""
+    """A supervisor on the two ports, and the sources that it follows. `url` is what clients use."""
 
     sources: Sandbox
     output: Output
@@ -104,15 +107,15 @@ class Live:
         return [line for line in self.output.since(self.seen) if re.search(pattern, line)]
 
     async def serves(self) -> str:
-        """Waits until the files, as they are now, are what answers; their version."""
+        """Waits until the version of the files answers. Returns it."""
         version = self.sources.version
         async with asyncio.timeout(WITHIN):
-            while (await self.get("/")).headers.get("x-service-version") != version:  # noqa: ASYNC110 - nothing tells
+            while (await self.get("/")).headers.get("x-service-version") != version:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
         return version
 
     async def reloads(self) -> str:
-        """Waits for the line of a reload to the files as they are now."""
+        """Waits for the line that reports a reload to the version of the files."""
         line = await self.says(f"version {self.sources.version} answers after")
         assert (await self.get("/")).headers["x-service-version"] == self.sources.version
         return line
@@ -130,7 +133,7 @@ class Live:
     async def until_answering(self) -> None:
         """Waits until a request is in flight."""
         async with asyncio.timeout(WITHIN):
-            while await self.metric('http_requests_in_flight{kind="request"}') == 0:  # noqa: ASYNC110 - nothing tells
+            while await self.metric('http_requests_in_flight{kind="request"}') == 0:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
 
     async def close(self) -> None:
@@ -143,9 +146,14 @@ class Live:
         return self.clients[url]
 
 
+async def serving(live: Live) -> int:
+    """The process that serves; the sources have to have SAYS_ITS_PID."""
+    return int((await live.get("/")).headers["x-pid"])
+
+
 @asynccontextmanager
 async def supervised(postgres: Postgres, sources: Sandbox, *prefix: str, **settings: str) -> AsyncIterator[Live]:
-    """A supervisor of the test's own, without an ingress; `prefix` comes before its command."""
+    """A supervisor for one test, without an ingress; `prefix` comes before its command."""
     api_port, ops_port = ports.free(2)
     output = Output()
     user = "unprivileged" if settings.pop("user", "") and os.geteuid() == 0 else "same"

@@ -1,4 +1,4 @@
-"""Edits under load, through the ingress: no request fails, and what was acknowledged is there."""
+"""Edits under load through the ingress: no request fails, and every acknowledged note is there."""
 
 import asyncio
 import json
@@ -16,12 +16,12 @@ from tests.workbench.reload.live import MODULE, Live, slow_route
 
 EDITS = 10
 RATE = 100  # requests a second
-SHORT = 5  # of the breakages
+SHORT = 5  # breakages
 
 
 @pytest.fixture
 async def load(live: Live, ingress_port: int) -> AsyncIterator[Load]:
-    """Half of the requests write; none of them may be repeated by the ingress once the service has seen it."""
+    """Half of the requests write; the ingress must not repeat those once the service has seen them."""
     async with loaded(Load(ingress_port, RATE, keys=False)) as load:
         yield load
 
@@ -52,11 +52,11 @@ async def test_breakages_under_load(live: Live, load: Load) -> None:
         live.forget()
         good = live.sources.read(path)
         live.sources.append(path, code)
-        going_on = rf"the new code does not serve: .*version {versions[-1]} goes on, older than the files"
-        await live.says(going_on)
+        keeps_serving = rf"the new code does not serve: .*version {versions[-1]} keeps serving, older than the files"
+        await live.says(keeps_serving)
         await load.more(RATE // 10)
 
-        # In one write: what lies between two is a version too, and may be served.
+        # In one write, because the state between two writes is a version too, which may be served.
         live.sources.write(path, f"{good}\n# fixed {number}\n")
         versions.append(live.sources.version)
         await load.first(versions[-1])
@@ -68,7 +68,7 @@ async def test_breakages_under_load(live: Live, load: Load) -> None:
     assert await missing(live, load.notes) == set()
 
 
-async def test_a_reload_is_told_in_one_line(live: Live) -> None:
+async def test_a_reload_is_reported_in_one_line(live: Live) -> None:
     live.sources.append(MODULE, "\n# one\n")
     line = await live.reloads()
     told = rf"reload: {MODULE}: version \w{{8}} answers after \d+ ms, \d+ requests answered meanwhile$"
@@ -93,7 +93,7 @@ async def test_a_connection_changes_over_to_the_new_code(live: Live) -> None:
     assert new.headers["x-service-version"] == live.sources.version != old.headers["x-service-version"]
 
 
-async def test_a_request_in_flight_is_answered_by_the_code_that_began_it(live: Live, tmp_path: Path) -> None:
+async def test_a_request_in_flight_is_answered_by_the_code_that_received_it(live: Live, tmp_path: Path) -> None:
     go_on = tmp_path / "go on"
     live.sources.edit(*slow_route(go_on))
     await live.reloads()
@@ -156,7 +156,7 @@ async def follow(response: httpx.Response, events: list[dict[str, str]], begun: 
 
 
 async def missing(live: Live, notes: set[str]) -> set[str]:
-    """Those that were acknowledged and are not there."""
+    """The notes that were acknowledged but are not there."""
     assert notes
     exported = (await live.get("/notes/export")).text
     return notes - {json.loads(line)["id"] for line in exported.splitlines()}

@@ -1,4 +1,4 @@
-"""Code that cannot serve: what serves goes on, the reason is told once, and the next save tries again."""
+"""Code that cannot serve: the old version keeps serving, the reason is reported once, the next save is tried."""
 
 import re
 
@@ -8,22 +8,24 @@ from harness.sandbox import Sandbox
 from tests.workbench.reload.conftest import READY_WITHIN
 from tests.workbench.reload.live import CRASH, MODULE, Live, supervised
 from workbench.parts.postgres import Postgres
-from workbench.reload.child import FRAMES
+from workbench.reload.new_process import MAX_FRAMES
 
 ENV = ".env"
 
 
-async def goes_on(live: Live, reason: str) -> None:
-    """Waits until the new code is refused for a reason; what served before still does, and says that it is old."""
+async def is_refused(live: Live, reason: str) -> None:
+    """Waits until the new code is refused for a reason, and the old version keeps serving."""
     good = (await live.get("/")).headers["x-service-version"]
     line = await live.says("the new code does not serve: ")
-    assert re.search(rf"the new code does not serve: {reason}; version {good} goes on, older than the files", line)
+    assert re.search(
+        rf"the new code does not serve: {reason}; version {good} keeps serving, older than the files", line
+    )
     assert (await live.get("/")).headers["x-service-version"] == good != live.sources.version
     assert await live.metric("reload_code_stale") == 1
 
 
 async def recovers(live: Live) -> None:
-    """A save of good code is all that it takes."""
+    """Good code is served as soon as it is saved."""
     live.forget()
     live.sources.append(MODULE, "\n# good again\n")
     await live.reloads()
@@ -35,22 +37,22 @@ async def test_a_syntax_error(live: Live) -> None:
     good = live.sources.read(MODULE)
     live.sources.append(MODULE, "\n\ndef broken(:\n    pass\n")
     line = good.count("\n") + 3
-    await goes_on(live, rf"{MODULE}:{line}: SyntaxError: invalid syntax")
-    # Once, the place first, then what is written there.
+    await is_refused(live, rf"{MODULE}:{line}: SyntaxError: invalid syntax")
+    # Reported once: the place first, then the line of code.
     [first] = live.said(r"│ \S+:\d+: SyntaxError")
     at = live.output.lines.index(first)
     assert re.search(r"│ +def broken\(:$", live.output.lines[at + 1])
     assert await live.metric('reloads_total{result="failed"}') == failed + 1
 
-    live.sources.write(MODULE, good)  # what runs again: nothing has to be started
-    await live.says(f"the files are what runs again, version {live.sources.version}")
+    live.sources.write(MODULE, good)  # this version serves, so nothing is started
+    await live.says(f"the files match the serving version {live.sources.version} again")
     assert await live.metric("reload_code_stale") == 0
     await recovers(live)
 
 
 async def test_an_import_of_a_name_that_does_not_exist(live: Live) -> None:
     live.sources.append(MODULE, "\nfrom service.errors import Nonexistent\n")
-    await goes_on(live, rf"{MODULE}:\d+: ImportError: cannot import name 'Nonexistent' from 'service.errors' .*")
+    await is_refused(live, rf"{MODULE}:\d+: ImportError: cannot import name 'Nonexistent' from 'service.errors' .*")
     [line] = live.said(r"│ \S+:\d+: ImportError")
     at = live.output.lines.index(line)
     assert "from service.errors import Nonexistent" in live.output.lines[at + 1]
@@ -59,31 +61,38 @@ async def test_an_import_of_a_name_that_does_not_exist(live: Live) -> None:
 
 async def test_an_error_that_has_several_lines(live: Live) -> None:
     live.sources.append(MODULE, "\nraise ValueError('first\\nsecond')\n")
-    await goes_on(live, rf"{MODULE}:\d+: ValueError: first")
+    await is_refused(live, rf"{MODULE}:\d+: ValueError: first")
 
 
-async def test_a_warning_before_the_error_is_not_taken_for_it(live: Live) -> None:
+async def test_a_warning_before_the_error_is_not_reported_as_the_error(live: Live) -> None:
     live.sources.append(MODULE, "\nimport sys\nsys.stderr.write('be warned\\n')\n1 / 0\n")
-    await goes_on(live, rf"{MODULE}:\d+: ZeroDivisionError: division by zero")
+    await is_refused(live, rf"{MODULE}:\d+: ZeroDivisionError: division by zero")
+
+
+async def test_a_line_that_is_longer_than_the_supervisor_reads_at_once(live: Live) -> None:
+    live.sources.append(MODULE, "\nimport sys\nsys.stderr.write('x' * 3_000_000 + '\\nafter it\\n')\n")
+    await live.reloads()
+    await live.says("│ after it$")
+    assert not live.said("unexpected error")
 
 
 async def test_an_error_from_far_away(live: Live) -> None:
     live.sources.append(MODULE, "\ndef again():\n    again()\n\n\nagain()\n")
-    await goes_on(live, rf"{MODULE}:\d+: RecursionError: maximum recursion depth exceeded")
-    assert len(live.said(r"│     again\(\)")) == FRAMES
+    await is_refused(live, rf"{MODULE}:\d+: RecursionError: maximum recursion depth exceeded")
+    assert len(live.said(r"│     again\(\)")) == MAX_FRAMES
 
 
 async def test_the_same_code_saved_again_is_tried_again(live: Live) -> None:
     live.sources.append(MODULE, "\nraise ValueError\n")
-    await goes_on(live, rf"{MODULE}:\d+: ValueError")
+    await is_refused(live, rf"{MODULE}:\d+: ValueError")
     live.forget()
     live.sources.append(MODULE, "")
-    await goes_on(live, rf"{MODULE}:\d+: ValueError")
+    await is_refused(live, rf"{MODULE}:\d+: ValueError")
 
 
-async def test_an_end_without_a_word(live: Live) -> None:
+async def test_an_end_without_an_error_message(live: Live) -> None:
     live.sources.append("service/app.py", "\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
-    await goes_on(live, "it ended without a word, killed by SIGKILL")
+    await is_refused(live, "it ended without an error message, killed by SIGKILL")
 
 
 async def test_wrong_settings(live: Live) -> None:
@@ -103,13 +112,13 @@ async def test_wrong_settings(live: Live) -> None:
 async def test_not_ready_in_time(live: Live) -> None:
     never = "checks = await asyncio.Event().wait()"
     live.sources.edit("service/database/readiness.py", "checks = await self._check()", never)
-    await goes_on(live, rf"not ready within {READY_WITHIN:g} s: starting")
+    await is_refused(live, rf"not ready within {READY_WITHIN:g} s: starting")
     await recovers_by_restoring(live)
 
 
 async def recovers_by_restoring(live: Live) -> None:
     live.sources.restore()
-    await live.says("the files are what runs again")
+    await live.says("the files match the serving version")
     await recovers(live)
 
 
@@ -119,22 +128,22 @@ async def test_a_crash_right_after_the_start(live: Live) -> None:
     live.sources.edit(*CRASH)
     bad = live.sources.version
     line = await live.says("serves again")
-    assert f"version {bad} ended right after its start (it ended without a word, exit status 1)" in line
+    assert f"version {bad} ended right after its start (it ended without an error message, exit status 1)" in line
     assert f"version {good} serves again, older than the files" in line
     assert (await live.get("/")).headers["x-service-version"] == good
     assert await live.metric("reload_crashes_total") == crashes + 1
     assert await live.metric("reload_code_stale") == 1
     live.sources.restore()
-    await live.says("the files are what runs again")
+    await live.says("the files match the serving version")
     await recovers(live)
 
 
 async def test_a_missing_file(live: Live) -> None:
     content = live.sources.read("service/lifecycle.py")
     (live.sources.root / "service/lifecycle.py").unlink()
-    await goes_on(live, r"service/\w+\.py:\d+: (ImportError|ModuleNotFoundError): .*tasks.*")
+    await is_refused(live, r"service/[\w/]+\.py:\d+: (ImportError|ModuleNotFoundError): .*lifecycle.*")
     live.sources.write("service/lifecycle.py", content)
-    await live.says("the files are what runs again")
+    await live.says("the files match the serving version")
     assert await live.metric("reload_code_stale") == 0
 
 
@@ -143,7 +152,7 @@ async def test_the_very_first_start_is_broken(postgres: Postgres, sources: Sandb
     good = sources.read(MODULE)
     sources.append(MODULE, f"\n{error}\n")
     async with supervised(postgres, sources) as live:
-        await live.says("nothing serves, the next try is with the next save")
+        await live.says("nothing serves; next start with the next save")
         answer = await live.get("/notes")
         assert answer.status_code == 503
         assert answer.headers["content-type"] == "application/problem+json"

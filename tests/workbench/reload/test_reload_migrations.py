@@ -1,4 +1,4 @@
-"""A changed migration is applied before the code that needs it serves; a failed one changes nothing."""
+"""A changed migration is applied before the new code serves; one that fails changes nothing."""
 
 import asyncpg
 
@@ -25,7 +25,7 @@ async def test_migrations(live: Live, postgres: Postgres) -> None:
     live.sources.write(MIGRATION, "CREATE TABLE moods (name text);\nCREATE TABLE moods (name text);\n")
     line = await live.says("the new code does not serve: ")
     assert '0002_moods.sql: relation "moods" already exists; nothing of it was applied' in line
-    assert f"version {good} goes on, older than the files" in line
+    assert f"version {good} keeps serving, older than the files" in line
     assert (await live.get("/notes")).status_code == 200
     assert await tables(postgres) == before
     assert await live.metric("reload_code_stale") == 1

@@ -1,4 +1,4 @@
-"""What is a change, and what is not."""
+"""Which changes cause a reload."""
 
 import asyncio
 import os
@@ -12,14 +12,14 @@ from tests.workbench.reload.live import MODULE, Live
 from workbench.machine.folders import ROOT
 from workbench.reload import sources
 from workbench.reload.code import ignored
-from workbench.reload.sources import Change, Watcher
+from workbench.reload.sources import Change, Watcher, git_folder
 
 PAGES = "service/pages/routes.py"
 VARY = '"vary": "accept"'
 
 
 def marked(live: Live, mark: str) -> str:
-    """The module that answers GET /, with a mark that its answers then carry."""
+    """The source of the module that answers GET /, changed so that its answers carry a mark."""
     return live.sources.read(PAGES).replace(VARY, f'"vary": "accept", "x-mark": "{mark}"')
 
 
@@ -65,7 +65,7 @@ def test_files_of_editors_and_tests_are_ignored(path: str) -> None:
         "service/notes/templates/note.txt",
     ],
 )
-def test_everything_else_counts(path: str) -> None:
+def test_every_other_file_is_code(path: str) -> None:
     assert not ignored(ROOT / path)
 
 
@@ -89,7 +89,7 @@ async def test_a_burst_of_saves_is_one_reload(live: Live) -> None:
     line = await live.reloads()
     assert "more: version" in line
     live.forget()
-    live.sources.append(MODULE, "\n# and one for what comes later\n")
+    live.sources.append(MODULE, "\n# later\n")
     await live.reloads()
     assert await ok(live) == before + 2
 
@@ -116,7 +116,7 @@ async def test_changes_during_a_reload_lead_to_exactly_one_more(live: Live, tmp_
     live.sources.append(MODULE, wait)
     first = live.sources.version
     async with asyncio.timeout(WITHIN):
-        while not begun.exists():  # noqa: ASYNC110 - another process makes it
+        while not begun.exists():  # noqa: ASYNC110 - another process creates it
             await asyncio.sleep(0.005)
     for number in range(3):
         live.sources.append(MODULE, f"\n# {number}\n")
@@ -132,7 +132,7 @@ async def test_changes_during_a_reload_lead_to_exactly_one_more(live: Live, tmp_
 
 
 async def test_files_that_tar_replaces(live: Live) -> None:
-    """As `tilt` syncs into a container: another inode, and the whole second of another machine's clock."""
+    """As `tilt` syncs into a container: a new inode, with the time of another machine in whole seconds."""
     path = live.sources.root / PAGES
     for number in (1, 2):
         new = path.with_name("routes.py.tmp")
@@ -142,11 +142,11 @@ async def test_files_that_tar_replaces(live: Live) -> None:
         live.forget()
         line = await live.reloads()
         assert await mark(live) == f"tar {number}"
-        assert int(line.split("answers after ")[1].split(" ms")[0]) < 20_000  # not since the file's time
+        assert int(line.split("answers after ")[1].split(" ms")[0]) < 20_000  # it does not count from the mtime
 
 
 async def test_two_saves_of_equal_size_within_a_second_run_the_newest(live: Live) -> None:
-    """The times and sizes in .pyc files cannot tell them apart."""
+    """Their .pyc files would have the same time and size."""
     texts = [marked(live, f"save {number}") for number in range(4)]
     now = time.time()
     for number, text in enumerate(texts):
@@ -157,7 +157,7 @@ async def test_two_saves_of_equal_size_within_a_second_run_the_newest(live: Live
         assert await mark(live) == f"save {number}"
 
 
-async def test_settings_static_files_and_sql_are_part_of_it(live: Live) -> None:
+async def test_changes_of_settings_static_files_and_sql(live: Live) -> None:
     live.sources.write(".env", "SERVICE_NAME=renamed\n")
     await live.says(r"\.env: version \w+ answers after")
     assert (await live.get("/")).json()["service"] == "renamed"
@@ -176,14 +176,27 @@ async def test_settings_static_files_and_sql_are_part_of_it(live: Live) -> None:
     assert "service/notes/search.sql" in await live.reloads()
 
 
+def test_the_folder_of_git_is_known_in_a_worktree_too(tmp_path: Path) -> None:
+    assert git_folder(tmp_path) == tmp_path / ".git"
+    (tmp_path / ".git").mkdir()
+    assert git_folder(tmp_path) == tmp_path / ".git"
+    (tmp_path / "worktree").mkdir()
+    (tmp_path / "worktree" / ".git").write_text("gitdir: ../.git/worktrees/one\n")
+    assert git_folder(tmp_path / "worktree").resolve() == tmp_path / ".git" / "worktrees" / "one"
+
+
 async def test_the_installed_packages_are_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "PACKAGES", tmp_path)
+
+    def fail(error: Exception, _again_after: float) -> None:
+        raise error
+
     watcher = Watcher()
-    watching = asyncio.create_task(watcher.run())
+    watching = asyncio.create_task(watcher.run(fail))
     try:
         async with asyncio.timeout(WITHIN):
             number = 0
-            while not watcher.changed.is_set():  # it says nothing when it has begun to watch
+            while not watcher.changed.is_set():  # there is no event for the begin of watching
                 number += 1
                 (tmp_path / f"package-{number}.dist-info").mkdir()
                 await asyncio.sleep(0.05)
@@ -194,7 +207,7 @@ async def test_the_installed_packages_are_watched(tmp_path: Path, monkeypatch: p
     assert str(change) == "the installed packages"
 
 
-def test_what_is_told_late_is_known_from_the_time_of_the_save(tmp_path: Path) -> None:
+def test_a_change_is_dated_by_the_time_of_the_save(tmp_path: Path) -> None:
     file = tmp_path / "saved.py"
     file.touch()
     saved = file.stat().st_ctime

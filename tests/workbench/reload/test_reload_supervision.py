@@ -1,4 +1,4 @@
-"""Processes that end: by themselves, by a signal, with their template; and where the supervisor runs."""
+"""Processes that end by themselves, by a signal or with their template; and where the supervisor runs."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ import pytest
 from harness.sandbox import Sandbox
 from tests.waiting import WITHIN, eventually
 from tests.workbench.processtree import descendants, gone, oldest_first
-from tests.workbench.reload.live import CRASH, MODULE, Live, slow_route, supervised
+from tests.workbench.reload.live import CRASH, MODULE, SAYS_ITS_PID, Live, serving, slow_route, supervised
 from workbench.parts.postgres import Postgres
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
@@ -25,7 +25,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothi
 
 @pytest.fixture
 async def own(postgres: Postgres, sources: Sandbox) -> AsyncIterator[Live]:
-    """A supervisor of the test's own that serves."""
+    """A supervisor for this test only, which serves already."""
     sources.edit("service/pages/routes.py", *SAYS_ITS_PID)
     async with supervised(postgres, sources) as live:
         await live.says("serves$")
@@ -33,20 +33,12 @@ async def own(postgres: Postgres, sources: Sandbox) -> AsyncIterator[Live]:
         yield live
 
 
-SAYS_ITS_PID = ('"vary": "accept"', '"vary": "accept", "x-pid": str(__import__("os").getpid())')
-
-
-async def serving(live: Live) -> int:
-    """The process that serves."""
-    return int((await live.get("/")).headers["x-pid"])
-
-
 def template(live: Live) -> int:
     return oldest_first(descendants(live.part.pid))[0]
 
 
 def answering(live: Live) -> bool:
-    """Whether somebody listens."""
+    """Whether a process listens."""
     try:
         httpx.get(f"http://127.0.0.1:{live.api_port}/", timeout=5)
     except httpx.ConnectError:
@@ -54,13 +46,27 @@ def answering(live: Live) -> bool:
     return True
 
 
-async def test_a_crash_later_on_is_followed_by_a_restart(own: Live) -> None:
+async def test_a_crash_after_the_trial_is_followed_by_a_restart(own: Live) -> None:
     os.kill(await serving(own), signal.SIGKILL)
-    await own.says(r"the service crashed \(it ended without a word, killed by SIGKILL\); starting it again")
+    await own.says(r"the service crashed \(it ended without an error message, killed by SIGKILL\); starting it again")
     assert (await own.get("/")).status_code in {200, 503}  # from the supervisor, or from the service again
     await own.says("serves$")
     assert (await own.get("/")).status_code == 200
     assert await own.metric("reload_crashes_total") == 1
+    assert await own.metric("reload_code_stale") == 0
+
+
+async def test_a_crash_of_the_version_that_was_taken_back(own: Live) -> None:
+    good = own.sources.read(CRASH[0])
+    own.sources.edit(*CRASH)
+    await own.says("serves again, older than the files")
+    own.sources.write(CRASH[0], good)
+    await own.says(f"the files match the serving version {own.sources.version} again")
+    own.forget()
+    os.kill(await serving(own), signal.SIGKILL)
+    await own.says("serves$")
+    assert len(own.said("the service crashed")) == 1
+    assert await own.metric("reload_crashes_total") == 2
     assert await own.metric("reload_code_stale") == 0
 
 
@@ -69,7 +75,7 @@ async def test_repeated_crashes(postgres: Postgres, sources: Sandbox) -> None:
     sources.edit(*CRASH)
     async with supervised(postgres, sources) as live:
         line = await live.says("3 times in a row: there is no good code left to serve; next start in 1 s, or with")
-        assert re.search(r"the service crashed \(it ended without a word, exit status 1\)", line)
+        assert re.search(r"the service crashed \(it ended without an error message, exit status 1\)", line)
         answer = await live.get("/")
         assert answer.status_code == 503
         assert answer.json()["detail"].startswith("The service has crashed: ")
@@ -84,7 +90,7 @@ async def test_repeated_crashes(postgres: Postgres, sources: Sandbox) -> None:
 
 @linux_only
 async def test_the_template_is_replaced(own: Live) -> None:
-    """Its children end with it, since nobody else could wait for them."""
+    """The processes that it forked end with it, since no other process could wait for them."""
     old = template(own)
     os.kill(old, signal.SIGKILL)
     await own.says("the service crashed")
@@ -94,26 +100,26 @@ async def test_the_template_is_replaced(own: Live) -> None:
 
 
 @linux_only
-async def test_a_process_is_made_ahead_of_time(own: Live) -> None:
+async def test_a_process_is_forked_ahead_of_time(own: Live) -> None:
     async with asyncio.timeout(WITHIN):
         before: set[int] = set()
         number = 0
-        while await serving(own) not in before:  # an edit may come before it has rehearsed
+        while await serving(own) not in before:  # an edit may come before it is warm
             number += 1
-            await made_ahead(own)
+            await preforked(own)
             before = set(descendants(own.part.pid)) - {await serving(own)}
             own.sources.append(MODULE, f"\n# {number}\n")
             await own.reloads()
 
-    os.kill(await made_ahead(own), signal.SIGKILL)  # nobody misses it
+    os.kill(await preforked(own), signal.SIGKILL)  # it is replaced
     own.sources.append(MODULE, "\n# newer\n")
     await own.reloads()
 
 
-async def made_ahead(live: Live) -> int:
-    """The process that waits to serve, once there is one: the youngest."""
+async def preforked(live: Live) -> int:
+    """The process that was forked ahead of time, once there is one: the youngest."""
     now = await serving(live)
-    while (youngest := oldest_first(descendants(live.part.pid))[-1]) == now:  # noqa: ASYNC110 - nothing tells
+    while (youngest := oldest_first(descendants(live.part.pid))[-1]) == now:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0.01)
     return youngest
 
@@ -176,7 +182,7 @@ async def test_wrong_options(postgres: Postgres, sources: Sandbox, setting: dict
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """A folder that everybody may write to; not pytest's, whose name is too long for a socket in it."""
+    """A folder that every user may write to. The path of tmp_path is too long for a socket in it."""
     with tempfile.TemporaryDirectory(prefix="reload-") as folder:
         path = Path(folder)
         path.chmod(0o1777)
@@ -216,7 +222,7 @@ def unshare() -> list[str]:
 
 @linux_only
 async def test_as_process_1(postgres: Postgres, sources: Sandbox, unshare: list[str]) -> None:
-    """It buries orphans, which the kernel gives to process 1, and signals reach it, which process 1 could ignore."""
+    """It waits for orphans, which become its children, and handles signals, which process 1 ignores by default."""
     orphans = "\nimport subprocess\nsubprocess.run('sleep 0.2 & sleep 0.3 & sleep 0.1 &', shell=True)\n"
     sources.append(MODULE, orphans)
     async with supervised(postgres, sources, *unshare) as live:

@@ -1,4 +1,7 @@
-"""The answers while nothing can serve: a socket that nobody accepts from leaves clients and probes hanging."""
+"""Answers while no version of the service can serve.
+
+Otherwise clients and probes would hang, because their connections wait in the queue of a socket that nothing accepts.
+"""
 
 import asyncio
 import json
@@ -9,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-_REQUEST_WITHIN = 5.0
-_LARGEST_HEAD = 64 * 1024
+_REQUEST_WITHIN = 5.0  # s
+_READ_SIZE = 64 * 1024
 _SHOWN_LINES = 15
 
 
@@ -22,38 +25,51 @@ class Reason:
     lines: Sequence[str] = ()
 
 
-class Stopgap:
-    """Answers on the listening sockets: 503 with the reason on the API's, livez and readyz on the ops port's."""
+class FallbackResponder:
+    """Answers on the listening sockets: 503 with the reason on the API's, /livez and /readyz on the ops port's."""
 
     def __init__(
-        self, api: socket.socket, ops: socket.socket, given_away: socket.socket, metrics: Callable[[], str]
+        self, api: socket.socket, ops: socket.socket, passed_on: socket.socket, metrics: Callable[[], str]
     ) -> None:
+        """`passed_on` is the queue from which processes take each other's connections; `metrics` makes /metrics."""
         self._listeners = (api, self._api), (ops, self._ops)
-        self._given_away = given_away
+        self._passed_on = passed_on
         self._metrics = metrics
-        self._servers: list[asyncio.AbstractServer] = []
+        self._wanted = False
+        self._starting = asyncio.Lock()
+        self._servers: list[asyncio.Server] = []
         self.reason = Reason("The service is starting.")
 
     async def start(self) -> None:
-        """Accept; does nothing if it does already."""
-        if self._servers:
-            return
-        asyncio.get_running_loop().add_reader(self._given_away, self._close_given_away)
-        for listener, answer in self._listeners:
-            self._servers.append(await asyncio.start_server(partial(_handle, answer), sock=listener.dup()))
+        """Accept, unless it does already."""
+        self._wanted = True
+        async with self._starting:
+            if self._servers or not self._wanted:
+                return
+            asyncio.get_running_loop().add_reader(self._passed_on, self._close_passed_on)
+            self._servers = [
+                await asyncio.start_server(partial(_handle, answer), sock=listener.dup())
+                for listener, answer in self._listeners
+            ]
+            if not self._wanted:  # stop() was called meanwhile
+                self._close()
 
     def stop(self) -> None:
         """Leave the sockets to a process of the service."""
+        self._wanted = False
         if self._servers:
-            asyncio.get_running_loop().remove_reader(self._given_away)
+            self._close()
+
+    def _close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._passed_on)
         for server in self._servers:
             server.close()
         self._servers.clear()
 
-    def _close_given_away(self) -> None:
-        """What a process that leaves still gives to the next one, when there is none."""
+    def _close_passed_on(self) -> None:
+        """Close a connection that a process passes on although nothing can take it."""
         with suppress(BlockingIOError):
-            _, descriptors, _, _ = socket.recv_fds(self._given_away, 1, 1)
+            _, descriptors, _, _ = socket.recv_fds(self._passed_on, 1, 1)
             for descriptor in descriptors:
                 os.close(descriptor)
 
@@ -98,8 +114,8 @@ async def _handle(
             )
             writer.write(headers.encode() + (b"" if method == b"HEAD" else body))
             writer.write_eof()
-            # What the client still sends is read: closing now could take the answer away from it.
-            while await reader.read(_LARGEST_HEAD):
+            # Closing a connection with unread data resets it, and the client might lose the answer.
+            while await reader.read(_READ_SIZE):
                 pass
     except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         pass

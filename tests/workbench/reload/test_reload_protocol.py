@@ -1,0 +1,123 @@
+"""The wire formats of workbench/reload/protocol.py, and that the service speaks the same."""
+
+import inspect
+import os
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from service.handover.notify import Notifier
+from service.lifecycle import State
+from service.settings import PREFIX, Settings
+from workbench.reload import protocol
+from workbench.reload.protocol import (
+    Answer,
+    Ended,
+    HandedOver,
+    Notification,
+    Ready,
+    Stage,
+    Started,
+    StartRequest,
+    Warm,
+)
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    one, other = socket.socketpair()
+    with one, other:
+        yield one, other
+
+
+def test_a_request_arrives_with_its_descriptors(ends: tuple[socket.socket, socket.socket]) -> None:
+    request = StartRequest("service", {"LONG": "ä" * 200_000}, ["A", "B"])
+    sender, receiver = ends
+
+    def send() -> None:
+        sender.sendall(protocol.send_descriptors(sender, request.encode(), [sender.fileno(), receiver.fileno()]))
+
+    with ThreadPoolExecutor() as thread:  # it is more than the socket holds
+        sending = thread.submit(send)
+        line, descriptors = protocol.receive_request(receiver)
+        sending.result()
+    assert StartRequest.decode(line) == request
+    assert [os.fstat(descriptor).st_ino for descriptor in descriptors] == [
+        os.fstat(end.fileno()).st_ino for end in ends
+    ]
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+    sender.close()
+    assert protocol.receive_request(receiver) == (b"", [])
+
+
+@pytest.mark.parametrize("answer", [Warm(), Started(7, "0123abcd"), Ended(7, -9)])
+def test_answers_of_the_template(answer: Answer) -> None:
+    line = protocol.encode_answer(answer)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert protocol.decode_answer(line) == answer
+
+
+def test_a_preforked_process_is_warm_and_answers_with_its_version(ends: tuple[socket.socket, socket.socket]) -> None:
+    template, preforked = ends
+    assert not protocol.is_warm(template)
+    preforked.sendall(protocol.WARM)
+    assert protocol.is_warm(template)
+    preforked.sendall(b"0123")
+    preforked.sendall(b"abcd")
+    assert protocol.receive_version(template) == "0123abcd"
+
+    preforked.close()
+    assert not protocol.is_warm(template)
+    with pytest.raises(ConnectionResetError):
+        protocol.receive_version(template)
+
+
+def test_the_service_sends_the_notifications_that_the_supervisor_reads(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.setblocking(False)
+        notifier = Notifier(str(tmp_path / "notify"))
+
+        def received() -> list[Notification]:
+            return list(protocol.decode_notifications(supervisor.recv(65536)))
+
+        notifier.status(State.STARTING, "database: no answer")
+        assert received() == [protocol.Status("starting: database: no answer")]
+        notifier.status(State.READY, "")
+        assert received() == [protocol.Status("ready")]
+        notifier.stage("imported")
+        assert received() == [Stage("imported")]
+        notifier.ready()
+        assert received() == [Ready()]
+        notifier.handed_over(42)
+        assert received() == [HandedOver(42)]
+        notifier._socket.close()  # otherwise it lives as long as its process
+
+    methods = {name for name, _ in inspect.getmembers(Notifier, inspect.isfunction) if not name.startswith("_")}
+    assert methods == {"status", "stage", "ready", "handed_over"}, "one of them is not tried above"
+
+
+def test_several_lines_in_a_datagram_and_unknown_ones() -> None:
+    datagram = b"MAINPID=1\nREADY=1\n\nSTATUS=a=b\nREADY=0"
+    assert list(protocol.decode_notifications(datagram)) == [Ready(), protocol.Status("a=b")]
+
+
+def test_the_service_knows_the_variables_that_it_gets() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    assert {*protocol.INHERITED, protocol.VERSION, protocol.LISTEN, protocol.METRICS_FILE} <= known
+    assert protocol.inherited_variables(["SERVICE_API_BIND"], [7]) == {"SERVICE_API_BIND": "fd://7"}
+    Settings.model_validate(
+        {
+            variable.removeprefix(PREFIX).lower(): value
+            for variable, value in {
+                **protocol.inherited_variables(protocol.INHERITED, range(len(protocol.INHERITED))),
+                protocol.LISTEN: protocol.TOLD,
+            }.items()
+        }
+    )

@@ -1,0 +1,39 @@
+"""The migrations are applied before code that may need them serves."""
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from workbench.reload import code
+from workbench.reload.candidate import NotReadyError, SupersededError, reason
+from workbench.reload.spawner import Spawner
+from workbench.reload.tasks import first_of
+
+_WITHIN = 300.0  # s
+
+
+class Migrations:
+    """Applied when their files have changed. Those of the supervisor's start were applied before it."""
+
+    def __init__(self, spawner: Spawner) -> None:
+        self._spawner = spawner
+        self._applied = code.version(code.migrations(code.read()))
+
+    async def apply(
+        self, files: Mapping[Path, bytes], environment: Mapping[str, str], stopping: asyncio.Event
+    ) -> None:
+        """Raises NotReadyError if one fails, which leaves the schema as it was before that file; SupersededError."""
+        wanted = code.version(code.migrations(files))
+        if wanted == self._applied:
+            return
+        process = await self._spawner.spawn("service.migrate", environment)
+        await first_of(stopping, process.ended, timeout=_WITHIN)
+        if not process.ended.done():
+            process.send(signal.SIGKILL)
+            if stopping.is_set():
+                raise SupersededError
+            raise NotReadyError(f"the migration did not finish within {_WITHIN:g} s", process)
+        if process.ended.result() != 0:
+            raise NotReadyError(reason(process), process)
+        self._applied = wanted

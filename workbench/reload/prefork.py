@@ -1,0 +1,91 @@
+"""A process that is forked ahead of time and has done the costly first things before it is needed.
+
+Half of what a fork spends on its imports is the copying of memory pages, as each is written to for the first time. So
+the preforked process defines some models, an application and routes like those of a service, and throws them away.
+"""
+
+import dataclasses
+import gc
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Annotated, Literal, NoReturn
+
+from workbench.reload import new_process, protocol
+from workbench.reload.snapshot import Snapshot
+
+
+class PreforkedProcess:
+    """The template's view of it."""
+
+    def __init__(self, leave_template: Callable[[], None], snapshot: Snapshot) -> None:
+        """Fork. The fork calls `leave_template` at once, and takes the snapshot anew when it starts."""
+        ours, theirs = socket.socketpair()
+        self.pid = os.fork()
+        if self.pid == 0:
+            ours.close()
+            _wait_for_request(theirs, leave_template, snapshot)
+        theirs.close()
+        self._socket = ours
+
+    def is_warm(self) -> bool:
+        """Whether its preparation is complete. Never blocks."""
+        return protocol.is_warm(self._socket)
+
+    def start(self, line: bytes, descriptors: list[int]) -> str:
+        """Pass it an encoded StartRequest. Returns the version of its code. Raises OSError if it has ended."""
+        with self._socket:
+            self._socket.sendall(protocol.send_descriptors(self._socket, line, descriptors))
+            return protocol.receive_version(self._socket)
+
+    def close(self) -> None:
+        """Let it exit, if it still runs."""
+        self._socket.close()
+
+
+def _wait_for_request(connection: socket.socket, leave_template: Callable[[], None], snapshot: Snapshot) -> NoReturn:
+    try:
+        leave_template()
+        with suppress(Exception):
+            _warm_up()
+        connection.sendall(protocol.WARM)
+        line, descriptors = protocol.receive_request(connection)
+        if line:
+            snapshot.take()
+            connection.sendall(snapshot.version.encode())
+            connection.close()
+            new_process.become(line, descriptors, snapshot)
+    except Exception as error:
+        new_process.explain(type(error), error, error.__traceback__)
+    finally:
+        os._exit(1)
+
+
+def _warm_up() -> None:
+    import pydantic
+    from quart import Blueprint, Quart
+    from quart_schema import QuartSchema
+
+    gc.disable()
+
+    class Model(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+        number: Annotated[float, pydantic.Field(ge=0)] = pydantic.Field(1, description="a number")
+        choice: Literal["one", "another"] = "one"
+        secret: pydantic.SecretStr | None = None
+
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class Data:
+        number: int
+
+    blueprint = Blueprint("rehearsal", __name__)
+
+    @blueprint.get("/<uuid:key>")
+    async def route(key: str) -> str:
+        return key
+
+    app = Quart(__name__, static_folder=None)
+    QuartSchema(app)
+    app.register_blueprint(blueprint)
