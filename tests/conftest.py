@@ -14,6 +14,8 @@ from workbench.options import StackOptions
 from workbench.parts.pgdata import NOT_DURABLE, open_postgres
 from workbench.stack import Stack
 
+pytest_plugins = ["tests.service.fixtures"]
+
 
 @pytest.fixture(scope="session")
 async def database_template(tmp_path_factory: pytest.TempPathFactory) -> Path:

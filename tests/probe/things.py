@@ -198,7 +198,7 @@ def _record(line: bytes, index: int) -> tuple[Any, ...]:
 
 async def _export(database: Database) -> AsyncGenerator[bytes]:
     async with database.connection() as connection, connection.bulk(readonly=True):
-        async for things in connection.batches(EXPORT, size=100):
+        async for things in connection.batches(EXPORT, size=20):
             yield "".join(f"{thing['line']}\n" for thing in things).encode()
 
 

@@ -1,4 +1,4 @@
-"""What a test asks a running service, wherever it runs: its two ports."""
+"""A client of the two ports of a running service, wherever it runs."""
 
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -21,15 +21,18 @@ class Clients:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Of the API, for requests that httpx would not send."""
+        """The API's host and port, for requests that httpx would not send."""
         url = self.api.base_url
         assert url.port
         return url.host, url.port
 
     async def ready(self) -> None:
+        """Waits until the service is ready."""
         await eventually(self.is_ready, "/readyz answers 200")
 
     async def unready(self) -> None:
+        """Waits until the service is not ready."""
+
         async def is_unready() -> bool:
             return not await self.is_ready()
 
@@ -39,18 +42,18 @@ class Clients:
         return (await self.ops.get("/readyz")).status_code == 200
 
     async def readiness(self) -> dict[str, Any]:
-        """What /readyz says."""
+        """The body of /readyz."""
         answer: dict[str, Any] = (await self.ops.get("/readyz")).json()
         return answer
 
-    async def create(self, title: str = "Launch", **fields: str) -> str:
-        """Makes a note; its path."""
-        response = await self.api.post("/notes", json={"title": title, **fields})
+    async def create(self, path: str = "/things", **content: str) -> str:
+        """Posts `content`, by default a thing; returns the Location of what was created."""
+        response = await self.api.post(path, json=content or {"name": "Launch"})
         assert response.status_code == 201, response.text
         return response.headers["location"]
 
     async def metric(self, name: str, **labels: str) -> float:
-        """The sum of the samples of that name that have these labels; 0 if there is none."""
+        """The sum of the samples with this name and these labels; 0 if there are no such samples."""
         samples = await self.metrics()
         return sum(value for found, given, value in samples if found == name and labels.items() <= given.items())
 
@@ -61,21 +64,26 @@ class Clients:
         return [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
 
     async def until_metric(self, value: float, name: str, **labels: str) -> None:
+        """Waits until the metric has this value."""
+
         async def met() -> bool:
             return await self.metric(name, **labels) == value
 
         await eventually(met, f"{name} {labels} is {value}")
 
     @asynccontextmanager
-    async def subscribe(self, last_event_id: str | None = None) -> AsyncIterator[Subscriber]:
+    async def subscribe(
+        self, path: str = "/things/events", last_event_id: str | None = None
+    ) -> AsyncIterator[Subscriber]:
+        """An open event stream."""
         headers = {} if last_event_id is None else {"last-event-id": last_event_id}
-        async with self.api.stream("GET", "/notes/events", headers=headers) as response:
+        async with self.api.stream("GET", path, headers=headers) as response:
             assert response.status_code == 200, await response.aread()
             yield Subscriber(response)
 
 
 def client_of(listener: socket.socket) -> httpx.AsyncClient:
-    """For the server that accepts, or will accept, on this socket."""
+    """A client of the server that accepts, or will accept, on this socket."""
     host, port = listener.getsockname()
     limits = httpx.Limits(max_connections=None)
     return httpx.AsyncClient(
@@ -84,5 +92,5 @@ def client_of(listener: socket.socket) -> httpx.AsyncClient:
 
 
 def listeners() -> tuple[socket.socket, socket.socket]:
-    """For the API and ops, on free ports. Both accept at once; who connects waits until the server takes over."""
+    """Listening sockets on free ports, for the API and for ops. Clients that connect wait until they are served."""
     return socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""`python -m service` as a process of its own, for its signals, its exit status and its output."""
+"""Runs the service as a process of its own, to test its signals, its exit status and its output."""
 
 import asyncio
 import signal
@@ -17,29 +17,37 @@ from tests.waiting import WITHIN
 
 @dataclass(frozen=True)
 class Process(Clients):
+    """A service in another process."""
+
     process: asyncio.subprocess.Process
     output: asyncio.Task[bytes]
-    """All that it wrote, on stdout and stderr; done when it has ended."""
+    """All that it writes to stdout and stderr; done when it has ended."""
     shared: tuple[socket.socket, socket.socket]
-    """Its listening sockets, if they are shared; the API's first."""
+    """Its listening sockets, if they are shared: the API's and that of ops."""
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     async def status(self) -> int:
-        """Its exit status, once it has ended."""
+        """Waits for its end; returns its exit status."""
         async with asyncio.timeout(WITHIN):
             return await self.process.wait()
 
     async def lines(self) -> list[str]:
-        """All lines, once it has ended."""
+        """Waits for its end; returns all lines that it wrote."""
         await self.status()
         return (await self.output).decode().split("\n")[:-1]
 
 
 @asynccontextmanager
-async def service_process(database: Database, *, share: bool = False, **variables: str) -> AsyncIterator[Process]:
-    """Starts it on free ports, which only it accepts on unless they are shared; kills it at the end."""
+async def service_process(
+    database: Database, *, module: str = "tests.probe", share: bool = False, **variables: str
+) -> AsyncIterator[Process]:
+    """Starts the service on free ports, and kills it at the end of the block.
+
+    `tests.probe` has the probe domain, `service` has the registered domains. Without `share` this process closes the
+    listening sockets.
+    """
     api_socket, ops_socket = sockets = listeners()
     descriptors = tuple(listener.fileno() for listener in sockets)
     defaults = {
@@ -50,7 +58,7 @@ async def service_process(database: Database, *, share: bool = False, **variable
         "SERVICE_SERVER": SERVER,
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "service"),
+        *(sys.executable, "-m", module),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

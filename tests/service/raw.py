@@ -1,4 +1,4 @@
-"""Requests that no client library would send: half a body, and then nothing; or nothing of the answer read."""
+"""Requests that no client library would send: half a body and then nothing, or a response that is not read."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from tests.service.clients import Clients
 from tests.waiting import WITHIN
 
 COPYING = "query LIKE 'COPY%' AND state = 'active'"
-"""What the session of an import is doing, as a condition on pg_stat_activity."""
+"""A condition on pg_stat_activity: the session runs an import."""
 
 
 @dataclass
@@ -19,18 +19,18 @@ class RawConnection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     head: bytes = b""
-    """The head of the answer, if it was received already."""
+    """The head of the response, if it was received already."""
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
 
     async def send_chunk(self, data: bytes) -> None:
-        """Of a body with Transfer-Encoding: chunked; an empty one is its end."""
+        """Sends a chunk of a body with `Transfer-Encoding: chunked`; an empty chunk ends the body."""
         await self.send(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def response(self) -> httpx.Response:
-        """The answer, which has to have a Content-Length, as all but streams have."""
+        """Receives a response, which must have a Content-Length. All responses but streams have one."""
         async with asyncio.timeout(WITHIN):
             head = await self.reader.readuntil(b"\r\n\r\n")
             status, *lines = head.decode("latin-1").rstrip().split("\r\n")
@@ -39,14 +39,15 @@ class RawConnection:
         return httpx.Response(int(status.split(" ")[1]), headers=headers, content=body)
 
     async def rest(self) -> bytes:
-        """The answer, until the connection ends."""
+        """Receives everything until the connection ends."""
         async with asyncio.timeout(WITHIN):
             return self.head + await self.reader.read()
 
 
 @asynccontextmanager
 async def raw_connection(service: Clients) -> AsyncIterator[RawConnection]:
-    # A small buffer, so that a client that does not read makes the service wait soon.
+    """A connection to the API; it is aborted at the end of the block."""
+    # The buffer is small, so that a client that does not read makes the service wait soon.
     reader, writer = await asyncio.open_connection(*service.address, limit=1024)
     try:
         yield RawConnection(reader, writer)
@@ -55,12 +56,14 @@ async def raw_connection(service: Clients) -> AsyncIterator[RawConnection]:
 
 
 @asynccontextmanager
-async def stalled_import(service: Clients, *lines: bytes) -> AsyncIterator[RawConnection]:
-    """An import that has sent these lines and is not finished. To be ended with an empty chunk, or left."""
+async def stalled_import(
+    service: Clients, *lines: bytes, path: str = "/things/import"
+) -> AsyncIterator[RawConnection]:
+    """An import that has sent these lines and has not finished. An empty chunk finishes it."""
     async with raw_connection(service) as connection:
         await connection.send(
-            b"POST /notes/import HTTP/1.1\r\nHost: test\r\n"
-            b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: test\r\n"
+            "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         )
         for line in lines:
             await connection.send_chunk(line + b"\n")
@@ -69,9 +72,9 @@ async def stalled_import(service: Clients, *lines: bytes) -> AsyncIterator[RawCo
 
 @asynccontextmanager
 async def stalled_export(service: Clients) -> AsyncIterator[RawConnection]:
-    """An export of which only the head is read; the service has begun to send it."""
+    """An export that the service has begun to send, and whose client has read only the head."""
     async with raw_connection(service) as connection:
-        await connection.send(b"GET /notes/export HTTP/1.1\r\nHost: test\r\n\r\n")
+        await connection.send(b"GET /things/export HTTP/1.1\r\nHost: test\r\n\r\n")
         async with asyncio.timeout(WITHIN):
             connection.head = await connection.reader.readuntil(b"\r\n\r\n")
         yield connection

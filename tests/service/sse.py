@@ -1,10 +1,8 @@
-"""A reader of Server-Sent Events that takes each block as it is on the wire."""
+"""Reads Server-Sent Events block by block, as they are sent."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 
@@ -13,7 +11,7 @@ from tests.waiting import WITHIN
 
 @dataclass(frozen=True)
 class Block:
-    """The lines up to an empty one. An event has a type; a comment, a retry hint or a lone id has none."""
+    """The lines up to an empty one. An event has a type; a comment, a retry hint or an id alone has no type."""
 
     id: str | None = None
     event: str | None = None
@@ -30,7 +28,7 @@ class Block:
 
 
 class Subscriber:
-    """One open stream."""
+    """An open event stream."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
@@ -40,13 +38,13 @@ class Subscriber:
         return self._blocks
 
     async def block(self) -> Block | None:
-        """The next block, of whatever kind; None at the end of the stream."""
+        """The next block of any kind; None at the end of the stream."""
         async with asyncio.timeout(WITHIN):
             return await anext(self._blocks, None)
 
     async def event(self) -> Block:
-        """The next event; other blocks are passed over."""
-        async with asyncio.timeout(WITHIN):  # as a whole: heartbeats come for ever
+        """The next event; other blocks are skipped."""
+        async with asyncio.timeout(WITHIN):  # for all blocks together: heartbeats never end
             async for block in self:
                 if block.event is not None:
                     return block
@@ -63,9 +61,3 @@ class Subscriber:
             else:
                 yield Block.parse(lines)
                 lines = []
-
-
-def note_of(block: Block) -> Any:
-    """The id of the event's note."""
-    assert block.data is not None
-    return json.loads(block.data)["id"]

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.service.conftest import StartService
 from tests.service.databases import Database
+from tests.service.fixtures import StartService
 from tests.service.problems import problem_of
 from tests.service.raw import COPYING, stalled_export, stalled_import
 from tests.service.serving import Service, serving, settings_for
@@ -16,9 +16,9 @@ from tests.waiting import WITHIN, eventually
 from workbench.parts.postgres import Postgres
 
 # More than fits into all buffers between PostgreSQL and a client that does not read.
-MANY = "INSERT INTO notes (title, body) SELECT 'note ' || n, repeat('x', 10000) FROM generate_series(1, 1000) AS n"
+MANY = "INSERT INTO things (name) SELECT n || repeat('x', 10000) FROM generate_series(1, 1000) AS n"
 
-EXPORTING = "query LIKE '%json_build_object%' AND xact_start IS NOT NULL"
+EXPORTING = "query LIKE '%row_to_json%' AND xact_start IS NOT NULL"
 
 
 async def test_a_request_that_gets_no_connection_in_time_gets_503_and_is_counted(
@@ -28,7 +28,7 @@ async def test_a_request_that_gets_no_connection_in_time_gets_503_and_is_counted
     path = await service.create()
 
     async with database.locked(path.rpartition("/")[2]):
-        change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
+        change = asyncio.create_task(service.api.put(path, json={"name": "Changed"}))
         await database.until_waiting(1)
 
         problem_of(await service.api.get(path), 503)
@@ -37,7 +37,7 @@ async def test_a_request_that_gets_no_connection_in_time_gets_503_and_is_counted
         assert await service.metric("db_pool_waiting") == 0
         assert not change.done()
     assert (await change).status_code == 200
-    assert (await service.api.get(path)).json()["title"] == "Changed"
+    assert (await service.api.get(path)).json()["name"] == "Changed"
 
 
 async def test_a_waiting_request_gets_the_next_free_connection(
@@ -47,7 +47,7 @@ async def test_a_waiting_request_gets_the_next_free_connection(
     path = await service.create()
 
     async with database.locked(path.rpartition("/")[2]):
-        change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
+        change = asyncio.create_task(service.api.put(path, json={"name": "Changed"}))
         await database.until_waiting(1)
         reading = asyncio.create_task(service.api.get(path))
         await service.until_metric(1, "db_pool_waiting")
@@ -65,7 +65,7 @@ async def test_requests_wait_for_the_open_connections_if_the_server_accepts_no_m
     await database.as_superuser(f"ALTER ROLE app_rw CONNECTION LIMIT {sessions}")
     try:
         async with database.locked(path.rpartition("/")[2]):
-            change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
+            change = asyncio.create_task(service.api.put(path, json={"name": "Changed"}))
             await database.until_waiting(1)
             reading = [asyncio.create_task(service.api.get(path)) for _ in range(5)]
             await service.until_metric(5, "db_pool_waiting")
@@ -84,8 +84,8 @@ async def test_the_server_cancels_a_statement_that_exceeds_its_timeout(
     path = await service.create()
 
     async with database.locked(path.rpartition("/")[2]):
-        problem_of(await service.api.put(path, json={"title": "Changed"}), 503)
-        assert (await service.api.get(path)).json()["title"] == "Launch", "the connection is still usable"
+        problem_of(await service.api.put(path, json={"name": "Changed"}), 503)
+        assert (await service.api.get(path)).json()["name"] == "Launch", "the connection is still usable"
 
     assert await service.metric("db_errors_total", kind="QueryCanceledError") == 1
 
@@ -103,8 +103,8 @@ async def test_requests_get_503_while_the_server_is_down_and_the_service_recover
 
         async def send_requests() -> None:
             while not stopped.is_set():
-                writing = await service.api.post("/notes", json={"title": "Launch"})
-                reading = await service.api.get("/notes")
+                writing = await service.api.post("/things", json={"name": "Launch"})
+                reading = await service.api.get("/things")
                 answers.update([writing.status_code, reading.status_code])
                 answered.set()
 
@@ -145,26 +145,26 @@ async def test_a_client_that_disconnects_while_its_statement_waits_returns_the_c
     path = await single.create()
 
     async with database.locked(path.rpartition("/")[2]):
-        change = asyncio.create_task(single.api.put(path, json={"title": "Changed"}))
+        change = asyncio.create_task(single.api.put(path, json={"name": "Changed"}))
         await database.until_waiting(1)
         change.cancel()
         with suppress(asyncio.CancelledError):
             await change
 
         await database.until_waiting(0)
-        assert (await single.api.get(path)).json()["title"] == "Launch"
+        assert (await single.api.get(path)).json()["name"] == "Launch"
 
     await until_idle(single)
-    assert (await single.api.get(path)).json()["title"] == "Launch", "the change was rolled back"
+    assert (await single.api.get(path)).json()["name"] == "Launch", "the change was rolled back"
     await single.until_metric(1, "http_requests_total", method="PUT", status="499")
 
 
 async def test_an_import_whose_client_disconnects_is_rolled_back(single: Service, database: Database) -> None:
-    lines = (json.dumps({"title": f"note {number}"}).encode() for number in range(1000))
+    lines = (json.dumps({"name": f"thing {number}"}).encode() for number in range(1000))
     async with stalled_import(single, *lines):
         await database.until(1, COPYING)
 
-    assert (await single.api.get("/notes")).json()["items"] == []
+    assert (await single.api.get("/things")).json()["items"] == []
     await until_idle(single)
 
 
@@ -175,7 +175,7 @@ async def test_a_client_that_disconnects_from_an_export_returns_the_connection(
     async with stalled_export(single):
         await database.until(1, EXPORTING)
 
-    assert (await single.api.get("/notes")).status_code == 200
+    assert (await single.api.get("/things")).status_code == 200
     await until_idle(single)
 
 
@@ -186,7 +186,7 @@ async def test_an_export_whose_client_stops_reading_is_cut_off(
     service = await start_service(pool_size=1, stream_idle_timeout=0.1)
 
     async with stalled_export(service) as connection:
-        assert (await service.api.get("/notes?limit=1")).status_code == 200, "the connection is free again"
+        assert (await service.api.get("/things?limit=1")).status_code == 200, "the connection is free again"
         received = await connection.rest()
 
     assert received.startswith(b"HTTP/1.1 200 ")
@@ -214,31 +214,31 @@ async def test_an_export_is_a_snapshot_that_concurrent_changes_do_not_affect(
     single: Service, database: Database
 ) -> None:
     await database.execute(MANY)
-    async with single.api.stream("GET", "/notes/export") as response:
+    async with single.api.stream("GET", "/things/export") as response:
         lines = response.aiter_lines()
         exported = [json.loads(await anext(lines))]
         await database.until(1, EXPORTING)
-        await database.execute("UPDATE notes SET title = 'changed', version = 2")
-        await database.execute("DELETE FROM notes WHERE id IN (SELECT id FROM notes ORDER BY id DESC LIMIT 500)")
-        await database.execute("INSERT INTO notes (title, body) VALUES ('new', '')")
+        await database.execute("UPDATE things SET name = 'changed', version = 2")
+        await database.execute("DELETE FROM things WHERE id IN (SELECT id FROM things ORDER BY id DESC LIMIT 500)")
+        await database.execute("INSERT INTO things (name) VALUES ('new')")
         await database.until(1, EXPORTING)  # the export was still running during the changes
         exported += [json.loads(line) async for line in lines]
 
-    assert [note["title"] for note in exported] == [f"note {number}" for number in range(1, 1001)]
-    assert {note["version"] for note in exported} == {1}
+    assert [thing["name"].rstrip("x") for thing in exported] == [str(number) for number in range(1, 1001)]
+    assert {thing["version"] for thing in exported} == {1}
 
 
 async def test_an_import_that_violates_a_constraint_in_its_last_line_is_rolled_back(single: Service) -> None:
     path = await single.create()
     taken = path.rpartition("/")[2]
-    body = "".join(json.dumps(note) + "\n" for note in ({"title": "new"}, {"title": "old", "id": taken}))
+    body = "".join(json.dumps(thing) + "\n" for thing in ({"name": "new"}, {"name": "old", "id": taken}))
 
     response = await single.api.post(
-        "/notes/import", content=body.encode(), headers={"content-type": "application/x-ndjson"}
+        "/things/import", content=body.encode(), headers={"content-type": "application/x-ndjson"}
     )
 
-    assert problem_of(response, 409)["detail"].startswith("line 2: ")
-    assert [note["title"] for note in (await single.api.get("/notes")).json()["items"]] == ["Launch"]
+    problem_of(response, 409)
+    assert [thing["name"] for thing in (await single.api.get("/things")).json()["items"]] == ["Launch"]
 
 
 async def until_idle(service: Service) -> None:

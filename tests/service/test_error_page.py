@@ -1,4 +1,4 @@
-"""Who gets an error as a page, and what the page says."""
+"""Errors as pages: which clients get them, and what they say."""
 
 import asyncio
 import logging
@@ -7,9 +7,10 @@ from html import unescape
 import pytest
 
 from service.web import error_page
-from tests.service.conftest import StartService
 from tests.service.databases import Database
+from tests.service.fixtures import StartService
 from tests.service.problems import problem_of
+from tests.service.serving import Service
 from tests.waiting import eventually
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
@@ -55,12 +56,14 @@ def test_the_page_says_what_to_do(status: int, title: str, advice: str) -> None:
         assert text in unescape(page)
 
 
-async def test_what_is_refused_at_the_door_is_a_page_too(start_service: StartService, database: Database) -> None:
+async def test_a_browser_also_gets_a_page_for_a_refused_request(
+    start_service: StartService, database: Database
+) -> None:
     service = await start_service(max_requests=1)
     path = await service.create()
 
     async with database.locked(path.rpartition("/")[2]):
-        change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
+        change = asyncio.create_task(service.api.put(path, json={"name": "Changed"}))
         await database.until_waiting(1)
         page = await service.api.get(path, headers={"accept": BROWSER})
         problem_of(await service.api.get(path), 503)
@@ -74,22 +77,20 @@ async def test_what_is_refused_at_the_door_is_a_page_too(start_service: StartSer
     assert page.headers["x-request-id"] in page.text
 
 
-async def test_the_polls_of_the_page_do_not_fill_the_log(
-    start_service: StartService, caplog: pytest.LogCaptureFixture
+async def test_successful_polls_are_logged_at_debug_level_only(
+    service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service = await start_service()
-
     def lines() -> list[tuple[str, str]]:
         records = [record for record in caplog.records if record.name == "service.access"]
         return [(record.levelname, record.getMessage().split()[1]) for record in records]
 
     async def all_written() -> bool:
-        return len(lines()) == 3  # a line is written after its answer
+        return len(lines()) == 3  # the line follows the answer
 
     with caplog.at_level(logging.DEBUG, "service.access"):
-        await service.api.get("/", headers={"x-poll": "1"})
+        await service.api.get("/things", headers={"x-poll": "1"})
         await service.api.get("/nothing", headers={"x-poll": "1"})
-        await service.api.get("/")
+        await service.api.get("/things")
         await eventually(all_written, "every request has its line")
 
-    assert lines() == [("DEBUG", "/"), ("INFO", "/nothing"), ("INFO", "/")]
+    assert lines() == [("DEBUG", "/things"), ("INFO", "/nothing"), ("INFO", "/things")]

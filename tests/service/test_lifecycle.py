@@ -13,10 +13,11 @@ import httpx
 import pytest
 
 from service.lifecycle import Check, Lifecycle, State
+from tests.probe import things
 from tests.service.clients import Clients
 from tests.service.commands import run_command
-from tests.service.conftest import StartService
 from tests.service.databases import Database, migrate
+from tests.service.fixtures import StartService
 from tests.service.problems import problem_of
 from tests.service.processes import service_process
 from tests.service.serving import serving, settings_for
@@ -73,17 +74,15 @@ async def test_it_starts_without_a_database_and_is_ready_once_the_database_answe
         assert readiness["state"] == "starting"
         assert not readiness["checks"]["database"]["ok"]
         assert readiness["checks"]["database"]["detail"].startswith("no answer: ")
-        problem_of(await service.api.get("/notes"), 503)
-        problem_of(await service.api.post("/notes", json={"title": "Launch"}), 503)
-        problem_of(await service.api.get("/notes/export"), 503)
-        problem_of(await service.api.get("/notes/events"), 503)
-        assert (await service.api.get("/")).json()["database"]["status"] == "unavailable"
+        problem_of(await service.api.get("/things"), 503)
+        problem_of(await service.api.post("/things", json={"name": "Launch"}), 503)
+        problem_of(await service.api.get("/things/export"), 503)
+        problem_of(await service.api.get("/things/events"), 503)
 
         await mortal_postgres.start()
         await service.ready()
 
         await service.create()
-        assert (await service.api.get("/")).json()["database"]["status"] == "available"
 
 
 async def test_a_schema_that_is_too_old_is_not_ready_until_it_is_migrated(empty_database: Database) -> None:
@@ -96,8 +95,9 @@ async def test_a_schema_that_is_too_old_is_not_ready_until_it_is_migrated(empty_
         assert not checks["schema"]["ok"]
         assert checks["schema"]["detail"].startswith("version 0 found")
         assert "python -m service.migrate" in checks["schema"]["detail"]
-        problem_of(await service.api.get("/notes"), 503)
+        problem_of(await service.api.get("/things"), 503)
 
+        await empty_database.execute(things.SCHEMA)
         await migrate(empty_database)
         await service.ready()
 
@@ -257,6 +257,7 @@ async def test_with_listen_ready_it_listens_only_once_it_is_ready(
         api_port = free.getsockname()[1]
     async with service_process(
         empty_database,
+        module="service",
         SERVICE_LISTEN="ready",
         SERVICE_API_BIND=f"127.0.0.1:{api_port}",
         NOTIFY_SOCKET=str(supervisor.path),
@@ -346,6 +347,6 @@ async def until_refused(api: httpx.AsyncClient) -> None:
 async def changing(service: Clients, database: Database, path: str) -> AsyncIterator[asyncio.Task[httpx.Response]]:
     """A request that waits for a lock as long as the block lasts."""
     async with database.locked(path.rpartition("/")[2]):
-        change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
+        change = asyncio.create_task(service.api.put(path, json={"name": "Changed"}))
         await database.until_waiting(1)
         yield change

@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 
-from tests.service.conftest import StartService
 from tests.service.databases import Database
+from tests.service.fixtures import StartService
 from tests.service.serving import Service
 
 
@@ -16,33 +16,31 @@ async def test_requests_are_counted_by_method_route_and_status(service: Service)
     path = await service.create()
     for _ in range(3):
         await service.api.get(path)
-    await service.api.get(f"/notes/{uuid4()}")
+    await service.api.get(f"/things/{uuid4()}")
     await service.api.delete(path)
 
     async def until(count: int, method: str, route: str, status: int) -> None:
         await service.until_metric(count, "http_requests_total", method=method, route=route, status=str(status))
 
-    note = "/notes/<uuid:note_id>"
-    await until(1, "POST", "/notes", 201)
-    await until(3, "GET", note, 200)
-    await until(1, "GET", note, 404)
-    await until(1, "DELETE", note, 204)
-    assert await service.metric("http_request_duration_seconds_count", method="GET", route=note) == 4
+    thing = "/things/<uuid:thing_id>"
+    await until(1, "POST", "/things", 201)
+    await until(3, "GET", thing, 200)
+    await until(1, "GET", thing, 404)
+    await until(1, "DELETE", thing, 204)
+    assert await service.metric("http_request_duration_seconds_count", method="GET", route=thing) == 4
     # The latency objective is 250 ms, so it must be the edge of a bucket.
-    assert await service.metric("http_request_duration_seconds_bucket", method="GET", route=note, le="0.25") <= 4
+    assert await service.metric("http_request_duration_seconds_bucket", method="GET", route=thing, le="0.25") <= 4
     assert "0.25" in {labels.get("le") for name, labels, _ in await service.metrics() if name.endswith("_bucket")}
 
 
 async def test_the_duration_of_an_event_stream_is_not_measured(service: Service) -> None:
     async with service.subscribe() as subscriber:
         await subscriber.block()
-        assert await service.metric("notes_event_subscribers") == 1
         assert await service.metric("http_requests_in_flight", kind="events") == 1
-    await service.until_metric(1, "http_requests_total", route="/notes/events", status="200")
+    await service.until_metric(1, "http_requests_total", route="/things/events", status="200")
 
     assert await service.metric("http_requests_in_flight", kind="events") == 0
-    assert await service.metric("http_request_duration_seconds_count", route="/notes/events") == 0
-    assert await service.metric("notes_event_subscribers") == 0
+    assert await service.metric("http_request_duration_seconds_count", route="/things/events") == 0
 
 
 async def test_the_pool_and_the_statements_have_metrics(start_service: StartService, database: Database) -> None:
@@ -52,12 +50,12 @@ async def test_the_pool_and_the_statements_have_metrics(start_service: StartServ
 
     assert await service.metric("db_pool_limit") == 3
     assert await service.metric("db_pool_size") == await service.metric("db_pool_idle") == 1
-    assert await service.metric("db_query_duration_seconds_count", statement="note_create") == 1
-    assert await service.metric("db_query_duration_seconds_count", statement="note_get") == 1
+    assert await service.metric("db_query_duration_seconds_count", statement="thing_create") == 1
+    assert await service.metric("db_query_duration_seconds_count", statement="thing_get") == 1
     assert await service.metric("db_pool_acquire_duration_seconds_count") == 2
 
     async with database.locked(path.rpartition("/")[2]):
-        change = asyncio.create_task(service.api.put(path, json={"title": "Changed"}))
+        change = asyncio.create_task(service.api.put(path, json={"name": "Changed"}))
         await database.until_waiting(1)
         assert await service.metric("db_pool_idle") == 0
         assert await service.metric("http_requests_in_flight", kind="request") == 1
@@ -67,10 +65,10 @@ async def test_the_pool_and_the_statements_have_metrics(start_service: StartServ
 async def test_a_statement_that_is_read_in_batches_is_measured_without_its_reader(service: Service) -> None:
     await service.create()
 
-    await service.api.get("/notes/export")
+    await service.api.get("/things/export")
 
-    # The batch with the note, and the empty one after it. One measurement of both would include the client's time.
-    await service.until_metric(2, "db_query_duration_seconds_count", statement="note_export")
+    # The batch with the thing, and the empty one after it. One measurement of both would include the client's time.
+    await service.until_metric(2, "db_query_duration_seconds_count", statement="thing_export")
 
 
 # Methods of WebDAV: every server accepts them, no route has them.
@@ -83,7 +81,7 @@ async def test_a_client_cannot_add_values_of_labels(service: Service) -> None:
 
     await service.api.get("/nowhere")
     await service.api.request("PROPFIND", "/nowhere")
-    await service.api.request("PROPFIND", "/notes")
+    await service.api.request("PROPFIND", "/things")
     await service.until_metric(1, "http_requests_total", method="other", status="405")
     before = await series()
 
@@ -111,7 +109,7 @@ async def test_the_lifecycle_and_the_build_have_metrics(start_service: StartServ
 
 
 async def test_openmetrics_if_the_client_accepts_it(shared_service: Service) -> None:
-    await shared_service.api.get("/notes")
+    await shared_service.api.get("/things")
 
     response = await shared_service.ops.get(
         "/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0,text/plain;q=0.5"}
@@ -156,4 +154,4 @@ async def test_the_ops_port_answers_get_and_head_only(shared_service: Service, p
 async def test_each_port_serves_only_its_own_paths(shared_service: Service) -> None:
     for path in ("/livez", "/readyz", "/metrics"):
         assert (await shared_service.api.get(path)).status_code == 404
-    assert (await shared_service.ops.get("/notes")).status_code == 404
+    assert (await shared_service.ops.get("/things")).status_code == 404

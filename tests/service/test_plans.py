@@ -1,22 +1,86 @@
-"""No statement that runs again and again reads a whole table, however large that has become."""
+"""No statement of any domain reads a whole table, however large the table has become."""
+
+import pkgutil
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+
+import pytest
 
 from service.database.pool import Statement
-from service.notes import queries
+from service.domain import Domain
+from tests.probe import things
 from tests.service.databases import Connection, Database
+from tests.service.routes import ALL_DOMAINS
 
-FILL = """
-    INSERT INTO app.notes (title, body) SELECT 'note ' || n, '' FROM generate_series(1, 20000) AS n;
-    INSERT INTO app.note_events (tx, kind) SELECT n, 'reset' FROM generate_series(1, 20000) AS n;
-    INSERT INTO app.idempotency_keys SELECT n, '', '{}' FROM generate_series(1, 20000) AS n;
-    ANALYZE app.notes, app.note_events, app.idempotency_keys;
-    SET plan_cache_mode = force_generic_plan
+ROWS = 20_000
+EXPORT = "_export"
+"""The end of the name of a statement that reads everything on purpose."""
+
+COLUMNS = """
+    SELECT relname AS table, array_agg(attname ORDER BY attnum) AS names,
+           array_agg(format_type(atttypid, NULL) ORDER BY attnum) AS types
+      FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+     WHERE relnamespace = 'app'::regnamespace AND relkind = 'r' AND relname <> 'schema_migrations'
+       AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attidentity = ''
+     GROUP BY relname
 """
-READS_ALL = {queries.EXPORT}
-IS_NO_QUERY = {queries.IMPORT}
+CONSTRAINTS = """
+    SELECT conrelid::regclass::text AS table, conname AS name FROM pg_constraint
+     WHERE connamespace = 'app'::regnamespace AND contype IN ('c', 'f')
+"""
+VALUES = {
+    "bigint": "n",
+    "boolean": "n % 2 = 0",
+    "bytea": "decode(lpad(to_hex(n), 8, '0'), 'hex')",
+    "integer": "n",
+    "jsonb": "'{}'",
+    "text": "'x' || n",
+    "timestamp with time zone": "now() - n * interval '1 second'",
+    "uuid": "uuidv7()",
+}
+"""For row n, by type; most are different in each row."""
+
+
+async def fill(connection: Connection) -> set[str]:
+    """Puts ROWS rows into each table; returns the names of those that can hold as many."""
+    for constraint in await connection.fetch(CONSTRAINTS):
+        await connection.execute(f'ALTER TABLE {constraint["table"]} DROP CONSTRAINT "{constraint["name"]}"')
+    filled = set()
+    for table, names, types in await connection.fetch(COLUMNS):
+        assert set(types) <= VALUES.keys(), f"{table} has a type without a value in {__name__}.VALUES"
+        await connection.execute(
+            f"ALTER TABLE {table} DISABLE TRIGGER USER;"  # noqa: S608 - the names come from the catalog
+            f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(VALUES[type_] for type_ in types)}"
+            f"  FROM generate_series(1, {ROWS}) AS n ON CONFLICT DO NOTHING;"
+            f"ANALYZE {table}"
+        )
+        if await connection.fetchval(f"SELECT count(*) FROM {table}") == ROWS:  # noqa: S608 - as above
+            filled.add(table)
+    return filled
+
+
+def statements_of(domain: Domain) -> set[Statement]:
+    """The statements that are constants in the modules of the domain's package."""
+    name = ".".join(domain.build.__module__.split(".")[:2])
+    package = import_module(name)
+    modules = [
+        package,
+        *(import_module(module.name) for module in pkgutil.walk_packages(package.__path__, f"{name}.")),
+    ]
+    return {value for module in modules for value in vars(module).values() if isinstance(value, Statement)}
+
+
+async def reading_all(database: Database, statements: Iterable[Statement]) -> dict[str, str]:
+    """The plans in which a statement reads a large table from its begin to its end, by the statement's name."""
+    async with database.connection() as connection:
+        tables = await fill(connection)
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        plans = [(statement.name, await plan(connection, statement)) for statement in statements]
+    return {name: text for name, text in plans if any(f"Seq Scan on {table}\n" in f"{text}\n" for table in tables)}
 
 
 async def plan(connection: Connection, statement: Statement) -> str:
-    """The one that serves any parameters, which is what PostgreSQL chooses after a while."""
+    """The plan for all parameters, which PostgreSQL chooses after a few executions."""
     parameters = (await connection.prepare(statement.sql)).get_parameters()
     given = f"({', '.join('NULL' for _ in parameters)})" if parameters else ""
     await connection.execute(f"PREPARE asked AS {statement.sql}")
@@ -25,17 +89,28 @@ async def plan(connection: Connection, statement: Statement) -> str:
     return "\n".join(row[0] for row in rows)
 
 
-async def test_every_statement_finds_what_it_needs_by_an_index(database: Database) -> None:
-    statements = {value for value in vars(queries).values() if isinstance(value, Statement)} - IS_NO_QUERY
-    assert len(statements) > 10
-    async with database.connection("app_owner") as connection:
-        await connection.execute(FILL)
-        plans = {statement: await plan(connection, statement) for statement in statements}
+def domain_name(domain: Domain) -> str:
+    return domain.build.__module__
 
-    reading_all = {
+
+@pytest.mark.parametrize("domain", ALL_DOMAINS, ids=domain_name)
+async def test_every_statement_finds_its_rows_by_an_index(database: Database, domain: Domain) -> None:
+    statements = [
         statement
-        for statement, text in plans.items()
-        for table in ("notes", "note_events", "idempotency_keys")
-        if f"Seq Scan on {table}\n" in f"{text}\n"
-    }
-    assert reading_all <= READS_ALL, "\n\n".join(plans[statement] for statement in reading_all)
+        for statement in statements_of(domain)
+        if not statement.sql.lstrip().startswith("COPY") and not statement.name.endswith(EXPORT)
+    ]
+
+    assert await reading_all(database, statements) == {}
+
+
+async def test_a_statement_that_reads_all_is_found(database: Database) -> None:
+    mistake = Statement("thing_by_name", "SELECT id FROM things WHERE name = $1")
+
+    assert (await reading_all(database, [mistake, things.GET, things.LIST])).keys() == {"thing_by_name"}
+
+
+def test_all_statements_of_a_domain_are_found() -> None:
+    expected: Sequence[Statement] = (things.CREATE, things.GET, things.LIST, things.REPLACE, things.DELETE)
+
+    assert statements_of(things.DOMAIN) >= {*expected, things.IMPORT, things.EXPORT, things.PING}

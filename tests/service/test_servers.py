@@ -19,7 +19,7 @@ from service.server.choice import choose
 from service.server.contract import CannotServe, Limits, Server
 from service.server.hypercorn import SingleWriteProtocol
 from service.settings import Settings
-from tests.service.conftest import StartService
+from tests.service.fixtures import StartService
 from tests.waiting import WITHIN
 
 SERVERS = ("hypercorn", "uvicorn")
@@ -102,7 +102,7 @@ async def test_hypercorn_speaks_http_2_on_the_same_port(start_service: StartServ
     service = await start_service(server="hypercorn")
 
     async with httpx.AsyncClient(base_url=service.api.base_url, http1=False, http2=True) as client:
-        answers = await asyncio.gather(*(client.get("/") for _ in range(3)))
+        answers = await asyncio.gather(*(client.get("/things") for _ in range(3)))
 
     assert {(answer.http_version, answer.status_code) for answer in answers} == {("HTTP/2", 200)}
 

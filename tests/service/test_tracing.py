@@ -62,15 +62,15 @@ async def test_the_console_exporter_logs_a_line_for_each_request(database: Datab
         await process.ready()
         path = await process.create()
         await process.api.get(path, headers={"traceparent": f"00-{'5' * 32}-{'6' * 16}-01"})
-        await process.api.get("/", headers={"x-poll": "1"})
+        await process.api.get("/things", headers={"x-poll": "1"})
         await process.api.get("/nowhere")
         process.send(signal.SIGINT)
         lines = [line for line in await process.lines() if " trace " in line]
 
     wait = r"(wait for a connection \d+\.\d ms, )?"  # opening the first connection can take a while
     patterns = (
-        rf"[0-9a-f]{{32}} POST /notes 201 \d+\.\d ms: {wait}note_create \d+\.\d ms",
-        rf"5{{32}} GET /notes/<uuid:note_id> 200 \d+\.\d ms: {wait}note_get \d+\.\d ms",
+        rf"[0-9a-f]{{32}} POST /things 201 \d+\.\d ms: {wait}thing_create \d+\.\d ms",
+        rf"5{{32}} GET /things/<uuid:thing_id> 200 \d+\.\d ms: {wait}thing_get \d+\.\d ms",
         r"[0-9a-f]{32} GET 404 \d+\.\d ms",
     )
     for line, pattern in zip(lines, patterns, strict=True):
@@ -84,7 +84,7 @@ async def test_the_wait_for_a_connection_has_a_span(database: Database) -> None:
         await process.ready()
         path = await process.create()
         async with database.locked(path.rpartition("/")[2]):
-            change = asyncio.create_task(process.api.put(path, json={"title": "Changed"}))
+            change = asyncio.create_task(process.api.put(path, json={"name": "Changed"}))
             await database.until_waiting(1)
             read = asyncio.create_task(process.api.get(path))
             await process.until_metric(1, "db_pool_waiting")
@@ -92,7 +92,7 @@ async def test_the_wait_for_a_connection_has_a_span(database: Database) -> None:
         process.send(signal.SIGINT)
         [line] = [line for line in await process.lines() if " trace " in line and " GET " in line]
 
-    assert re.search(r": wait for a connection \d+\.\d ms, note_get \d+\.\d ms$", line), line
+    assert re.search(r": wait for a connection \d+\.\d ms, thing_get \d+\.\d ms$", line), line
 
 
 async def test_a_collector_that_does_not_answer_delays_neither_requests_nor_the_exit(database: Database) -> None:

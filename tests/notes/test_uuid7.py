@@ -1,4 +1,4 @@
-"""uuid7() of the models makes the ids of imported notes; PostgreSQL's uuidv7() makes all others."""
+"""uuid7() makes the ids of imported notes, PostgreSQL's uuidv7() those of all others."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -42,13 +42,13 @@ def test_rises_with_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made == sorted(made)
 
 
-def test_two_of_one_moment_are_different(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_ids_of_the_same_nanosecond_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
 
     assert len({uuid7() for _ in range(1000)}) == 1000
 
 
-async def test_sorts_together_with_those_of_postgresql(database: Database) -> None:
+async def test_sorts_together_with_the_ids_of_postgresql(database: Database) -> None:
     made: list[UUID] = []
     async with database.connection() as connection:
         for _ in range(20):
@@ -59,7 +59,7 @@ async def test_sorts_together_with_those_of_postgresql(database: Database) -> No
         )
         age = await connection.fetchval("SELECT now() - uuid_extract_timestamp($1)", uuid7())
 
-    assert made == sorted(made), "made in turns, they are in the order of their making"
+    assert made == sorted(made), "made in turns, the ids are in the order of their creation"
     assert sorted_by_postgresql == made
     assert abs(age) < timedelta(minutes=1), "PostgreSQL reads the same time from it"
     assert abs(datetime.now(UTC).timestamp() * 1000 - (uuid7().int >> 80)) < 60_000

@@ -1,4 +1,4 @@
-"""Idempotency-Keys and events are kept for a time, then removed in small batches, in nobody's way."""
+"""Idempotency-Keys and events are kept for a time, then removed in small batches that block no request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from service.notes import cleanup
-from tests.service.conftest import StartService
+from tests.notes.notes import follow
 from tests.service.databases import Database
+from tests.service.fixtures import StartService
 from tests.service.serving import Service
 from tests.waiting import eventually
 
@@ -28,14 +29,14 @@ async def tidy(start_service: StartService) -> Service:
 
 async def until_rows(database: Database, count: int, table: str, condition: str = "true") -> None:
     async def found() -> bool:
-        sql = f"SELECT count(*) FROM app.{table} WHERE {condition}"  # noqa: S608 - the tests' own words
+        sql = f"SELECT count(*) FROM app.{table} WHERE {condition}"  # noqa: S608 - the tests write both
         return await database.fetchval(sql) == count
 
     await eventually(found, f"{count} rows of {table} with {condition}")
 
 
 @asynccontextmanager
-async def held(database: Database, key: str) -> AsyncIterator[None]:
+async def locked(database: Database, key: str) -> AsyncIterator[None]:
     async with database.transaction("SELECT FROM app.idempotency_keys WHERE key = $1 FOR UPDATE", key):
         yield
 
@@ -47,7 +48,7 @@ async def create(service: Service, key: str) -> str:
     return note_id
 
 
-async def test_a_key_is_forgotten_after_its_time_and_not_before(tidy: Service, database: Database) -> None:
+async def test_a_key_is_removed_after_its_lifetime_and_not_before(tidy: Service, database: Database) -> None:
     old, new = await create(tidy, "old"), await create(tidy, "new")
     await database.execute("UPDATE app.idempotency_keys SET created_at = now() - interval '23 h' WHERE key = 'new'")
     await database.execute("UPDATE app.idempotency_keys SET created_at = now() - interval '25 h' WHERE key = 'old'")
@@ -59,7 +60,7 @@ async def test_a_key_is_forgotten_after_its_time_and_not_before(tidy: Service, d
     assert (await tidy.api.get(f"/notes/{old}")).status_code == 200, "only the key is gone"
 
 
-async def test_all_that_is_old_goes_and_is_counted(tidy: Service, database: Database) -> None:
+async def test_all_expired_rows_are_removed_and_counted(tidy: Service, database: Database) -> None:
     await database.execute(OLD_KEYS)
     await database.execute(OLD_EVENTS)
 
@@ -69,15 +70,15 @@ async def test_all_that_is_old_goes_and_is_counted(tidy: Service, database: Data
     await tidy.until_metric(1200, "db_rows_expired_total", statement="note_events_expire")
 
 
-async def test_nobody_waits_for_the_removal_nor_it_for_anybody(tidy: Service, database: Database) -> None:
+async def test_the_removal_and_requests_do_not_wait_for_each_other(tidy: Service, database: Database) -> None:
     await database.execute(OLD_KEYS)
-    async with held(database, "old-700"):
-        await until_rows(database, 1, "idempotency_keys")  # all but the one that is held
-        await create(tidy, "while-one-is-held")
+    async with locked(database, "old-700"):
+        await until_rows(database, 1, "idempotency_keys")  # all but the locked one
+        await create(tidy, "while-one-is-locked")
     await until_rows(database, 0, "idempotency_keys", "key LIKE 'old-%'")
 
 
-async def test_many_replicas_remove_at_once(start_service: StartService, database: Database) -> None:
+async def test_several_replicas_can_remove_at_the_same_time(start_service: StartService, database: Database) -> None:
     await database.execute(OLD_KEYS)
     await database.execute(OLD_EVENTS)
 
@@ -89,19 +90,21 @@ async def test_many_replicas_remove_at_once(start_service: StartService, databas
         assert await service.metric("db_errors_total") == 0
 
 
-async def test_who_resumes_from_before_a_removed_event_is_told(tidy: Service, database: Database) -> None:
+async def test_a_subscriber_that_resumes_from_before_a_removed_event_gets_reset(
+    tidy: Service, database: Database
+) -> None:
     await database.execute(OLD_EVENTS)
     newest = await database.fetchval("SELECT max(tx) FROM app.note_events")
     await until_rows(database, 0, "note_events")
 
-    async with tidy.subscribe(f"{newest}-1") as subscriber:
+    async with follow(tidy, f"{newest}-1") as subscriber:
         assert (await subscriber.event()).event == "reset"
 
 
-async def test_the_table_stays_small_however_many_keys_come(
+async def test_the_table_stays_small_however_many_keys_are_used(
     start_service: StartService, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many keys as ten lifetimes bring: what one brings is kept, and the space of the others is used again."""
+    """Keys of ten lifetimes: the table needs the space of one lifetime, because freed space is used again."""
     monkeypatch.setattr(cleanup, "_PAUSE", 0)
     await start_service(cleanup_interval=0.02, key_lifetime=0.1)
     sizes = []
@@ -118,7 +121,7 @@ async def test_the_table_stays_small_however_many_keys_come(
     assert max(sizes) <= 2 * sizes[0], sizes
 
 
-async def test_a_lost_connection_delays_it_only(tidy: Service, database: Database) -> None:
+async def test_a_lost_connection_only_delays_the_removal(tidy: Service, database: Database) -> None:
     await database.execute(OLD_KEYS)
     await database.fetchval(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'app_rw' AND datname = $1",

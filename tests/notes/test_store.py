@@ -1,4 +1,4 @@
-"""What concurrency must not break: one note a key, pages without gaps, one winner a version."""
+"""Concurrent requests: a key creates one note, pages have no gaps, one change of a version succeeds."""
 
 import asyncio
 import random
@@ -8,23 +8,24 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from tests.service.conftest import StartService
+from tests.notes.notes import create
 from tests.service.databases import Database
+from tests.service.fixtures import StartService
 from tests.service.problems import problem_of
 from tests.service.serving import Service
 
 # Idempotency keys.
 
 
-async def create(service: Service, key: str, title: str = "Launch") -> httpx.Response:
+async def create_with_key(service: Service, key: str, title: str = "Launch") -> httpx.Response:
     return await service.api.post("/notes", json={"title": title}, headers={"idempotency-key": key})
 
 
-async def test_many_creations_at_once_with_one_key_make_one_note(service: Service, database: Database) -> None:
-    answers = await asyncio.gather(*(create(service, "once") for _ in range(50)))
+async def test_concurrent_requests_with_one_key_create_one_note(service: Service, database: Database) -> None:
+    answers = await asyncio.gather(*(create_with_key(service, "once") for _ in range(50)))
 
     assert {answer.status_code for answer in answers} == {201}
-    assert len({answer.text for answer in answers}) == 1, "everyone gets the first answer"
+    assert len({answer.text for answer in answers}) == 1, "all get the first answer"
     assert len({answer.headers["location"] for answer in answers}) == 1
     replayed = Counter(answer.headers.get("idempotency-replayed") for answer in answers)
     assert replayed == {None: 1, "true": 49}
@@ -32,19 +33,19 @@ async def test_many_creations_at_once_with_one_key_make_one_note(service: Servic
 
 
 async def test_a_key_gives_the_first_answer_even_when_the_note_has_changed(service: Service) -> None:
-    first = await create(service, "again")
+    first = await create_with_key(service, "again")
     await service.api.put(first.headers["location"], json={"title": "Changed"})
-    again = await create(service, "again")
+    again = await create_with_key(service, "again")
     await service.api.delete(first.headers["location"])
 
     assert again.json() == first.json()
-    assert (await create(service, "again")).json() == first.json()
+    assert (await create_with_key(service, "again")).json() == first.json()
 
 
-async def test_a_key_with_another_content_is_refused(service: Service, database: Database) -> None:
-    await create(service, "mine", "one")
+async def test_a_key_with_different_content_is_refused(service: Service, database: Database) -> None:
+    await create_with_key(service, "mine", "one")
 
-    [error] = problem_of(await create(service, "mine", "another"), 422)["errors"]
+    [error] = problem_of(await create_with_key(service, "mine", "another"), 422)["errors"]
 
     assert error["field"] == "idempotency-key"
     assert await database.fetchval("SELECT count(*) FROM app.notes") == 1
@@ -55,8 +56,8 @@ async def test_a_first_attempt_that_is_rolled_back_leaves_the_key_free(service: 
         first = connection.transaction()
         await first.start()
         await connection.execute("INSERT INTO idempotency_keys (key, fingerprint, answer) VALUES ('free', '', '{}')")
-        second = asyncio.create_task(create(service, "free"))
-        await database.until_waiting(1)  # it has to know how the first one ends
+        second = asyncio.create_task(create_with_key(service, "free"))
+        await database.until_waiting(1)  # it waits for the end of the first one
         await first.rollback()
         answer = await second
 
@@ -64,14 +65,14 @@ async def test_a_first_attempt_that_is_rolled_back_leaves_the_key_free(service: 
     assert "idempotency-replayed" not in answer.headers
 
 
-async def test_a_first_attempt_that_ran_out_of_time_leaves_the_key_free(
+async def test_a_first_attempt_that_timed_out_leaves_the_key_free(
     start_service: StartService, database: Database
 ) -> None:
     service = await start_service(statement_timeout=0.1)
     async with database.transaction("LOCK TABLE idempotency_keys"):
-        problem_of(await create(service, "free"), 503)
+        problem_of(await create_with_key(service, "free"), 503)
 
-    answer = await create(service, "free")
+    answer = await create_with_key(service, "free")
 
     assert answer.status_code == 201
     assert "idempotency-replayed" not in answer.headers
@@ -81,8 +82,8 @@ async def test_a_first_attempt_that_ran_out_of_time_leaves_the_key_free(
 # Pages.
 
 
-async def test_pages_miss_nothing_and_repeat_nothing_while_others_write(service: Service, database: Database) -> None:
-    chance = random.Random(7)  # noqa: S311 - which notes are deleted has only to vary
+async def test_pages_miss_no_note_and_repeat_no_note_while_others_write(service: Service, database: Database) -> None:
+    chance = random.Random(7)  # noqa: S311 - not a secret
     async with database.connection() as connection:
         ids = [
             await connection.fetchval("INSERT INTO notes (title, body) VALUES ('old', '') RETURNING id")
@@ -96,18 +97,17 @@ async def test_pages_miss_nothing_and_repeat_nothing_while_others_write(service:
             seen += [UUID(note["id"]) for note in page["items"]]
             path = page["next"]
             await connection.execute("INSERT INTO notes (title, body) VALUES ('new', '')")
-            victim = chance.choice(ids)
+            victim = chance.choice(ids)  # perhaps the last of the page, whose cursor still works
             await connection.execute("DELETE FROM notes WHERE id = $1", victim)
             deleted.add(victim)
-        # The last row of a page goes before the next page is asked for: its cursor still works.
         assert seen == sorted(seen, reverse=True)
 
-    assert len(seen) == len(set(seen)), "no note twice"
-    assert set(ids) - deleted <= set(seen), "every note that was there throughout"
+    assert len(seen) == len(set(seen)), "no note is repeated"
+    assert set(ids) - deleted <= set(seen), "no note that existed all the time is missing"
 
 
-async def test_the_cursor_of_a_deleted_note_still_leads_on(service: Service) -> None:
-    paths = [await service.create(f"note {number}") for number in range(3)]
+async def test_the_cursor_of_a_deleted_note_still_works(service: Service) -> None:
+    paths = [await create(service, f"note {number}") for number in range(3)]
     page = (await service.api.get("/notes?limit=2")).json()
     await service.api.delete(paths[1])
 
@@ -119,7 +119,7 @@ async def test_the_cursor_of_a_deleted_note_still_leads_on(service: Service) -> 
 
 async def test_a_full_last_page_has_no_next_one(service: Service) -> None:
     for number in range(2):
-        await service.create(f"note {number}")
+        await create(service, f"note {number}")
 
     answer = await service.api.get("/notes?limit=2")
 
@@ -150,16 +150,16 @@ async def test_search(searched: Service, query: str, found: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 async def searched(shared_service: Service) -> Service:
-    await shared_service.create("a boat in the yard")
-    await shared_service.create("the boats of the harbour")
-    await shared_service.create("the tide", body="Seen from the lighthouse.")
+    await create(shared_service, "a boat in the yard")
+    await create(shared_service, "the boats of the harbour")
+    await create(shared_service, "the tide", body="Seen from the lighthouse.")
     return shared_service
 
 
-async def test_pages_of_a_search_keep_its_words(service: Service) -> None:
+async def test_the_next_page_of_a_search_has_the_same_query(service: Service) -> None:
     for number in range(5):
-        await service.create(f"boat {number}")
-        await service.create(f"tide {number}")
+        await create(service, f"boat {number}")
+        await create(service, f"tide {number}")
 
     titles: list[str] = []
     path: str | None = "/notes?limit=2&q=boat+-%22boat+3%22"
@@ -172,7 +172,7 @@ async def test_pages_of_a_search_keep_its_words(service: Service) -> None:
 
 
 @pytest.mark.parametrize(("word", "numbers"), [("even", range(6000, 0, -2)), ("old", range(30, 0, -1))])
-async def test_a_search_finds_what_is_common_and_what_is_rare_or_old(
+async def test_a_search_finds_common_words_and_rare_or_old_ones(
     service: Service, database: Database, word: str, numbers: range
 ) -> None:
     await database.execute(
@@ -191,8 +191,8 @@ async def test_a_search_finds_what_is_common_and_what_is_rare_or_old(
 # Versions.
 
 
-async def test_of_many_changes_of_one_version_one_wins(shared_service: Service) -> None:
-    path = await shared_service.create()
+async def test_one_of_several_changes_of_a_version_succeeds(shared_service: Service) -> None:
+    path = await create(shared_service)
 
     answers = await asyncio.gather(
         *(
@@ -207,16 +207,16 @@ async def test_of_many_changes_of_one_version_one_wins(shared_service: Service) 
     assert winner.headers["etag"] == '"2"'
 
 
-async def test_of_many_deletions_of_one_version_one_wins(shared_service: Service) -> None:
-    path = await shared_service.create()
+async def test_one_of_several_deletions_of_a_version_succeeds(shared_service: Service) -> None:
+    path = await create(shared_service)
 
     answers = await asyncio.gather(*(shared_service.api.delete(path, headers={"if-match": '"1"'}) for _ in range(20)))
 
     assert Counter(answer.status_code for answer in answers) == {204: 1, 404: 19}
 
 
-async def test_of_changes_and_deletions_of_one_version_one_wins(shared_service: Service) -> None:
-    path = await shared_service.create()
+async def test_one_of_several_changes_and_deletions_of_a_version_succeeds(shared_service: Service) -> None:
+    path = await create(shared_service)
     condition = {"if-match": '"1"'}
 
     answers = await asyncio.gather(
@@ -229,8 +229,8 @@ async def test_of_changes_and_deletions_of_one_version_one_wins(shared_service: 
     assert statuses[404] + statuses[412] == 19
 
 
-async def test_changes_without_a_condition_all_count(shared_service: Service) -> None:
-    path = await shared_service.create()
+async def test_all_changes_without_a_condition_succeed(shared_service: Service) -> None:
+    path = await create(shared_service)
 
     await asyncio.gather(*(shared_service.api.put(path, json={"title": "Changed"}) for _ in range(20)))
 
@@ -238,8 +238,8 @@ async def test_changes_without_a_condition_all_count(shared_service: Service) ->
 
 
 @pytest.mark.parametrize("condition", ['"2"', 'W/"1"', '"one"', '"1.0"', f'"{10**30}"'])
-async def test_a_condition_that_is_not_met_changes_nothing(shared_service: Service, condition: str) -> None:
-    path = await shared_service.create()
+async def test_a_condition_that_is_not_met_prevents_the_change(shared_service: Service, condition: str) -> None:
+    path = await create(shared_service)
 
     problem_of(await shared_service.api.put(path, json={"title": "Changed"}, headers={"if-match": condition}), 412)
     problem_of(await shared_service.api.delete(path, headers={"if-match": condition}), 412)
@@ -247,7 +247,7 @@ async def test_a_condition_that_is_not_met_changes_nothing(shared_service: Servi
     assert (await shared_service.api.get(path)).json()["version"] == 1
 
 
-async def test_a_change_of_a_note_that_is_not_there_says_so(shared_service: Service) -> None:
+async def test_a_change_of_a_missing_note_is_not_found(shared_service: Service) -> None:
     path = f"/notes/{uuid4()}"
 
     problem_of(await shared_service.api.put(path, json={"title": "Changed"}), 404)

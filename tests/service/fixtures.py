@@ -1,25 +1,28 @@
-"""A PostgreSQL for all tests of the service, with a database for each, and the service running on it."""
+"""Fixtures for all tests that start the service: one PostgreSQL, a database for each test, and the service on it.
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+tests/conftest.py loads them for all folders.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from quart import Quart
 
+from service.domain import Domain
 from service.web import exchange
 from tests.service.databases import EMPTY, MIGRATED, Connection, Database, copy_database, postgres_server
-from tests.service.serving import Service, serving, settings_for
+from tests.service.serving import PROBE, Service, serving, settings_for
 from workbench.parts.pgdata import NOT_DURABLE
 from workbench.parts.postgres import SUPERUSER, Postgres
 
 StartService = Callable[..., Awaitable[Service]]
-NewDatabase = Callable[..., Awaitable[Database]]
 
 
 @pytest.fixture(scope="session")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
-    """Runs throughout. A test that stops its server has another one: `mortal_postgres`."""
+    """A server that runs throughout. Tests that stop their server use `mortal_postgres`."""
     async with postgres_server(tmp_path_factory.mktemp("postgres"), NOT_DURABLE) as server:
         yield server
 
@@ -32,25 +35,35 @@ async def administration(postgres: Postgres) -> AsyncIterator[Connection]:
 
 @pytest.fixture
 async def database(postgres: Postgres, administration: Connection) -> AsyncIterator[Database]:
-    """Migrated, without rows, this test's own."""
+    """A migrated database without rows, for this test alone."""
     async for database in _copy(postgres, administration, MIGRATED):
         yield database
 
 
 @pytest.fixture
 async def empty_database(postgres: Postgres, administration: Connection) -> AsyncIterator[Database]:
-    """Not migrated."""
+    """A database that is not migrated."""
     async for database in _copy(postgres, administration, EMPTY):
         yield database
 
 
+@pytest.fixture(scope="session")
+def domains() -> Sequence[Domain]:
+    """The domains of the services that are started. A folder or a module overrides it to test another domain."""
+    return PROBE
+
+
 @pytest.fixture
-async def start_service(database: Database) -> AsyncIterator[StartService]:
-    """Starts the service on the test's database, with settings and perhaps more routes; returns when it is ready."""
+async def start_service(database: Database, domains: Sequence[Domain]) -> AsyncIterator[StartService]:
+    """Starts the service on the test's database and returns when it is ready.
+
+    Takes settings, and `prepare` to add routes.
+    """
     async with AsyncExitStack() as running:
 
-        async def start(prepare: Callable[[Quart], object] = lambda app: None, **settings: Any) -> Service:
-            service = await running.enter_async_context(serving(settings_for(database, **settings), prepare))
+        async def start(prepare: Callable[[Quart], object] = lambda app: None, **changes: Any) -> Service:
+            settings = settings_for(database, domains, **changes)
+            service = await running.enter_async_context(serving(settings, prepare, domains))
             await service.ready()
             return service
 
@@ -59,15 +72,17 @@ async def start_service(database: Database) -> AsyncIterator[StartService]:
 
 @pytest.fixture
 async def service(start_service: StartService) -> Service:
-    """The service as it is by default, on this test's database."""
+    """The service with its default settings, on the test's database."""
     return await start_service()
 
 
 @pytest.fixture(scope="module")
-async def shared_service(postgres: Postgres, administration: Connection) -> AsyncIterator[Service]:
-    """One service for a module whose tests leave nothing behind that others could see."""
+async def shared_service(
+    postgres: Postgres, administration: Connection, domains: Sequence[Domain]
+) -> AsyncIterator[Service]:
+    """One service for a module whose tests do not affect each other."""
     async for database in _copy(postgres, administration, MIGRATED):
-        async with serving(settings_for(database)) as service:
+        async with serving(settings_for(database, domains), domains=domains) as service:
             await service.ready()
             yield service
 
@@ -86,7 +101,7 @@ async def mortal_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 
 @pytest.fixture
 async def mortal_postgres(mortal_server: Postgres) -> AsyncIterator[Postgres]:
-    """A running server, durable, that the test may stop or kill. Its data are kept for the next test."""
+    """A running, durable server that the test may stop or kill. The next test finds its data."""
     yield mortal_server
     if mortal_server.part is None or not mortal_server.part.running:
         await mortal_server.start()
@@ -97,5 +112,5 @@ async def _copy(postgres: Postgres, administration: Connection, template: str) -
     try:
         yield Database(postgres, name)
     finally:
-        # Forced: a session that a test has cut may not have noticed yet.
+        # Forced: the server may not have noticed yet that the test closed a connection.
         await administration.execute(f"DROP DATABASE {name} WITH (FORCE)")

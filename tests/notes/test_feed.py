@@ -1,4 +1,4 @@
-"""/notes/events: every event exactly once, in one order, live and after a reconnection."""
+"""/notes/events: a subscriber gets every event exactly once, in one order, live and after a reconnection."""
 
 import asyncio
 import json
@@ -6,28 +6,30 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from service.app import DOMAINS
 from service.notes.feed import Feed
-from tests.service.conftest import StartService
+from tests.notes.notes import create, follow, note_of
 from tests.service.databases import Database
+from tests.service.fixtures import StartService
 from tests.service.problems import problem_of
 from tests.service.raw import COPYING, stalled_import
 from tests.service.serving import Service, serving, settings_for
-from tests.service.sse import Block, Subscriber, note_of
+from tests.service.sse import Block, Subscriber
 from workbench.parts.postgres import Postgres
 
 FEED = "query LIKE '%note_events%'"
 HAS_LOOKED = "query LIKE '%AS waiting%' AND state = 'idle'"
-"""The feed's session: after each look for events it asks whether some cannot be read yet."""
+"""The feed's session is idle: it reads the events, then asks whether there are some that cannot be read yet."""
 
 
 @pytest.fixture
 async def subscriber(service: Service) -> AsyncIterator[Subscriber]:
-    async with service.subscribe() as subscriber:
+    async with follow(service) as subscriber:
         yield subscriber
 
 
 async def insert(database: Database, *titles: str) -> list[str]:
-    """One statement a note, so each is an event; their ids."""
+    """Inserts each note with a statement of its own, which makes one event; returns the ids."""
     async with database.connection() as connection:
         return [str(await connection.fetchval(INSERT, title)) for title in titles]
 
@@ -55,13 +57,15 @@ async def test_changes_by_any_sql_become_events(subscriber: Subscriber, database
     ]
 
 
-async def test_what_is_rolled_back_or_changes_nothing_is_no_event(subscriber: Subscriber, database: Database) -> None:
+async def test_a_rollback_or_a_statement_that_changes_no_row_is_not_an_event(
+    subscriber: Subscriber, database: Database
+) -> None:
     async with database.connection() as connection:
         transaction = connection.transaction()
         await transaction.start()
         await connection.execute("INSERT INTO notes (title, body) VALUES ('never', '')")
         await transaction.rollback()
-    await database.execute("UPDATE notes SET title = 'nobody' WHERE false")
+    await database.execute("UPDATE notes SET title = 'never' WHERE false")
     [note] = await insert(database, "Launch")
 
     assert note_of(await subscriber.event()) == note
@@ -74,7 +78,7 @@ async def test_a_transaction_that_began_earlier_and_commits_later_is_not_missed(
         first = str(await earlier.fetchval(INSERT, "first"))
         [second] = await insert(database, "second")
         committed = await database.fetchval("SELECT clock_timestamp()")
-        # The feed has looked for the second one, and could have sent it and gone on.
+        # The feed has looked for the second note, and could have sent its event.
         await database.until(1, f"{HAS_LOOKED} AND query_start > '{committed}'")
     [third] = await insert(database, "third")
 
@@ -88,45 +92,45 @@ async def test_a_reconnection_resumes_without_a_gap_on_a_restarted_service(
     start_service: StartService, database: Database
 ) -> None:
     before = await start_service()
-    async with before.subscribe() as subscriber:
+    async with follow(before) as subscriber:
         seen = await insert(database, "seen")
         last = await subscriber.event()
         assert [note_of(last)] == seen
     missed = await insert(database, "missed", "missed too")
 
-    after = await start_service()  # another process would have another feed, with an empty memory, too
+    after = await start_service()  # like another process, it has a feed of its own with an empty memory
 
-    async with after.subscribe(last.id) as subscriber:
+    async with follow(after, last.id) as subscriber:
         assert [note_of(event) for event in await subscriber.events(2)] == missed
         live = await insert(database, "live")
         assert [note_of(await subscriber.event())] == live
 
 
-async def test_who_has_seen_no_event_resumes_from_the_first_id(service: Service, database: Database) -> None:
-    async with service.subscribe() as subscriber:
+async def test_a_subscriber_without_an_event_resumes_from_the_first_id(service: Service, database: Database) -> None:
+    async with follow(service) as subscriber:
         greeting = await subscriber.block()
         assert greeting is not None
         assert greeting.event is None
         assert greeting.retry == "1000"
     missed = await insert(database, "missed")
 
-    async with service.subscribe(greeting.id) as subscriber:
+    async with follow(service, greeting.id) as subscriber:
         assert [note_of(await subscriber.event())] == missed
 
 
-async def test_what_is_older_than_the_memory_is_read_from_the_table(service: Service, database: Database) -> None:
+async def test_events_older_than_the_memory_are_read_from_the_table(service: Service, database: Database) -> None:
     await database.until(1, HAS_LOOKED)
     live: list[Block] = []
-    async with service.subscribe() as subscriber:
+    async with follow(service) as subscriber:
         greeting = await subscriber.block()
         assert greeting is not None
         for _ in range(11):
             await database.execute("INSERT INTO notes (title, body) SELECT 'note', '' FROM generate_series(1, 100)")
             live += await subscriber.events(100)
-    # The memory holds the last 1000 of them.
+    # The memory holds the last 1000 events.
     assert await service.metric("db_query_duration_seconds_count", statement="note_events_after") == 0
 
-    async with service.subscribe(greeting.id) as subscriber:
+    async with follow(service, greeting.id) as subscriber:
         resumed = await subscriber.events(1100)
 
     assert resumed == live
@@ -134,8 +138,8 @@ async def test_what_is_older_than_the_memory_is_read_from_the_table(service: Ser
     assert await service.metric("db_query_duration_seconds_count", statement="note_events_after") > 0
 
 
-async def test_a_slow_subscriber_gets_every_event_that_others_got(service: Service, database: Database) -> None:
-    async with service.subscribe() as slow, service.subscribe() as fast:
+async def test_a_slow_subscriber_gets_the_same_events_as_a_fast_one(service: Service, database: Database) -> None:
+    async with follow(service) as slow, follow(service) as fast:
         for _ in range(11):
             await database.execute("INSERT INTO notes (title, body) SELECT 'note', '' FROM generate_series(1, 100)")
         got = await fast.events(1100)
@@ -143,7 +147,7 @@ async def test_a_slow_subscriber_gets_every_event_that_others_got(service: Servi
         assert await slow.events(1100) == got
 
 
-async def test_a_bulk_change_is_one_reset(subscriber: Subscriber, database: Database) -> None:
+async def test_a_statement_that_changes_many_notes_is_one_reset(subscriber: Subscriber, database: Database) -> None:
     await database.execute("INSERT INTO notes (title, body) SELECT 'note', '' FROM generate_series(1, 101)")
     await database.execute("DELETE FROM notes WHERE id IN (SELECT id FROM notes LIMIT 100)")
 
@@ -153,31 +157,31 @@ async def test_a_bulk_change_is_one_reset(subscriber: Subscriber, database: Data
 
 
 @pytest.mark.parametrize("last", ["9000000000-1", f"{2**63 - 1}-{2**63 - 1}"])
-async def test_an_id_of_the_future_gives_reset(service: Service, database: Database, last: str) -> None:
+async def test_a_future_id_gives_reset(service: Service, database: Database, last: str) -> None:
     await resets(service, database, last)
 
 
-async def test_an_id_before_the_cleaned_up_ones_gives_reset(service: Service, database: Database) -> None:
-    async with service.subscribe() as subscriber:
+async def test_an_id_before_the_removed_events_gives_reset(service: Service, database: Database) -> None:
+    async with follow(service) as subscriber:
         [_, kept] = await insert(database, "pruned", "kept")
         pruned, last = await subscriber.events(2)
     await database.execute("DELETE FROM note_events WHERE (tx, id) <= ($1, $2)", *position(pruned))
     await database.execute("UPDATE note_events_pruned SET tx = $1, id = $2", *position(pruned))
 
-    async with service.subscribe(pruned.id) as subscriber:
-        assert note_of(await subscriber.event()) == kept, "nothing is missing after the newest that was cleaned up"
+    async with follow(service, pruned.id) as subscriber:
+        assert note_of(await subscriber.event()) == kept, "nothing is missing after the newest removed event"
     assert last.id is not None
     await resets(service, database, f"{position(pruned)[0] - 1}-1")
 
 
 async def resets(service: Service, database: Database, last_event_id: str) -> None:
-    """A subscription from there gets `reset`, and from then on what happens; its id can be resumed from."""
-    async with service.subscribe(last_event_id) as subscriber:
+    """A subscription from this id gets `reset`, then new events; it can be resumed from the id of `reset`."""
+    async with follow(service, last_event_id) as subscriber:
         reset = await subscriber.event()
         assert reset.event == "reset"
         notes = await insert(database, "live")
         assert [note_of(await subscriber.event())] == notes
-    async with service.subscribe(reset.id) as subscriber:
+    async with follow(service, reset.id) as subscriber:
         assert [note_of(await subscriber.event())] == notes
 
 
@@ -199,17 +203,17 @@ async def resets(service: Service, database: Database, last_event_id: str) -> No
         "1-" + "9" * 5000,
     ],
 )
-async def test_what_is_no_id_is_refused(shared_service: Service, last: str) -> None:
+async def test_a_malformed_id_is_refused(shared_service: Service, last: str) -> None:
     response = await shared_service.api.get("/notes/events", headers={b"last-event-id": last.encode()})
 
     [error] = problem_of(response, 422)["errors"]
     assert error["field"] == "last-event-id"
 
 
-async def test_a_quiet_stream_has_heartbeats(start_service: StartService) -> None:
+async def test_an_idle_stream_gets_heartbeats(start_service: StartService) -> None:
     service = await start_service(heartbeat=0.02)
 
-    async with service.subscribe() as subscriber:
+    async with follow(service) as subscriber:
         await subscriber.block()
         assert await subscriber.block() == Block(comment="heartbeat")
         assert await subscriber.block() == Block(comment="heartbeat")
@@ -217,7 +221,7 @@ async def test_a_quiet_stream_has_heartbeats(start_service: StartService) -> Non
 
 async def test_a_lost_connection_loses_no_event(subscriber: Subscriber, database: Database) -> None:
     notes = await insert(database, "before")
-    await database.until(1, FEED)  # it is connected, and looks for events
+    await database.until(1, FEED)  # it is connected and reads events
     await database.terminate(FEED)
     notes += await insert(database, "meanwhile")
     assert [note_of(event) for event in await subscriber.events(2)] == notes
@@ -226,11 +230,11 @@ async def test_a_lost_connection_loses_no_event(subscriber: Subscriber, database
     assert [note_of(await subscriber.event())] == after
 
 
-async def test_an_open_stream_goes_on_when_the_server_is_back(mortal_postgres: Postgres) -> None:
+async def test_an_open_stream_continues_when_the_database_is_back(mortal_postgres: Postgres) -> None:
     database = Database(mortal_postgres)
-    async with serving(settings_for(database)) as service:
+    async with serving(settings_for(database, DOMAINS), domains=DOMAINS) as service:
         await service.ready()
-        async with service.subscribe() as subscriber:
+        async with follow(service) as subscriber:
             notes = await insert(database, "before")
             assert [note_of(await subscriber.event())] == notes
 
@@ -246,16 +250,16 @@ async def test_a_subscription_before_the_feed_is_connected_misses_nothing(
     start_service: StartService, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_connect = asyncio.Event()
-    follow = Feed._follow
+    connect_and_read = Feed._follow
 
     async def follow_later(feed: Feed) -> None:
         await may_connect.wait()
-        await follow(feed)
+        await connect_and_read(feed)
 
     monkeypatch.setattr(Feed, "_follow", follow_later)
     service = await start_service()
 
-    async with service.subscribe() as subscriber:
+    async with follow(service) as subscriber:
         notes = await insert(database, "before")
         may_connect.set()
         await database.until(1, HAS_LOOKED)
@@ -264,17 +268,51 @@ async def test_a_subscription_before_the_feed_is_connected_misses_nothing(
         assert [note_of(event) for event in await subscriber.events(2)] == notes
 
 
-async def test_the_connection_of_the_feed_is_none_of_the_pool(
-    start_service: StartService, database: Database
-) -> None:
+async def test_the_feed_has_a_connection_outside_the_pool(start_service: StartService, database: Database) -> None:
     service = await start_service(pool_size=1)
     await database.until(1, HAS_LOOKED)
 
-    # Not yet a line of it: once it has written, events have to wait for its end.
-    async with stalled_import(service) as connection, service.subscribe() as subscriber:
+    # The import has no line yet: once it has written one, events wait for its end.
+    async with stalled_import(service, path="/notes/import") as connection, follow(service) as subscriber:
         await database.until(1, COPYING)
         notes = await insert(database, "meanwhile")
 
         assert [note_of(await subscriber.event())] == notes
         await connection.send_chunk(b"")
         assert (await connection.response()).json() == {"imported": 0}
+
+
+async def test_events_wait_for_an_import_only_until_its_maximum_duration(
+    start_service: StartService, database: Database
+) -> None:
+    """One client that sends a line now and then would otherwise withhold all events from all subscribers."""
+    service = await start_service(import_timeout=0.5)
+    lines = [b'{"title": "slow"}'] * 2000
+
+    async with follow(service) as subscriber, stalled_import(service, *lines, path="/notes/import") as slow:
+
+        async def send() -> None:
+            while True:
+                await slow.send_chunk(b'{"title": "slow"}\n')
+                await asyncio.sleep(0.05)
+
+        await database.until(1, COPYING)
+        sending = asyncio.create_task(send())
+        path = await create(service)
+        response = await slow.response()
+        sending.cancel()
+        event = await subscriber.event()
+
+    assert "0.5 seconds" in problem_of(response, 408)["detail"]
+    assert path.rpartition("/")[2] == note_of(event)
+    assert [note["title"] for note in (await service.api.get("/notes")).json()["items"]] == ["Launch"]
+
+
+async def test_the_open_streams_are_counted(service: Service) -> None:
+    async with follow(service) as subscriber, follow(service):
+        await subscriber.block()
+        await service.until_metric(2, "notes_event_subscribers")
+
+    await service.until_metric(0, "notes_event_subscribers")
+    await service.until_metric(2, "http_requests_total", route="/notes/events", status="200")
+    assert await service.metric("http_request_duration_seconds_count", route="/notes/events") == 0
