@@ -75,9 +75,9 @@ async def test_of_a_repeated_name_the_last_value_counts(shared_service: Service)
         ({"title": True}, "title", "valid string"),
         ({"title": ["Launch"]}, "title", "valid string"),
         ({"title": "Launch", "body": None}, "body", "valid string"),
-        ({"title": "Launch", "colour": "red"}, "colour", "is not known here"),
-        ({"title": "Launch", "id": "1"}, "id", "is not known here"),
-        ({"title": "Launch", "": 1}, "", "is not known here"),
+        ({"title": "Launch", "colour": "red"}, "colour", "is unknown"),
+        ({"title": "Launch", "id": "1"}, "id", "is unknown"),
+        ({"title": "Launch", "": 1}, "", "is unknown"),
         ([], "body", "must be a JSON object"),
         ("Launch", "body", "must be a JSON object"),
         (1, "body", "must be a JSON object"),
@@ -166,7 +166,7 @@ async def test_a_line_of_an_import_over_the_limit_is_refused_and_named(shared_se
         ([b'{"title": "a"}', b"{"], "line 2", "Invalid JSON"),
         ([b'{"title": "a"}', b"", b'{"title": "b"}'], "line 2", "is empty"),
         ([b'{"title": ""}'], "line 1.title", "at least 1 character"),
-        ([b'{"title": "a", "colour": 1}'], "line 1.colour", "is not known here"),
+        ([b'{"title": "a", "colour": 1}'], "line 1.colour", "is unknown"),
         ([b'{"title": "a\\u0000"}'], "line 1.title", "must not contain the NUL character"),
         ([b'{"title": "\xff"}'], "line 1", "Invalid JSON"),
         ([b'{"title": "\\ud800"}'], "line 1", "Invalid JSON"),
@@ -269,7 +269,7 @@ async def test_a_wrong_parameter_is_named(shared_service: Service, query: str, f
 async def test_an_unknown_parameter_is_refused_everywhere(shared_service: Service, method: str, path: str) -> None:
     response = await shared_service.api.request(f"{method}", f"{path}?colour=red", json={"title": "Launch"})
 
-    assert errors_of(response) == {"colour": "is not known here"}
+    assert errors_of(response) == {"colour": "is unknown"}
 
 
 async def test_a_repeated_parameter_is_refused(shared_service: Service) -> None:
