@@ -29,18 +29,18 @@ SETTINGS_GROUPS: tuple[type[Group], ...] = settings_groups(DOMAINS)
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Two ASGI applications, for two ports, and the lifecycle that they report."""
+    """Two ASGI applications, one for each port, and what they share."""
 
     api: Any
     ops: Ops
     lifecycle: Lifecycle
     metrics: Metrics
     quart: Quart
-    """The router, the OpenAPI description and the pages behind `api`."""
+    """Behind `api`: the router, the OpenAPI description and the pages."""
 
 
 def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Domain] = DOMAINS) -> Application:
-    """Make the application. Does no I/O: that begins with the server's startup event."""
+    """Make the application. Does no I/O, which begins with the startup event of the server."""
     lifecycle = Lifecycle()
     metrics = Metrics(settings, lifecycle, tracing.exemplar)
     database = Database(settings, metrics, tracing)
@@ -66,15 +66,15 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
 
 
 def _layers(quart: Quart, settings: Settings, tracing: Tracing, lifecycle: Lifecycle, metrics: Metrics) -> Any:
-    """The ASGI layers, in the order in which a request passes them; docs/architecture.md has the same list."""
+    """The ASGI layers in the order in which a request passes them, as docs/architecture.md describes them."""
     layers = (
-        tracing.around,  # a span, if requests are traced
-        lambda app: Middleware(app, settings, lifecycle, metrics),  # its id, common headers, metrics, access log
-        lambda app: Routing(app, quart),  # which route it is
-        lambda app: Admission(app, settings, metrics),  # a slot of the route's kind, or 503
-        lambda app: Dispatch(app, settings),  # an endpoint: deadline, validation, answer
+        tracing.around,  # starts a span, if requests are traced
+        lambda app: Middleware(app, settings, lifecycle, metrics),  # request id, common headers, metrics, access log
+        lambda app: Routing(app, quart),  # finds the route
+        lambda app: Admission(app, settings, metrics),  # takes a slot of the route's kind, or refuses with 503
+        lambda app: Dispatch(app, settings),  # calls an endpoint: deadline, validation, answer
     )
-    app: Any = quart  # everything else: pages, OPTIONS, the router's errors; and the lifespan
+    app: Any = quart  # answers everything else: pages, OPTIONS, the router's errors; and runs the lifespan
     for layer in reversed(layers):
         app = layer(app)
     return app

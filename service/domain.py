@@ -1,4 +1,4 @@
-"""What a domain hands to app.py. A domain is a package with a part of the API, unknown to the rest of the service."""
+"""What a domain hands to app.py. A domain is a package with a part of the API; the rest of the service ignores it."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from service.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Machinery:
-    """What app.py makes for all domains."""
+    """What app.py makes once and hands to every domain."""
 
     settings: Settings
     lifecycle: Lifecycle
     metrics: Metrics
-    """A domain registers its own metrics in `metrics.registry`."""
+    """A domain registers metrics of its own in `metrics.registry`."""
     database: Database
     readiness: Readiness
     links: Mapping[str, str]
@@ -33,21 +33,21 @@ class Built:
 
     blueprint: Blueprint
     tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
-    """Background tasks, started with the service and cancelled at its end."""
+    """Background tasks, which start with the service and are cancelled when it stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """One registration, in `DOMAINS` of app.py."""
+    """An entry of `DOMAINS` in app.py."""
 
     build: Callable[[Machinery], Built]
     """Makes the parts of the domain. Does no I/O."""
     summary: str = ""
-    """One sentence for the API's description."""
+    """A sentence for the description of the API."""
     settings: type[Group] | None = None
-    """Its own SERVICE_* variables; `machinery.settings.of(...)` has their values."""
+    """The group of its own SERVICE_* variables; `machinery.settings.of(group)` returns their values."""
     links: Mapping[str, str] = field(default_factory=dict)
-    """Entry points of the API, name and path."""
+    """Entry points of the API: the path by the name that `GET /` shows."""
 
 
 def settings_groups(domains: Sequence[Domain]) -> tuple[type[Group], ...]:

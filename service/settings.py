@@ -1,7 +1,7 @@
 """The settings: frozen objects, read once from `SERVICE_*` variables.
 
-`Settings` is the machinery's; each domain may have a `Group` of its own. `python -m service.settings` prints all of
-them, as docs/configuration.md has them.
+`Settings` belongs to the service itself; each domain may have a `Group` of its own. `python -m service.settings`
+prints the table of docs/configuration.md.
 """
 
 import socket
@@ -21,11 +21,11 @@ Bind = Annotated[str, Field(pattern=r"^(.+:\d{1,5}|unix:.+|fd://\d+)$")]
 
 
 class SettingsError(Exception):
-    """A `SERVICE_*` variable is unknown, or its value cannot be used. The message names all of them."""
+    """A `SERVICE_*` variable is unknown, or its value is invalid. The message names all such variables."""
 
 
 class Group(BaseModel):
-    """Settings of one domain. Each field is the variable `SERVICE_<FIELD>`, so its name must be its own."""
+    """The settings of one domain. A field is the variable `SERVICE_<FIELD>`, so no two groups may share a name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,10 +34,12 @@ AnyGroup = TypeVar("AnyGroup", bound=Group)
 
 
 class Settings(Group):
-    """The machinery's settings. Times are in seconds."""
+    """The settings of the service itself. Times are in seconds."""
 
     api_bind: Bind = Field("0.0.0.0:8000", description="Where the API listens: `host:port`, `unix:path`, `fd://n`")
-    ops_bind: Bind = Field("0.0.0.0:9000", description="Where `/livez`, `/readyz` and `/metrics` listen")
+    ops_bind: Bind = Field(
+        "0.0.0.0:9000", description="Where the operations port listens: `/livez`, `/readyz`, `/metrics`"
+    )
     name: str = Field("slipway", description="The service's name in `GET /`, logs and `application_name`")
     version: str = Field("dev", description="The version of the code; the image sets it")
     environment: str = Field("local", description="The deployment environment, as shown by `GET /`")
@@ -62,22 +64,22 @@ class Settings(Group):
         2,
         ge=1,
         le=1000,
-        description="Maximum imports and exports at a time; each holds a connection of the pool",
+        description="Maximum streamed uploads and downloads at a time; each holds a connection of the pool",
     )
     acquire_timeout: PositiveSeconds = Field(2, description="Maximum wait for a connection, then 503")
-    statement_timeout: PositiveSeconds = Field(5, description="Maximum run time of one statement, then 503")
+    statement_timeout: PositiveSeconds = Field(5, description="Maximum duration of one statement, then 503")
     request_timeout: PositiveSeconds = Field(
         10, description="The deadline of a request that is not a stream, then 503"
     )
     stream_idle_timeout: PositiveSeconds = Field(
-        30, description="Maximum time in which the client of a stream may send or read nothing"
+        30, description="Maximum time that the client of a stream may send or read nothing"
     )
     max_requests: int = Field(100, ge=1, description="Maximum requests at a time; further ones get 503 at once")
     max_streams: int = Field(2000, ge=1, description="Maximum open event streams; further ones get 503 at once")
     max_body: int = Field(
         262_144,
         ge=1024,
-        description="Maximum request body in bytes; an import has no limit. The gateway's limit is 327,680",
+        description="Maximum request body in bytes; a streamed upload has no limit. The gateway's limit is 327,680",
     )
 
     server: Literal["hypercorn", "uvicorn"] = Field(
@@ -85,25 +87,28 @@ class Settings(Group):
     )
     listen: Literal["immediately", "ready", "told"] = Field(
         "immediately",
-        description="`ready`: accept nothing before the replica is ready; `told`: nor before SIGUSR1",
+        description="`ready`: accept no connection before the replica is ready; `told`: not before SIGUSR1 either",
     )
     give_connections: Descriptor | None = Field(
-        None, description="`fd://n`, a socket: after SIGHUP, idle connections are given away through it"
+        None, description="`fd://n`, a Unix socket: after SIGHUP, idle connections are sent through it"
     )
     take_connections: Descriptor | None = Field(
-        None, description="`fd://n`, its other end: connections that another process gives away"
+        None, description="`fd://n`, the other end of such a socket: connections are received through it"
     )
     metrics_file: str | None = Field(
-        None, description="A file in Prometheus's text format that is added to `/metrics`, written by a supervisor"
+        None,
+        description="A file in Prometheus's text format, written by a supervisor; its content is added to `/metrics`",
     )
     check_interval: PositiveSeconds = Field(1, description="Time between two checks of the database")
-    check_failures: int = Field(3, ge=1, description="Consecutive failed checks that make the replica unready")
+    check_failures: int = Field(3, ge=1, description="Consecutive failed checks after which the replica is unready")
     drain_delay: Seconds = Field(
         5, description="After SIGTERM: time in which `/readyz` fails while requests are still accepted"
     )
     shutdown_grace: Seconds = Field(15, description="After that: time for requests in flight to finish")
 
-    log_level: LogLevel = Field("info", description="Minimum log level; `PUT /log-level` on the ops port changes it")
+    log_level: LogLevel = Field(
+        "info", description="Minimum log level; `PUT /log-level` on the operations port changes it"
+    )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="`json` for machines, `text` for people; `auto` is text on a terminal"
     )
@@ -111,7 +116,7 @@ class Settings(Group):
     _groups: dict[type[Group], Group] = PrivateAttr(default_factory=dict)
 
     def of(self, group: type[AnyGroup]) -> AnyGroup:
-        """The settings of a domain; its defaults if they were not loaded."""
+        """The settings of a domain, or its defaults if its group was not loaded."""
         found = self._groups.get(group)
         return found if isinstance(found, group) else group()
 
@@ -119,7 +124,7 @@ class Settings(Group):
 def load(environment: Mapping[str, str], groups: Sequence[type[Group]] = (), *, strict: bool = True) -> Settings:
     """Build the settings from the `SERVICE_*` variables of `environment`.
 
-    Raises SettingsError naming every variable that is wrong, and, if `strict`, every one that is unknown.
+    Raises SettingsError, which names every variable that is invalid and, if `strict`, every one that is unknown.
     """
     return build(
         {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)},
@@ -129,7 +134,7 @@ def load(environment: Mapping[str, str], groups: Sequence[type[Group]] = (), *, 
 
 
 def build(values: Mapping[str, object], groups: Sequence[type[Group]] = (), *, strict: bool = True) -> Settings:
-    """The same from the values of fields."""
+    """Build the settings from values by field name. Raises as load() does."""
     made: dict[type[Group], Group] = {}
     problems: list[str] = []
     known: set[str] = set()
@@ -165,7 +170,7 @@ def table(groups: Sequence[type[Group]] = ()) -> str:
 
 
 if __name__ == "__main__":
-    # Only this command needs the settings of the domains here.
+    # Here, because service.app imports this module.
     from service.app import SETTINGS_GROUPS
 
     sys.stdout.write(table(SETTINGS_GROUPS) + "\n")

@@ -3,11 +3,11 @@
 settings.py   its SERVICE_* variables
 models.py     the shapes of requests and answers
 routes.py     HTTP: one note, lists, import and export, events
-store.py      what can be done with notes, in Python
-queries.py    the same in SQL; all of it is there
+store.py      operations on notes: get, create, replace, delete, list
+queries.py    all SQL of the domain
 transfer.py   import and export, streamed
 feed.py       the event stream
-cleanup.py    removes expired keys and events
+cleanup.py    removes expired Idempotency-Keys and events
 """
 
 from service.domain import Built, Domain, Machinery

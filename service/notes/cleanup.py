@@ -1,4 +1,4 @@
-"""Removes expired Idempotency-Keys and events in small batches; the replicas share the work."""
+"""Removes expired Idempotency-Keys and events, in small batches. The replicas share the work."""
 
 import asyncio
 import random
@@ -15,11 +15,11 @@ from service.notes.settings import NoteSettings
 logger = getLogger(__name__)
 
 _BATCH = 500  # rows
-_PAUSE = 0.05  # s between two batches, so that requests get the connection and the disk
+_PAUSE = 0.05  # s between two batches, in which requests can use the connection and the disk
 
 
 class Cleanup:
-    """Keeps the tables small: a row that is no longer useful goes."""
+    """Keeps the tables small: removes rows whose lifetime is over."""
 
     def __init__(self, settings: NoteSettings, database: Database, registry: CollectorRegistry) -> None:
         self._interval = settings.cleanup_interval
@@ -35,7 +35,7 @@ class Cleanup:
     async def run(self) -> None:
         """Remove expired rows until cancelled."""
         while True:
-            # A random time, because all replicas may have started at once.
+            # All replicas may have started at the same moment, so each waits for a random time.
             await asyncio.sleep(self._interval * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
             for statement, lifetime in self._lifetimes:
                 try:

@@ -1,8 +1,8 @@
-"""What happens to notes, as Server-Sent Events: live for all subscribers, resumable without a gap.
+"""Changes of notes as Server-Sent Events: live for all subscribers, and resumable without a gap.
 
-One connection per process listens for the database's notifications and reads new events into a short memory. Each
-subscriber follows at its own speed, from the memory, or from the table if it is further behind. An event's id is its
-position in the order of all events, so `Last-Event-ID` resumes on any replica.
+One connection per process listens for notifications from the database and reads new events into memory, which keeps
+the latest ones. Each subscriber reads at its own speed: from memory, or from the table if it is further behind. An
+event's id is its position in the order of all events, so `Last-Event-ID` resumes on any replica.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ logger = getLogger(__name__)
 
 _MEMORY = 1000  # events
 _BATCH = 500  # events
-_RECHECK = 0.05  # s, while a transaction that is older than a waiting event is still running
-_KEEPALIVE = 10.0  # s; a dead connection may go unnoticed until it is used
+_RECHECK = 0.05  # s, while an event cannot be read because an older transaction is still running
+_KEEPALIVE = 10.0  # s; a dead connection is noticed only when it is used
 _RECONNECT = 0.25  # s
 
 
 class Position(NamedTuple):
-    """A position in the order of events; its text is the event's id."""
+    """A position in the order of events; as text it is the id of an event."""
 
     tx: int
     id: int
@@ -50,7 +50,9 @@ class Position(NamedTuple):
             position = cls(int(tx[:20]), int(event_id[:20]))
             if max(position) < 2**63:
                 return position
-        raise Invalid.field("last-event-id", "is not the id of an event of this stream")
+        raise Invalid.field(
+            "last-event-id", "is not an event id of this stream; leave the header out to start with new events"
+        )
 
 
 class _Message(NamedTuple):
@@ -59,7 +61,7 @@ class _Message(NamedTuple):
 
 
 class Feed:
-    """The events for the subscribers of one process."""
+    """The events for all subscribers of one process."""
 
     def __init__(
         self, settings: NoteSettings, database: Database, lifecycle: Lifecycle, registry: CollectorRegistry
@@ -71,7 +73,7 @@ class Feed:
         self._memory: deque[_Message] = deque(maxlen=_MEMORY)
         self._memory_from: Position | None = None  # the memory holds every event after this one
         self._read_to: Position | None = None
-        self._news = asyncio.Event()
+        self._news = asyncio.Event()  # set, and replaced by a new one, whenever subscribers have something to do
 
     # The reader: one per process.
 
@@ -105,7 +107,7 @@ class Feed:
             connection.terminate()
 
     async def _read(self, connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
-        """Take in all events that can be read; True if there are more that cannot be read yet."""
+        """Read all events that can be read. Returns True if there are others, which cannot be read yet."""
         assert self._read_to is not None  # noqa: S101 - set by _follow
         while rows := await connection.fetch(queries.EVENTS_AFTER.sql, *self._read_to, _BATCH):
             for message in map(_message, rows):
@@ -128,14 +130,14 @@ class Feed:
     # The subscribers.
 
     async def subscribe(self, last_event_id: str | None) -> AsyncGenerator[bytes]:
-        """The stream for one subscriber, from `last_event_id` on or from now.
+        """The stream of one subscriber: the events after `last_event_id`, or new events if it is None.
 
-        Before its first chunk it raises Invalid for a wrong id, Unavailable without a database.
+        Before its first chunk, raises Invalid if the id is wrong and Unavailable if the database does not answer.
         """
         position, lost = await self._start(last_event_id)
         self._subscribers.inc()
         try:
-            # The id without data tells a client that has seen no event yet where to resume.
+            # An id without data: a client that has not seen an event yet knows where to resume.
             yield f"retry: 1000\nid: {position}\n\n".encode()
             if lost:
                 yield _encode(position, Event(kind="reset", id=None, version=None))
@@ -150,17 +152,17 @@ class Feed:
                     await asyncio.wait_for(news.wait(), self._heartbeat)
                 except TimeoutError:
                     yield b": heartbeat\n\n"
-            yield b"retry: 100\n\n"  # this replica goes away: reconnect at once
+            yield b"retry: 100\n\n"  # this replica stops: clients reconnect at once
         finally:
             self._subscribers.dec()
 
     async def _start(self, last_event_id: str | None) -> tuple[Position, bool]:
-        """Where the stream begins, and whether events before it are lost to this client."""
+        """Where the stream begins, and whether this client has lost events before that."""
         if last_event_id is None and self._read_to is not None:
             return self._read_to, False
         last_seen = None if last_event_id is None else Position.parse(last_event_id)
         now, pruned = await self._history()
-        # Events are lost if they were cleaned up, or if the client saw them in another database.
+        # Events are lost if cleanup has removed them, or if the id comes from another database.
         lost = last_seen is not None and (last_seen < pruned or last_seen.tx > now.tx)
         return (now if last_seen is None or lost else last_seen), lost
 
@@ -180,7 +182,7 @@ class Feed:
         return [_message(row) for row in rows]
 
     async def _history(self) -> tuple[Position, Position]:
-        """The present position, and that of the newest event that was cleaned up."""
+        """The current position, and that of the newest event that cleanup has removed."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(queries.EVENTS_NOW)
         assert row is not None  # noqa: S101 - the table has one row

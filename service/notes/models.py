@@ -17,7 +17,7 @@ def _without_nul(text: str) -> str:
     return text
 
 
-# PostgreSQL stores any text but NUL. Lone surrogates are no text, and the parser refuses them.
+# PostgreSQL stores any character except NUL. The parser rejects lone surrogates, which are not characters.
 _WITHOUT_NUL: JsonDict = {"pattern": r"^[^\x00]*$"}
 Title = Annotated[
     str,
@@ -30,7 +30,7 @@ Body = Annotated[
     AfterValidator(_without_nul),
 ]
 Version = Annotated[int, Field(ge=1, lt=2**63)]
-ImportedVersion = Annotated[int, Field(ge=1, lt=2**53)]  # room to rise, and exact in every parser of JSON
+ImportedVersion = Annotated[int, Field(ge=1, lt=2**53)]  # leaves room to rise, and every JSON parser reads it exactly
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -44,9 +44,9 @@ ImportedTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 def uuid7() -> UUID:
-    """A UUIDv7 as PostgreSQL's `uuidv7()` makes it: 48 bits of milliseconds, 12 of their fraction, 62 random.
+    """A UUIDv7 like those of PostgreSQL's `uuidv7()`: 48 bits of milliseconds, 12 of their fraction, 62 random bits.
 
-    Rising within a process as long as its clock rises (RFC 9562, section 6.2, method 3).
+    In one process, ids rise as long as the clock does (RFC 9562, section 6.2, method 3).
     """
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     fraction = (nanoseconds << 12) // 1_000_000
@@ -58,7 +58,7 @@ def _now() -> datetime:
 
 
 class NoteContent(BaseModel):
-    """What a client writes."""
+    """The fields of a note that clients write."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,7 +72,7 @@ class Note(BaseModel):
     id: UUID
     title: Title
     body: Body
-    version: Version = Field(description="Rises by one with each change; quoted, it is the ETag")
+    version: Version = Field(description="Rises by one with each change; in quotes it is the ETag")
     created_at: AwareDatetime
     updated_at: AwareDatetime
 
@@ -81,11 +81,11 @@ class NotePage(BaseModel):
     """One page of notes, newest first."""
 
     items: list[Note]
-    next: str | None = Field(description="The next page's path, also in the Link header; null on the last page")
+    next: str | None = Field(description="The path of the next page, as in the Link header; null on the last page")
 
 
 class ImportedNote(BaseModel):
-    """One line of an import: what an export wrote, or only a title and a body."""
+    """One line of an import: a line of an export, or only a title and a body."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -94,11 +94,11 @@ class ImportedNote(BaseModel):
     body: Body = ""
     version: ImportedVersion = 1
     created_at: ImportedTime = Field(default_factory=_now)
-    updated_at: ImportedTime | None = Field(None, description="The same as `created_at` if not given")
+    updated_at: ImportedTime | None = Field(None, description="By default the same as `created_at`")
 
 
 class ImportResult(BaseModel):
-    """How many notes the import made."""
+    """How many notes were imported."""
 
     imported: int
 
@@ -108,8 +108,10 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(20, ge=1, le=100, description="Notes a page")
-    after: str | None = Field(None, pattern="^[A-Za-z0-9_-]{22}$", description="The cursor in the last page's `next`")
+    limit: int = Field(20, ge=1, le=100, description="Maximum notes on the page")
+    after: str | None = Field(
+        None, pattern="^[A-Za-z0-9_-]{22}$", description="The cursor, from `next` of the previous page"
+    )
     q: Title | None = Field(
         None,
         description='Words to search for; `"a phrase"`, `or` and `-without` work as in search engines',
@@ -117,36 +119,36 @@ class ListQuery(BaseModel):
 
 
 class CreateHeaders(BaseModel):
-    """The headers that matter to a creation."""
+    """The headers of `POST /notes`."""
 
     idempotency_key: str | None = Field(
         None,
         pattern=r"^[\x21-\x7e]{1,200}$",
-        description="Any unique text. For a day, a repeat with the same key and content gets the first answer again",
+        description="Any unique text. For a day, a request with the same key and content gets the first answer again",
     )
 
 
 class ReadHeaders(BaseModel):
-    """The headers that matter to reading a note."""
+    """The headers of `GET /notes/{note_id}`."""
 
-    if_none_match: str | None = Field(None, description="The ETag of the version that is known already")
+    if_none_match: str | None = Field(None, description="The ETag of the version that the client has")
 
 
 class ChangeHeaders(BaseModel):
-    """The headers that matter to a change of a note."""
+    """The headers of `PUT` and `DELETE /notes/{note_id}`."""
 
-    if_match: str | None = Field(None, description="The ETag of the version that is to be changed, or several")
+    if_match: str | None = Field(None, description="The ETag of the version to change, or several ETags")
 
 
 class Event(BaseModel):
-    """The data of one event of `/notes/events`; its kind is the event's type."""
+    """The data of one event of `/notes/events`. `kind` is also the type of the event."""
 
     kind: Literal["created", "updated", "deleted", "reset"]
-    id: UUID | None = Field(description="The note; null for `reset`, which means: read the list again")
+    id: UUID | None = Field(description="The id of the note; null for `reset`, which means: read the list again")
     version: Version | None
 
 
 class EventsHeaders(BaseModel):
-    """The headers that matter to a subscription."""
+    """The headers of `GET /notes/events`."""
 
-    last_event_id: str | None = Field(None, description="The id of the last event that was seen")
+    last_event_id: str | None = Field(None, description="The id of the last event that the client received")

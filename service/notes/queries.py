@@ -1,4 +1,4 @@
-"""All SQL on notes. Each statement has the name under which its times are measured."""
+"""All SQL on notes. A statement's name is its label in metrics and the name of its spans."""
 
 from service.database.pool import Statement
 
@@ -15,7 +15,8 @@ CREATE = Statement(
     """,
 )
 
-# One statement, so key and note are committed together; a key that exists is a unique violation and makes neither.
+# One statement, so key and note are committed together. If the key exists, it raises a unique violation and inserts
+# neither.
 CREATE_WITH_KEY = Statement(
     "note_create_with_key",
     """
@@ -48,7 +49,7 @@ DELETE = Statement(
     "DELETE FROM notes WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2)) RETURNING id",
 )
 
-# Keyset paging: each page is one range of the primary key, however far down it is.
+# Keyset pagination: each page is one range of the primary key, so a late page costs as much as the first one.
 LIST_FIRST = Statement(
     "note_list",
     """
@@ -63,10 +64,10 @@ LIST_AFTER = Statement(
      WHERE id < $2 ORDER BY id DESC LIMIT $1
     """,
 )
-# PostgreSQL cannot tell how rare a rare word is: it would look for it along the whole primary key, or collect all
-# notes with a common one from the index. So a word is looked for in the newest notes first, which has an end. If they
-# do not fill the page, the word is rare, and the index gives all of it. The SELECT around websearch_to_tsquery has it
-# evaluated once: in a plan for any parameters it would be done for each of the newest notes.
+# PostgreSQL cannot estimate how rare a word is: it may scan the whole primary key for a rare word, or collect all
+# notes with a common word from the index. So `newest` searches a fixed number of the newest notes first. If they do
+# not fill the page, the word is rare, and `indexed` gets all its notes from the index. The SELECT around
+# websearch_to_tsquery makes PostgreSQL evaluate it once; a generic plan would do so for each of the newest notes.
 _SEARCH = """
     WITH newest AS MATERIALIZED (
         SELECT id, title, body, version, created_at, updated_at
@@ -89,8 +90,9 @@ _SEARCH = """
 SEARCH_FIRST = Statement("note_search", _SEARCH.format(newest="", older=""))
 SEARCH_AFTER = Statement("note_search", _SEARCH.format(newest="WHERE id < $3", older="AND id < $3"))
 
-# PostgreSQL writes the JSON: a million notes are a million lines, and this is the fastest place to make them. Its own
-# times in JSON would have the session's zone; these are as in all answers: Z, and microseconds if there are any.
+# PostgreSQL writes the JSON: an export can have millions of lines, and this is the fastest way to make them. Its
+# default would be times in the time zone of the session; to_char writes them as in all other answers: in UTC with Z,
+# and with microseconds unless they are zero.
 EXPORT = Statement(
     "note_export",
     """
@@ -107,7 +109,7 @@ EXPORT = Statement(
 IMPORT = Statement("note_import", "COPY notes FROM STDIN")
 IMPORT_COLUMNS = ("id", "title", "body", "version", "created_at", "updated_at")
 
-# Up to the oldest running transaction; see note_events in migrations/0001_notes.sql.
+# Only events of transactions older than every running one; see note_events in migrations/0001_notes.sql.
 EVENTS_AFTER = Statement(
     "note_events_after",
     """
@@ -117,7 +119,7 @@ EVENTS_AFTER = Statement(
      ORDER BY tx, id LIMIT $3
     """,
 )
-# Looks at the newest event only: for EXISTS (... WHERE (tx, id) > ($1, $2)) PostgreSQL may read the whole table.
+# Reads only the newest event. With EXISTS (... WHERE (tx, id) > ($1, $2)), PostgreSQL may read the whole table.
 EVENTS_WAITING = Statement(
     "note_events_waiting",
     """
@@ -134,8 +136,8 @@ EVENTS_NOW = Statement(
     """,
 )
 
-# What is kept for a time only goes in small batches, the oldest first. Rows that another replica removes, or that
-# anybody holds, are left for later: neither of them waits. By ctid, so that no plan reads the table for the rest.
+# These remove expired rows in small batches, the oldest first. They skip locked rows, for example those that another
+# replica is removing, so neither side waits. They delete by ctid, so that no plan scans the table again.
 KEYS_EXPIRE = Statement(
     "idempotency_keys_expire",
     """
@@ -145,7 +147,7 @@ KEYS_EXPIRE = Statement(
     )) RETURNING key
     """,
 )
-# Who resumes from before the newest of them is told that something is missing.
+# Stores the position of the newest removed event: a client that resumes from before it is told that events are lost.
 EVENTS_EXPIRE = Statement(
     "note_events_expire",
     """

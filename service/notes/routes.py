@@ -1,4 +1,4 @@
-"""The HTTP side of notes: each route translates between HTTP and the store."""
+"""The routes: each one translates between HTTP and an operation on notes."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from urllib.parse import urlencode
@@ -29,13 +29,13 @@ from service.web.openapi import response_headers
 _IF_TOO_LARGE = "Send many notes to /notes/import instead."
 
 
-def blueprint(database: Database, feed: Feed, import_timeout: float, longest_line: int) -> Blueprint:
-    """The routes below `/notes`. `import_timeout` is in seconds, `longest_line` of an import in bytes."""
+def blueprint(database: Database, feed: Feed, import_timeout: float, max_line: int) -> Blueprint:
+    """The routes below `/notes`. `import_timeout` is in seconds, `max_line`, the limit of a line, in bytes."""
     routes = Blueprint("notes", __name__, url_prefix="/notes")
     tag_blueprint(routes, ["notes"])
     _add_collection(routes, database)
     _add_note(routes, database)
-    _add_transfer(routes, database, import_timeout, longest_line)
+    _add_transfer(routes, database, import_timeout, max_line)
     _add_events(routes, feed)
     return routes
 
@@ -44,13 +44,13 @@ def _add_collection(routes: Blueprint, database: Database) -> None:
     @routes.post("")
     @response_headers(
         201,
-        location="The note's path",
+        location="The path of the note",
         etag="Its version, for If-Match and If-None-Match",
-        idempotency_replayed="`true` if an earlier request with the same key made the note",
+        idempotency_replayed="`true` if an earlier request with the same key created the note",
     )
     @endpoint(headers=CreateHeaders, content=NoteContent, if_too_large=_IF_TOO_LARGE, answer=Note, status=201)
     async def create(headers: CreateHeaders, content: NoteContent) -> Answer:
-        """Make a note."""
+        """Create a note."""
         async with database.connection() as connection:
             created = await store.create(connection, content, headers.idempotency_key)
         given = {"location": f"/notes/{created.note['id']}", **_etag(created.note)}
@@ -64,7 +64,7 @@ def _add_collection(routes: Blueprint, database: Database) -> None:
     async def page(query: ListQuery) -> Answer:
         """List notes, newest first.
 
-        `next` leads to the next page. Notes that are made meanwhile do not shift the pages.
+        `next` is the path of the next page. Notes that are created meanwhile do not shift the pages.
         """
         async with database.connection() as connection:
             notes, cursor = await store.page(connection, query)
@@ -78,7 +78,7 @@ def _add_note(routes: Blueprint, database: Database) -> None:
     @response_headers(304, etag="Its version")
     @endpoint(headers=ReadHeaders, answer=Note, errors=(404,))
     async def get(note_id: UUID, headers: ReadHeaders) -> Answer:
-        """Get a note. With `If-None-Match` 304 if it has not changed."""
+        """Get a note. With `If-None-Match`, the answer is 304 if the note has not changed."""
         async with database.connection() as connection:
             note = await store.get(connection, note_id)
         if headers.if_none_match is not None:
@@ -91,7 +91,7 @@ def _add_note(routes: Blueprint, database: Database) -> None:
     @response_headers(200, etag="Its new version")
     @endpoint(headers=ChangeHeaders, content=NoteContent, if_too_large=_IF_TOO_LARGE, answer=Note, errors=(404, 412))
     async def replace(note_id: UUID, headers: ChangeHeaders, content: NoteContent) -> Answer:
-        """Replace a note. With `If-Match` only if it has not changed, else 412."""
+        """Replace a note. With `If-Match`, the answer is 412 if the note has changed."""
         async with database.connection() as connection:
             note = await store.replace(connection, note_id, content, _expected_versions(headers))
         return json(note, _etag(note))
@@ -100,29 +100,29 @@ def _add_note(routes: Blueprint, database: Database) -> None:
     @response_headers(204)
     @endpoint(headers=ChangeHeaders, errors=(404, 412))
     async def delete(note_id: UUID, headers: ChangeHeaders) -> Answer:
-        """Delete a note. With `If-Match` only if it has not changed, else 412."""
+        """Delete a note. With `If-Match`, the answer is 412 if the note has changed."""
         async with database.connection() as connection:
             await store.delete(connection, note_id, _expected_versions(headers))
         return Answer(204)
 
 
-def _add_transfer(routes: Blueprint, database: Database, import_timeout: float, longest_line: int) -> None:
+def _add_transfer(routes: Blueprint, database: Database, import_timeout: float, max_line: int) -> None:
     lines = Upload(
-        transfer.NDJSON, "One note a line: as an export wrote it, or only `title` and `body`", import_timeout
+        transfer.NDJSON, "One note per line: a line of an export, or only `title` and `body`", import_timeout
     )
 
     @routes.post("/import")
     @endpoint(kind=Kind.BULK, upload=lines, answer=ImportResult, errors=(409,))
     async def import_(body: AsyncIterator[bytes]) -> Answer:
-        """Import notes from lines of JSON: all of them, or none. Errors name the line."""
+        """Import notes from lines of JSON: all of them or, if a line is wrong, none. The error names the line."""
         async with database.connection() as connection:
-            imported = await transfer.import_lines(connection, body, longest_line)
+            imported = await transfer.import_lines(connection, body, max_line)
         return json({"imported": imported})
 
     @routes.get("/export")
-    @endpoint(kind=Kind.BULK, stream=Media(transfer.NDJSON, "One note a line, oldest first"))
+    @endpoint(kind=Kind.BULK, stream=Media(transfer.NDJSON, "One note per line, oldest first"))
     async def export() -> AsyncGenerator[bytes]:
-        """Export all notes as lines of JSON, as of one moment. `POST /notes/import` takes them."""
+        """Export all notes as lines of JSON, as of one moment. `POST /notes/import` accepts them."""
         return transfer.export_lines(database)
 
 
@@ -132,10 +132,10 @@ def _add_events(routes: Blueprint, feed: Feed) -> None:
     @routes.get("/events")
     @endpoint(kind=Kind.EVENTS, headers=EventsHeaders, stream=events_stream)
     async def events(headers: EventsHeaders) -> AsyncGenerator[bytes]:
-        """Follow what happens to notes. `Last-Event-ID` resumes without a gap.
+        """Follow the changes of notes. `Last-Event-ID` resumes without a gap.
 
-        `reset` means that the list is to be read again: many notes changed at once, or what came after
-        `Last-Event-ID` is no longer known.
+        After `reset`, read the list again: many notes changed at once, or the events after `Last-Event-ID` are no
+        longer stored.
         """
         return feed.subscribe(headers.last_event_id)
 
@@ -145,7 +145,7 @@ def _etag(note: store.NoteFields) -> dict[str, str]:
 
 
 def _expected_versions(headers: ChangeHeaders) -> list[int] | None:
-    """The versions that `If-Match` allows; None if any. A tag that is not a version matches nothing."""
+    """The versions that `If-Match` allows; None if it allows any. A tag that is not a version matches nothing."""
     if headers.if_match is None or (expected := parse_etags(headers.if_match)).star_tag:
         return None
     return [int(tag) for tag in expected.as_set() if tag.isascii() and tag.isdecimal() and len(tag) < 19]

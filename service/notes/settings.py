@@ -1,4 +1,4 @@
-"""The settings of the notes."""
+"""The settings of the domain."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ class NoteSettings(Group):
 
     import_timeout: PositiveSeconds = Field(
         600,
-        description="Maximum duration of an import, whose end `/notes/events` waits for. The gateway's limit is 660",
+        description="Maximum duration of an import; `/notes/events` waits for its end. The gateway's limit is 660",
     )
     heartbeat: PositiveSeconds = Field(15, description="Time between the heartbeats of `/notes/events`")
     key_lifetime: Lifetime = Field(86_400, description="How long the answer to an `Idempotency-Key` is kept")

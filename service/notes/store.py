@@ -1,7 +1,6 @@
-"""What can be done with notes. Every function takes a connection; each transaction is a single statement.
+"""Operations on notes. Every function takes a connection; each transaction is a single statement.
 
-A note is a dict with the fields of the model `Note`, as the database has them: an instance of the model would cost as
-much as the query.
+A note is a dict with the fields of the model `Note`, not an instance, which would cost as much CPU as the query.
 """
 
 import hashlib
@@ -25,7 +24,7 @@ NoteFields: TypeAlias = dict[str, Any]
 class Created:
     note: NoteFields
     replayed: bool = False
-    """Whether an earlier request with the same key made the note."""
+    """Whether an earlier request with the same key created the note."""
 
 
 async def get(connection: Connection, note_id: UUID) -> NoteFields:
@@ -37,9 +36,9 @@ async def get(connection: Connection, note_id: UUID) -> NoteFields:
 
 
 async def create(connection: Connection, content: NoteContent, key: str | None = None) -> Created:
-    """Make a note; with an idempotency key only once.
+    """Create a note; with an idempotency key, only once.
 
-    Raises Invalid if the key was used for other content, Conflict if another request is using it.
+    Raises Invalid if the key was used for other content, and Conflict if another request is using it.
     """
     if key is None:
         [row] = await connection.fetch(queries.CREATE, content.title, content.body)
@@ -52,9 +51,9 @@ async def create(connection: Connection, content: NoteContent, key: str | None =
         except asyncpg.UniqueViolationError:
             first = await connection.fetchrow(queries.FIRST_ANSWER, key)
         if first is None:
-            continue  # the key expired between the two statements: it is free again
+            continue  # the key expired between the two statements, so it is free again
         if first["fingerprint"] != fingerprint:
-            raise Invalid.field("idempotency-key", "was used for other content; use a new key")
+            raise Invalid.field("idempotency-key", "was used with other content; use a new key")
         return Created(Note.model_validate_json(first["answer"]).model_dump(), replayed=True)
     raise Conflict("The Idempotency-Key is in use by another request. Try again.")
 
@@ -62,7 +61,7 @@ async def create(connection: Connection, content: NoteContent, key: str | None =
 async def replace(
     connection: Connection, note_id: UUID, content: NoteContent, versions: Sequence[int] | None
 ) -> NoteFields:
-    """Replace title and body if the note has one of `versions` (None: whatever it has).
+    """Replace title and body if the note is at one of `versions`; None stands for any version.
 
     Raises NotFound and PreconditionFailed.
     """
@@ -73,14 +72,14 @@ async def replace(
 
 
 async def delete(connection: Connection, note_id: UUID, versions: Sequence[int] | None) -> None:
-    """Delete the note if it has one of `versions` (None: whatever it has). Raises NotFound, PreconditionFailed."""
+    """Delete the note if it is at one of `versions`; None stands for any. Raises NotFound, PreconditionFailed."""
     if await connection.fetchrow(queries.DELETE, note_id, versions) is None:
         raise await _why_unchanged(connection, note_id)
 
 
 async def page(connection: Connection, query: ListQuery) -> tuple[list[NoteFields], str | None]:
-    """The notes of one page, newest first, and the cursor of the next one (None on the last page)."""
-    # One more row than the page has tells whether there is a next page.
+    """The notes of one page, newest first, and the cursor of the next page (None on the last page)."""
+    # One row more than the page needs shows whether there is a next page.
     limit, after = query.limit + 1, _decode_cursor(query.after) if query.after else None
     if query.q is None and after is None:
         rows = await connection.fetch(queries.LIST_FIRST, limit)

@@ -1,4 +1,4 @@
-"""Import and export: notes as lines of JSON (NDJSON), streamed in constant memory."""
+"""Import and export: notes as lines of JSON (NDJSON), streamed with constant memory."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 
@@ -18,9 +18,9 @@ _CHUNK = 16 * 1024  # bytes
 
 
 async def export_lines(database: Database) -> AsyncGenerator[bytes]:
-    """All notes in the order of their creation, as of one moment, in chunks of whole lines.
+    """All notes in the order of their ids, as of one moment, in chunks of whole lines.
 
-    Holds a connection until its end. Raises Unavailable without a database.
+    Holds a connection until it ends. Raises Unavailable if the database does not answer.
     """
     async with database.connection() as connection, connection.bulk(readonly=True):
         async for rows in connection.batches(queries.EXPORT, size=_BATCH):
@@ -35,29 +35,31 @@ async def export_lines(database: Database) -> AsyncGenerator[bytes]:
                 yield bytes(chunk)
 
 
-async def import_lines(connection: Connection, body: AsyncIterable[bytes], longest_line: int) -> int:
-    """Store the notes of all lines, or none at all; return how many.
+async def import_lines(connection: Connection, body: AsyncIterable[bytes], max_line: int) -> int:
+    """Store the notes of all lines, or none of them. Returns how many.
 
-    Raises Invalid, TooLarge and Conflict, each naming the line.
+    A line has at most `max_line` bytes. Raises Invalid, TooLarge and Conflict, each of which names the line.
     """
-    source = _Lines(body, longest_line)
+    source = _Lines(body, max_line)
     try:
         async with connection.bulk(readonly=False):
             await connection.copy(queries.IMPORT, "notes", queries.IMPORT_COLUMNS, source.records())
     except asyncpg.UniqueViolationError as error:
-        # The server counts the records of the COPY; each line is one.
+        # PostgreSQL counts the records of the COPY; each line is one.
         line = str(error.context).rpartition("line ")[2]
-        where = f"line {line}" if line.isdecimal() else "one line"
-        raise Conflict(f"{where}: there is a note with this id already; nothing was imported") from error
+        where = f"line {line}" if line.isdecimal() else "a line"
+        raise Conflict(
+            f"{where}: a note with this id exists; nothing was imported. Remove the line or change its id."
+        ) from error
     return source.count
 
 
 class _Lines:
-    """Splits a body into lines and turns each into a record of the COPY."""
+    """Splits a body into lines and makes each one a record of the COPY."""
 
-    def __init__(self, body: AsyncIterable[bytes], longest: int) -> None:
+    def __init__(self, body: AsyncIterable[bytes], max_line: int) -> None:
         self._body = body
-        self._longest = longest
+        self._max_line = max_line
         self._blank: int | None = None
         self.count = 0
 
@@ -70,19 +72,19 @@ class _Lines:
                 number += 1
                 if (record := self._record(number, line)) is not None:
                     yield record
-            if len(rest) > self._longest:
+            if len(rest) > self._max_line:
                 raise self._too_long(number + 1)
         if rest and (record := self._record(number + 1, rest)) is not None:
             yield record
 
     def _record(self, number: int, line: bytes) -> tuple[object, ...] | None:
-        if len(line) > self._longest:
+        if len(line) > self._max_line:
             raise self._too_long(number)
         if not line.strip():
             self._blank = self._blank or number
             return None
         if self._blank is not None:
-            raise Invalid.field(f"line {self._blank}", "is empty; every line but the last must hold one note")
+            raise Invalid.field(f"line {self._blank}", "is empty; every line except the last must contain one note")
         try:
             note = ImportedNote.model_validate_json(line)
         except ValidationError as error:
@@ -91,4 +93,4 @@ class _Lines:
         return note.id, note.title, note.body, note.version, note.created_at, note.updated_at or note.created_at
 
     def _too_long(self, number: int) -> TooLarge:
-        return TooLarge(f"line {number}: longer than {self._longest} bytes; nothing was imported")
+        return TooLarge(f"line {number}: longer than {self._max_line} bytes; nothing was imported. Shorten the note.")

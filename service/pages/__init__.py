@@ -1,4 +1,4 @@
-"""What a browser gets: the page at `/` and the API docs at `/docs`, without anything from another host."""
+"""What browsers get: the page at `/` and the API docs at `/docs`. Nothing comes from another host."""
 
 from service.domain import Built, Domain, Machinery
 from service.pages.routes import blueprint

@@ -6,14 +6,14 @@ from pydantic import BaseModel
 
 
 class DatabaseStatus(BaseModel):
-    """The database, as last seen."""
+    """The database, as the last readiness check found it."""
 
     status: Literal["available", "unavailable"]
     version: str | None
 
 
 class Root(BaseModel):
-    """Which service answers, and from where."""
+    """Which service answers, in which version and on which replica."""
 
     service: str
     version: str

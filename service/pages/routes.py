@@ -1,4 +1,4 @@
-"""`GET /` for clients and for browsers, and the API docs with the files of Swagger UI from its package."""
+"""`GET /` for browsers and other clients, and the API docs. The files of Swagger UI come from its package."""
 
 import importlib.util
 from functools import cache
@@ -14,7 +14,7 @@ from service.pages.settings import PageSettings
 from service.web.answer import Answer, json
 from service.web.endpoint import endpoint
 
-_HERE = Path(__file__).parent / "static"
+_STATIC = Path(__file__).parent / "static"
 _OWN_FILES = frozenset({"style.css", "page.js", "error.css", "docs.css", "docs.js", "icon.svg"})
 _SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
 # Nothing inline, and nothing from another host.
@@ -23,16 +23,16 @@ _POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _POLICIES = {
-    # Text cannot become markup by mistake: the browser refuses innerHTML and the like.
+    # With Trusted Types the browser rejects innerHTML and the like, so text never becomes markup by mistake.
     "index.html": f"{_POLICY}; require-trusted-types-for 'script'; trusted-types 'none'",
-    # The stylesheet of Swagger UI has its icons in data: URLs.
+    # The stylesheet of Swagger UI contains its icons as data: URLs.
     "docs.html": _POLICY.replace("img-src 'self'", "img-src 'self' data:"),
 }
 _HEADERS = {"vary": "accept", "cache-control": "no-store"}
 
 
 def blueprint(machinery: Machinery) -> Blueprint:
-    """The routes of the pages and of their files."""
+    """The routes of the pages and their files."""
     routes = Blueprint("pages", __name__)
     tag_blueprint(routes, ["service"])
     _add_root(routes, machinery)
@@ -63,7 +63,7 @@ def _add_root(routes: Blueprint, machinery: Machinery) -> None:
     @routes.get("/")
     @endpoint(answer=Root, for_clients=identify, polled=True)
     async def root() -> Response:
-        """Say which service answers, and from where. A browser gets a page."""
+        """Tell which service answers, in which version and on which replica. A browser gets a page."""
         return await _page("index.html")
 
 
@@ -77,20 +77,20 @@ def _add_docs(routes: Blueprint) -> None:
     @routes.get("/static/<name>")
     @hide
     async def static_file(name: str) -> Response:
-        """A file of the pages, cached with its ETag."""
+        """A file of the pages, with an ETag for caches."""
         if name in _OWN_FILES:
-            response = await send_from_directory(_HERE, name)
+            response = await send_from_directory(_STATIC, name)
         elif name in _SWAGGER_FILES:
             response = await send_from_directory(_swagger_directory(), name)
         else:
             abort(404)
-        response.headers["cache-control"] = "no-cache"  # cached, and checked each time
+        response.headers["cache-control"] = "no-cache"  # browsers keep it, and ask each time whether it has changed
         await response.make_conditional(request)
         return response
 
 
 async def _page(name: str) -> Response:
-    response = await send_from_directory(_HERE, name)
+    response = await send_from_directory(_STATIC, name)
     response.headers["content-security-policy"] = _POLICIES[name]
     response.headers["vary"] = "accept"
     response.headers["cache-control"] = "no-cache"
@@ -99,8 +99,10 @@ async def _page(name: str) -> Response:
 
 
 def _swagger_directory() -> Path:
-    # Found, not imported: only its files are needed.
+    # The package is not imported, because only its files are needed.
     spec = importlib.util.find_spec("swagger_ui")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("package swagger-ui-py is not installed: requirements/service.txt has it")
+        raise FileNotFoundError(
+            "the package swagger-ui-py is not installed; run pip install -r requirements/service.txt"
+        )
     return Path(spec.origin).parent / "static"

@@ -1,4 +1,4 @@
-"""The settings of the page: where it links to."""
+"""The settings of the page: the addresses of other pages that it links to."""
 
 from typing import Annotated
 
@@ -10,9 +10,9 @@ Link = Annotated[str, Field(pattern=r"^(https?://[^\s\x00-\x1f]+)?$")]
 
 
 class PageSettings(Group):
-    """Addresses of other web pages; an empty one is not shown."""
+    """Addresses of other pages. The page shows no link for an empty one."""
 
-    link_tilt: Link = Field("", description="Where the page links to Tilt; no link if empty")
+    link_tilt: Link = Field("", description="Address of Tilt, for a link on the page; no link if empty")
     link_grafana: Link = Field("", description="The same for Grafana")
     link_prometheus: Link = Field("", description="The same for Prometheus")
     link_jaeger: Link = Field("", description="The same for Jaeger")

@@ -1,7 +1,7 @@
-"""How many requests run at a time: each takes a slot of its kind; without a free one it is refused at once.
+"""Limits how many requests run at a time. Each takes a slot of its kind; if no slot is free, it is refused at once.
 
-Streams have slots of their own, so that they neither keep out short requests nor use up the pool, and a thousand
-subscribers that come back at the same moment need no slot of a short request.
+Streams have slots of their own, so that they neither keep out short requests nor use up the pool. A thousand
+subscribers that reconnect at the same moment take no slot of a short request.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from service.web.routing import match_of
 
 
 class Admission:
-    """An ASGI layer with the slots of one process. Raises Unavailable for a request that finds none free."""
+    """An ASGI layer with the slots of one process. Raises Unavailable if no slot of the request's kind is free."""
 
     def __init__(self, app: Any, settings: Settings, metrics: Metrics) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Reads the body of a request: whole, as JSON, or as a stream of chunks."""
+"""Reads the body of a request: as a whole, as JSON, or as a stream of chunks."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ from service.web.deadline import Deadline
 
 
 class ClientLeft(Exception):
-    """The client closed the connection before it had sent the whole request."""
+    """The client disconnected before it had sent the whole request."""
 
 
 async def read_whole(scope: HTTPScope, receive: ASGIReceiveCallable, limit: int, advice: str) -> bytes:
@@ -35,10 +35,10 @@ async def read_whole(scope: HTTPScope, receive: ASGIReceiveCallable, limit: int,
 async def read_chunks(
     receive: ASGIReceiveCallable, deadline: Deadline, idle_timeout: float, timeout: float
 ) -> AsyncGenerator[bytes]:
-    """The body as it arrives: the next chunk is received when the last one is used up, so the sender is slowed down.
+    """The body, chunk by chunk: a chunk is received only when the consumer asks for it, which slows the sender down.
 
-    Lifts the deadline of the request. Raises RequestTimeout if nothing arrives for `idle_timeout` seconds or the body
-    has not ended after `timeout` seconds, and ClientLeft.
+    The first chunk lifts the deadline of the request. Raises RequestTimeout if nothing arrives for `idle_timeout`
+    seconds or if the body has not ended after `timeout` seconds; raises ClientLeft.
     """
     deadline.lift()
     end = asyncio.get_running_loop().time() + timeout
@@ -49,9 +49,10 @@ async def read_chunks(
                 event = await receive()
         except TimeoutError:
             if asyncio.get_running_loop().time() >= end:
-                late = f"The body took longer than {timeout:g} seconds. Send it in parts."
+                late = f"The body took longer than {timeout:g} seconds. Split it into several requests."
                 raise RequestTimeout(late) from None
-            raise RequestTimeout(f"Nothing of the body arrived for {idle_timeout:g} seconds.") from None
+            idle = f"No data of the body arrived for {idle_timeout:g} seconds. Send the request again."
+            raise RequestTimeout(idle) from None
         if event["type"] != "http.request":
             raise ClientLeft
         more = event["more_body"]
@@ -60,7 +61,7 @@ async def read_chunks(
 
 
 def parse_json(scope: HTTPScope, body: bytes) -> Any:
-    """The body's JSON. Raises UnsupportedMediaType, and Invalid unless it is JSON in UTF-8."""
+    """The value of a JSON body. Raises UnsupportedMediaType, and Invalid if it is not JSON in UTF-8."""
     require_media_type(scope, "application/json")
     try:
         # Unlike Python's parser, it rejects NaN, lone surrogates, and deep nesting without a RecursionError.

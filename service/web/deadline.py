@@ -1,23 +1,23 @@
-"""The deadline of a request: it ends the request when its time is over, and when its client disconnects."""
+"""The deadline of a request: cancels the request when its time is over or its client disconnects."""
 
 import asyncio
 
 from hypercorn.typing import ASGIReceiveCallable
 
-# Most requests end before this, so all they pay for is one timer.
-_FIRST_LOOK = 0.05  # s
+# The time until the first check. Most requests end before it, so they cost one timer and nothing else.
+_FIRST_CHECK = 0.05  # s
 
 
 class Deadline:
-    """Cancels the current task, which answers a request, when the time is over or the client disconnects."""
+    """Cancels the task that creates it, which answers a request, after `seconds` or when the client disconnects."""
 
     __slots__ = (
         "_at",
         "_body_is_read",
         "_cancelled",
+        "_checked",
         "_follower",
         "_lifted",
-        "_looked",
         "_loop",
         "_receive",
         "_task",
@@ -32,22 +32,22 @@ class Deadline:
         self._loop = asyncio.get_running_loop()
         self._task = task
         self._receive = receive
-        self._body_is_read = self._looked = self._lifted = self._cancelled = False
+        self._body_is_read = self._checked = self._lifted = self._cancelled = False
         self._follower: asyncio.Task[None] | None = None
         now = self._loop.time()
         self._at = now + seconds
-        self._timer = self._loop.call_at(min(now + _FIRST_LOOK, self._at), self._look)
+        self._timer = self._loop.call_at(min(now + _FIRST_CHECK, self._at), self._check)
 
     def body_is_read(self) -> None:
-        """The whole body was received: only a disconnect can follow, and it is watched for."""
+        """Report that the whole body was received: only a disconnect can follow, and it is awaited from now on."""
         self._body_is_read = True
-        if self._looked:
+        if self._checked:
             self._follow()
 
     def lift(self) -> None:
-        """No time limit from now on, for a stream, which has limits of its own. A disconnect still ends it."""
+        """Remove the time limit, for a stream, which has limits of its own. A disconnect still cancels the task."""
         self._lifted = True
-        if self._looked:
+        if self._checked:
             self._timer.cancel()
 
     def has_cancelled(self) -> bool:
@@ -55,12 +55,13 @@ class Deadline:
         return self._cancelled and self._task.uncancel() == 0
 
     def end(self) -> None:
+        """Stop watching: the request is over."""
         self._timer.cancel()
         if self._follower is not None:
             self._follower.cancel()
 
-    def _look(self) -> None:
-        self._looked = True
+    def _check(self) -> None:
+        self._checked = True
         if not self._lifted:
             self._timer = self._loop.call_at(self._at, self._cancel)
         if self._body_is_read:

@@ -1,4 +1,4 @@
-"""Calls the matched endpoint of a request and sends its answer, within the request's deadline."""
+"""Calls the matched endpoint of a request and sends its answer within the deadline."""
 
 import asyncio
 from logging import getLogger
@@ -14,13 +14,14 @@ from service.web.body import ClientLeft
 from service.web.deadline import Deadline
 from service.web.endpoint import Endpoint, ReadLimits
 from service.web.error_handlers import service_error, unexpected_error
+from service.web.error_page import accept_of
 from service.web.routing import Match, match_of
 
 logger = getLogger(__name__)
 
 
 class Dispatch:
-    """The innermost ASGI layer in front of Quart, which answers everything that is not an endpoint."""
+    """The innermost ASGI layer. Quart, behind it, answers everything that is not an endpoint."""
 
     def __init__(self, app: Any, settings: Settings) -> None:
         self._quart = app
@@ -28,7 +29,7 @@ class Dispatch:
         self._limits = ReadLimits(settings.max_body, settings.stream_idle_timeout)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Raises Unavailable at the deadline; returns in silence if the client has disconnected."""
+        """Raises Unavailable at the deadline. If the client has disconnected, returns without an answer."""
         if scope["type"] != "http":
             await self._quart(scope, receive, send)
             return
@@ -39,7 +40,7 @@ class Dispatch:
             if not deadline.has_cancelled():
                 raise
             if not deadline.client_left:
-                raise Unavailable("The request took too long and was given up. Try again in a moment.") from None
+                raise Unavailable("The request took too long and was cancelled. Try again in a moment.") from None
         except ClientLeft:
             return
         finally:
@@ -49,7 +50,7 @@ class Dispatch:
         self, match: Match, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable, deadline: Deadline
     ) -> None:
         endpoint = match.endpoint
-        if endpoint is None or (endpoint.clients_only and error_page.preferred(_accept(scope))):
+        if endpoint is None or (endpoint.clients_only and error_page.preferred(accept_of(scope))):
             await self._quart(scope, receive, send)
             return
         answer = await self._call(endpoint, match, scope, receive, deadline)
@@ -74,18 +75,14 @@ class Dispatch:
             answer = await endpoint.view(**match.arguments, **arguments)
             if isinstance(answer, Answer):
                 return answer
-            assert endpoint.stream is not None  # noqa: S101 - only its views return generators
+            assert endpoint.stream is not None  # noqa: S101 - the views of other endpoints return an Answer
             stream = Stream(answer, endpoint.stream.type)
-            if scope["method"] != "HEAD":
+            if scope["method"] != "HEAD":  # which has no body, so its stream never starts
                 await stream.begin()
             return stream
         except ServiceError as error:
-            return service_error(error, _accept(scope))
+            return service_error(error, accept_of(scope))
         except ClientLeft:
             raise
         except Exception as error:
-            return unexpected_error(error, _accept(scope))
-
-
-def _accept(scope: HTTPScope) -> str:
-    return b",".join(value for name, value in scope["headers"] if name == b"accept").decode("latin-1")
+            return unexpected_error(error, accept_of(scope))

@@ -1,15 +1,16 @@
-"""Declares a route: what it reads, what it answers, and what kind of request it is.
+"""The decorator that declares a route: what it reads, what it answers, and what kind of request it is.
 
     @routes.put("/<uuid:note_id>")
     @endpoint(headers=ChangeHeaders, content=NoteContent, answer=Note, errors=(404, 412))
     async def replace(note_id: UUID, headers: ChangeHeaders, content: NoteContent) -> Answer: ...
 
-Quart's router and quart-schema see an ordinary view function, but web/dispatch.py calls it. That avoids the two
-tasks, the Request, the two contexts and the Response that Quart makes for each request: several times cheaper.
+Quart's router and quart-schema see an ordinary view function, but web/dispatch.py calls it. This is several times
+cheaper, because Quart makes two tasks, a Request, two contexts and a Response for each request that it calls itself.
 
-What of Quart does not hold for an endpoint: before_request and after_request functions are not called, and `request`,
-`g`, `current_app` and extensions that use them are not available. Instead, an endpoint declares what it reads, gets
-what it needs as an argument of its blueprint's factory, and what every request needs is an ASGI layer in app.py.
+These features of Quart have no effect on an endpoint: functions registered with before_request and after_request are
+not called, and `request`, `g`, `current_app` and the extensions that use them are not available. Instead, an endpoint
+declares what it reads, and uses the arguments of the factory that makes its blueprint. What every request needs is an
+ASGI layer in app.py.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -36,22 +37,22 @@ Route: TypeAlias = Callable[..., Any]
 
 
 class Kind(StrEnum):
-    """What a request holds while it runs. Admission counts each kind on its own."""
+    """What a request occupies while it runs. Admission counts each kind separately."""
 
     REQUEST = "request"
-    EVENTS = "events"  # lasts for hours, holds no connection of the pool
-    BULK = "bulk"  # an import or an export, holds a connection of the pool
+    EVENTS = "events"  # lasts for hours, without a connection of the pool
+    BULK = "bulk"  # a streamed upload or download, with a connection of the pool
 
 
 class NoQuery(BaseModel):
-    """No parameters. An unknown one is an error, so that a typo does not pass unnoticed."""
+    """The query of a route without parameters. Any parameter is an error, so that a typo does not go unnoticed."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A streamed body, for the description: its media type, and what it holds."""
+    """A streamed body: its media type, and its description in `/openapi.json`."""
 
     type: str
     description: str
@@ -66,7 +67,7 @@ class Upload(Media):
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """The limits of what a request may send: `max_body` in bytes, the times in seconds."""
+    """The limits of request bodies: `max_body` in bytes, `idle_timeout` (of an upload) in seconds."""
 
     max_body: int
     idle_timeout: float
@@ -81,22 +82,23 @@ class Endpoint:
     query: type[BaseModel]
     headers: type[BaseModel] | None
     header_fields: dict[bytes, str]
-    """The field of `headers` for each header's name."""
+    """The field of `headers` by the header's name."""
     content: type[BaseModel] | None
     if_too_large: str
+    """What a client should do about a 413: the last sentence of its text."""
     upload: Upload | None
     stream: Media | None
     errors: Sequence[int]
-    """The statuses of the problems it may answer, beside those that every route may answer."""
+    """The statuses of its problems, besides those that every route may answer."""
     clients_only: bool
-    """Browsers, which prefer HTML, get the answer of Quart's view function."""
+    """Whether browsers, which prefer HTML, get the answer of a view function that Quart calls."""
     polled: bool
-    """The page polls it, so its polls are logged at debug level."""
+    """Whether the page polls it. Polls are logged at debug level."""
 
     async def read(
         self, scope: HTTPScope, receive: ASGIReceiveCallable, deadline: Deadline, limits: ReadLimits
     ) -> dict[str, Any]:
-        """The arguments that come from the request, by name. Raises the ServiceErrors of a request that is wrong."""
+        """The view's arguments that come from the request, by name. Raises a ServiceError if the request is wrong."""
         body = b""
         if self.content is not None:
             body = await read_whole(scope, receive, limits.max_body, self.if_too_large)
@@ -143,13 +145,14 @@ def endpoint(
     for_clients: View | None = None,
     polled: bool = False,
 ) -> Callable[[Route], Route]:
-    """Make a view function an endpoint, and describe it.
+    """Make a view function an endpoint, and describe it in `/openapi.json`.
 
-    It is called with the parameters of its path, and with `query`, `headers` and `content` (JSON) if their models are
-    given, or with `body`, an asynchronous iterator of bytes, for an `upload`. It returns an Answer, whose model with
-    `status` is `answer`, or, for a `stream`, an asynchronous generator of bytes; what that raises before its first
-    chunk is answered like any error. With `for_clients`, that is the endpoint; the decorated function is Quart's, and
-    answers browsers.
+    The view gets as keyword arguments: the parameters of its path; `query`, `headers` and `content` (JSON) if their
+    models are given; and for an `upload` `body`, an asynchronous iterator of bytes. It returns an Answer, or for a
+    `stream` an asynchronous generator of bytes, which is always closed; what the generator raises before its first
+    chunk is answered like any other error. `answer` is the model of the Answer with `status`, for the description.
+
+    With `for_clients`, that function is the endpoint, and Quart calls the decorated one to answer browsers.
     """
 
     def decorator(view: Route) -> Route:
@@ -181,12 +184,12 @@ def endpoint(
 
 
 def endpoint_of(view: Callable[..., Any]) -> Endpoint | None:
-    """The endpoint that a view function is, if it is one."""
+    """The endpoint that a view function was made; None if it is an ordinary one."""
     return getattr(view, _ENDPOINT, None)
 
 
 def _parameters(query_string: bytes) -> dict[str, str | list[str]]:
-    """A repeated parameter becomes a list, which no model accepts as a value."""
+    """The parameters by name. A repeated one becomes a list, which a model with plain values rejects."""
     if not query_string:
         return {}
     given = parse_qs(query_string.decode(errors="replace"), keep_blank_values=True)

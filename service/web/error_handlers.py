@@ -1,4 +1,4 @@
-"""Answers every error of an endpoint, a page or the router with a problem, or with a page for a browser."""
+"""Answers every error of an endpoint, a page or the router: with a page for browsers, otherwise with a problem."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -16,27 +16,27 @@ from service.web.problem import PROBLEM, problem
 
 logger = getLogger(__name__)
 
-# In place of the router's own texts, which do not say what to do.
+# The router's own texts do not say what to do.
 _DETAILS = {
-    HTTPStatus.NOT_FOUND: "There is nothing at this path. /openapi.json describes what there is.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not have this method. The Allow header lists those it has.",
+    HTTPStatus.NOT_FOUND: "There is nothing at this path. /openapi.json lists the paths of the API.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not support this method. Use one that the Allow header lists.",
 }
 
 
 def service_error(error: ServiceError, accept: str) -> Answer:
-    """The answer to an error that an endpoint raised; `accept` is the client's Accept header."""
+    """The answer to a ServiceError. `accept` is the Accept header of the request."""
     return _answer(error.status, error.detail, accept, error.errors, error.headers)
 
 
 def unexpected_error(error: Exception, accept: str) -> Answer:
-    """The answer to a defect. The error is logged; the client learns nothing of it but the request's id."""
+    """The answer to a defect. The error is logged; the client gets only the id of the request."""
     logger.error("unexpected error", exc_info=error)
-    detail = "The service made an error. It is in the log, under the request id."
+    detail = "The service failed unexpectedly. The error is in its log, under this request id."
     return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, detail, accept)
 
 
 def register(quart: Quart) -> None:
-    """Let Quart answer its errors in the same way."""
+    """Make Quart answer its errors in the same way."""
     quart.register_error_handler(ServiceError, _service_error)
     quart.register_error_handler(HTTPException, _http_error)
     quart.register_error_handler(Exception, _unexpected_error)

@@ -1,8 +1,9 @@
-"""An error as a page for a browser: what happened, what to do, and the request id. Clients get problem+json."""
+"""The page that a browser gets for an error: what happened, what to do, and the request id."""
 
 from html import escape
 from http import HTTPStatus
 
+from hypercorn.typing import HTTPScope
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
@@ -14,19 +15,18 @@ HEADERS = {
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     ),
-    "cache-control": "no-store",
 }
 
 _ADVICE: dict[int, str] = {
-    HTTPStatus.NOT_FOUND: "Check the address. It may also have been deleted.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "The address is right, but it answers other requests than this one.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "Correct what is named above, most likely in the address, and try again.",
+    HTTPStatus.NOT_FOUND: "Check the address. What was there may have been deleted.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "The address exists, but it does not support this kind of request.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Correct what is named above, usually in the address, and try again.",
     HTTPStatus.TOO_MANY_REQUESTS: "Wait a minute, then try again.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "This passes by itself, usually within seconds. Try again in a moment.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "This usually passes within seconds. Try again in a moment.",
 }
-_OTHERWISE = "If it happens again, ask for help and give the request id below."
+_OTHER_ADVICE = "If it happens again, ask for help and give the request id below."
 
-# An empty href is the page's own address.
+# An empty href is the address of the page itself.
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -59,21 +59,26 @@ _PAGE = """\
 """
 
 
+def accept_of(scope: HTTPScope) -> str:
+    """The `Accept` header of a request; empty if it has none."""
+    return b",".join(value for name, value in scope["headers"] if name == b"accept").decode("latin-1")
+
+
 def preferred(accept: str) -> bool:
-    """Whether an `Accept` header puts HTML before JSON, as a browser's does and a client's does not."""
-    if "text/html" not in accept:  # cheap, because shed requests are asked too
+    """Whether an `Accept` header prefers HTML to JSON. That of a browser does, that of other clients does not."""
+    if "text/html" not in accept:  # cheap, because this also runs for each request that is refused under load
         return False
     accepted = parse_accept_header(accept, MIMEAccept)
     return accepted.best_match([PROBLEM, "application/json", "text/html"]) == "text/html"
 
 
 def render(status: int, detail: str, request_id: str) -> bytes:
-    """The page. All that comes from the request is escaped."""
+    """The page. Everything that comes from the request is escaped."""
     page = _PAGE.format(
         status=int(status),
         title=escape(title(status)),
         detail=escape(detail),
-        advice=escape(_ADVICE.get(status, _OTHERWISE)),
+        advice=escape(_ADVICE.get(status, _OTHER_ADVICE)),
         request_id=escape(request_id),
     )
     return page.encode()

@@ -1,4 +1,4 @@
-"""One request and its response, as they pass through the middleware."""
+"""One request and its response on their way through the middleware."""
 
 import asyncio
 import re
@@ -15,6 +15,7 @@ from service.errors import Malformed, ServiceError
 from service.lifecycle import Lifecycle
 from service.web.answer import Headers
 from service.web.error_handlers import service_error
+from service.web.error_page import accept_of
 
 logger = getLogger(__name__)
 
@@ -25,7 +26,7 @@ _API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors
 
 
 class Exchange:
-    """Gives the request its id, adds headers to its response, and counts what is sent."""
+    """Gives the request its id, adds headers to the response, and counts the bytes that are sent."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class Exchange:
     ) -> None:
         self.scope = scope
         self.request_id = ""
-        """The id that the ingress gave, or a new one."""
+        """The id from the ingress, or a new one if there is none that is safe to log."""
         self._has_length = self._has_encoding = False
         for name, value in scope["headers"]:
             if name == b"x-request-id" and not self.request_id and _REQUEST_ID.fullmatch(value):
@@ -50,7 +51,7 @@ class Exchange:
         self.started = perf_counter()
         self.status = _CLIENT_CLOSED
         self.sent = 0
-        """Bytes of the response's body."""
+        """Bytes of the response's body, so far."""
         self._receive = receive
         self._receiving = asyncio.Lock()
         # An HTTP/1.1 request without either header has no body.
@@ -60,10 +61,10 @@ class Exchange:
         self._lifecycle = lifecycle
 
     def check_framing(self) -> None:
-        """Raises Malformed for a request with two lengths: a proxy that used the other one would see two requests.
+        """Raises Malformed if a request has two lengths: a proxy that trusts the other one would see two requests.
 
-        A server may use Transfer-Encoding, but must close the connection afterwards (RFC 9112, section 6.1), and some
-        servers do not.
+        RFC 9112, section 6.1, allows a server to use Transfer-Encoding if it closes the connection afterwards, but
+        not every server closes it.
         """
         if self._has_encoding and self._has_length:
             raise Malformed("The request has both a Content-Length and a Transfer-Encoding. Send one of them.")
@@ -74,22 +75,22 @@ class Exchange:
 
     async def send(self, event: ASGISendEvent) -> None:
         if event["type"] == "http.response.start":
+            # After a 408 nothing is read: its client has stopped sending.
             early = not self._received and event["status"] != HTTPStatus.REQUEST_TIMEOUT
             if early and not self._lifecycle.draining.is_set():
                 await self._discard_rest()
             self.status = event["status"]
             event["headers"] = [*event["headers"], *self._headers(event["headers"])]
-        elif event["type"] == "http.response.body":
+        elif event["type"] == "http.response.body" and self.scope["method"] != "HEAD":  # the server sends no body
             self.sent += len(event["body"])
         await self._send(event)
 
     async def refuse(self, error: ServiceError) -> None:
-        """Answer in place of the application; a response that had begun is cut, so that the client notices."""
+        """Answer in place of the application. A response that has begun is cut instead, which the client notices."""
         if self.status != _CLIENT_CLOSED:
             logger.warning("response cut: %s", error.detail)
             return
-        accept = b",".join(value for name, value in self.scope["headers"] if name == b"accept").decode("latin-1")
-        await service_error(error, accept).send(self.send)
+        await service_error(error, accept_of(self.scope)).send(self.send)
 
     async def _receive_next(self) -> ASGIReceiveEvent:
         event = await self._receive()
@@ -97,10 +98,11 @@ class Exchange:
         return event
 
     async def _discard_rest(self) -> None:
-        """Read the rest of the body when the answer is known before its end, for example 413.
+        """Read the rest of the body if the answer, for example 413, is known before the end of the body.
 
-        Many clients, Envoy among them, read nothing before they have sent everything: if the connection were closed
-        under them, they would never see the answer. After _LINGER the connection is closed all the same.
+        Many clients, among them Envoy, read nothing until they have sent everything. If the server closed the
+        connection earlier, they would never see the answer. After _LINGER the answer is sent in any case; Hypercorn
+        then closes the connection, uvicorn goes on discarding the body.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_LINGER):

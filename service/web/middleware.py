@@ -1,4 +1,4 @@
-"""The outermost layer of the API: every request gets an id, common headers, metrics and one log line."""
+"""The outermost layer of the API: gives every request an id, common headers, metrics and one log line."""
 
 import asyncio
 from logging import DEBUG, INFO, getLogger
@@ -32,7 +32,7 @@ SECURITY_HEADERS = (
 
 
 class Middleware:
-    """An ASGI layer. Answers the errors that the layers below raise: requests that were refused, or given up."""
+    """An ASGI layer. Answers requests that the layers below refuse or cancel: those layers raise the error."""
 
     def __init__(self, app: Any, settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> None:
         self._app = app
@@ -56,7 +56,7 @@ class Middleware:
         except (Malformed, Unavailable) as error:
             await exchange.refuse(error)
         except asyncio.CancelledError:
-            # Only the server cancels here, when the shutdown grace is over. It would answer an empty 500.
+            # Only the server cancels a request here, at the end of the shutdown grace. It would answer an empty 500.
             await exchange.refuse(Unavailable("The service is stopping. Try again in a moment."))
             raise
         finally:
@@ -68,14 +68,14 @@ class Middleware:
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = match.route or _UNMATCHED
         self._metrics.of_answer(method, route, exchange.status).inc()
-        if match.kind is not Kind.EVENTS:  # how long somebody listens is not a latency
+        if match.kind is not Kind.EVENTS:  # the time that a client stays subscribed is not latency
             self._metrics.of_route(method, route).observe(duration, self._metrics.exemplar())
         if not access.isEnabledFor(INFO):
             return
         headers = dict(scope["headers"])
         is_poll = match.endpoint is not None and match.endpoint.polled and exchange.status == 200 and POLL in headers
         access.log(
-            DEBUG if is_poll else INFO,  # polls would bury the other lines
+            DEBUG if is_poll else INFO,  # at INFO, polls would bury the other lines
             "%s %s %d %.1f ms",
             scope["method"],
             scope["raw_path"].decode("latin-1"),

@@ -1,4 +1,4 @@
-"""`/openapi.json`: quart-schema's description of the endpoints, completed. Made once."""
+"""`/openapi.json`: quart-schema's description of the endpoints, and what it leaves out. Made once."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,14 +16,14 @@ from service.web.problem import PROBLEM, title
 
 _HEADERS = "_service_response_headers"
 
-# Any route may answer these. 400, 429 and 504 come from the ingress: malformed HTTP, throttled, no answer in time.
-# 503 also comes from the service, when too many requests run or the database is away.
+# Any route may answer these. 400, 429 and 504 come from the ingress: malformed HTTP, rate limit, no answer in time.
+# 503 also comes from the service: too many requests are running, or the database does not answer.
 _EVERYWHERE = (400, 429, 503, 504)
 _WITH_RETRY_AFTER = (429, 503)
 
 
 class WrongField(BaseModel):
-    """What is wrong with one field, parameter or line."""
+    """One field, parameter, header or line that is wrong, and why."""
 
     field: str
     message: str
@@ -33,16 +33,18 @@ class Problem(BaseModel):
     """RFC 9457: what went wrong and what to do."""
 
     type: str
-    title: str = Field("", description="The status in words; missing if the ingress refused malformed HTTP")
+    title: str = Field("", description="The phrase of the status; missing if the ingress refused malformed HTTP")
     status: int
     detail: str
-    request_id: str | None = Field(None, description="To be quoted when asking for help")
-    trace_id: str | None = Field(None, description="The id of the request's trace, if requests are traced")
+    request_id: str | None = Field(None, description="Give this id when you ask for help")
+    trace_id: str | None = Field(
+        None, description="The id of the request's trace; missing if requests are not traced"
+    )
     errors: list[WrongField] | None = None
 
 
 def response_headers(status: int, **headers: str) -> Callable[[Route], Route]:
-    """Document headers of a response: name (with `_` for `-`) and meaning."""
+    """Describe the headers of a response: names, with `_` for `-`, and their meanings."""
 
     def decorator(route: Route) -> Route:
         documented = dict(getattr(route, _HEADERS, {}))
@@ -112,6 +114,6 @@ def _problem_response(status: int) -> dict[str, Any]:
     }
     if status in _WITH_RETRY_AFTER:
         response["headers"] = {
-            "retry-after": {"description": "Seconds to wait before another try", "schema": {"type": "string"}}
+            "retry-after": {"description": "Seconds to wait before the next attempt", "schema": {"type": "string"}}
         }
     return response

@@ -1,4 +1,4 @@
-"""The body of an error: an RFC 9457 problem, with the names of the wrong fields if there are any."""
+"""The body of an error: an RFC 9457 problem, which names the wrong fields if there are any."""
 
 import json
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ PROBLEM = "application/problem+json"
 # Python before 3.13 has older phrases than RFC 9110.
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
-# Pydantic's own messages would name its classes, or ours.
+# Pydantic's own messages would show the names of its classes or of ours.
 _MESSAGES = {
-    "extra_forbidden": "is not known here",
+    "extra_forbidden": "is unknown",
     "missing": "is missing",
     "model_type": "must be a JSON object",
     "model_attributes_type": "must be a JSON object",
@@ -25,7 +25,7 @@ _MESSAGES = {
 def problem(
     status: int, detail: str, request_id: str, errors: Sequence[FieldError] = (), trace_id: str | None = None
 ) -> bytes:
-    """The problem as JSON: RFC 9457's members, the ids to search the logs for, and the wrong fields."""
+    """The problem as JSON: the members of RFC 9457, the ids to search the logs for, and the wrong fields."""
     document: dict[str, object] = {
         "type": "about:blank",
         "title": title(status),
@@ -41,12 +41,12 @@ def problem(
 
 
 def title(status: int) -> str:
-    """The status in words."""
+    """The phrase of a status, such as `Not Found`."""
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def wrong_fields(error: ValidationError, prefix: str = "") -> list[FieldError]:
-    """The fields that a model refused, as dotted paths below `prefix`; an empty path means the whole body."""
+    """The fields that a model rejected, as dotted paths that start with `prefix`; the whole value is `body`."""
     return [
         {
             "field": ".".join([*([prefix] if prefix else []), *map(str, wrong["loc"])]) or "body",

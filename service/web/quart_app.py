@@ -1,10 +1,7 @@
-"""Quart, configured: the router, the OpenAPI description, the pages, and the router's errors."""
-
-from typing import cast
+"""Configures Quart: the router, the OpenAPI description, the pages, and the errors of the router."""
 
 from quart import Quart
 from quart_schema import Info, QuartSchema
-from quart_schema.typing import PydanticDumpOptions
 
 from service.settings import Settings
 from service.web import error_handlers
@@ -18,7 +15,7 @@ def make_quart(settings: Settings, summary: str) -> Quart:
     quart.asgi_http_class = QuartConnection
     quart.config.update(
         MAX_CONTENT_LENGTH=settings.max_body,
-        # The deadline in web/dispatch.py bounds a request as a whole.
+        # web/dispatch.py gives each request one deadline for everything.
         BODY_TIMEOUT=None,
         RESPONSE_TIMEOUT=None,
     )
@@ -32,8 +29,6 @@ def make_quart(settings: Settings, summary: str) -> Quart:
         redoc_ui_path=None,
         scalar_ui_path=None,
         conversion_preference="pydantic",
-        # Its type lacks `mode`; without it, Flask would write times in the format of HTTP headers.
-        pydantic_dump_options=cast(PydanticDumpOptions, {"mode": "json"}),
         openapi_provider_class=Description,
     )
     quart.json.sort_keys = False  # type: ignore[attr-defined]  # keep the order of the models

@@ -8,7 +8,7 @@ from quart.utils import cancel_tasks
 
 
 class QuartConnection(ASGIHTTPConnection):
-    """Ends with its request: Quart's own class would leave the handler running when the request is cancelled."""
+    """Cancels its tasks with the request; Quart's own class would leave the handler running."""
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         request = self._create_request_from_scope(send)

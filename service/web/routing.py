@@ -1,4 +1,4 @@
-"""Finds the route of a request, before anything else is decided about it."""
+"""Finds the route of a request. The layers below decide by it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ _NO_ROUTE = Match()
 
 
 class Routing:
-    """An ASGI layer: asks Quart's router, and puts the Match into the state of the scope."""
+    """An ASGI layer: asks Quart's router, and stores the Match in the state of the scope."""
 
     def __init__(self, app: Any, quart: Quart) -> None:
         self._app = app
@@ -53,12 +53,12 @@ class Routing:
             rule, arguments = self._router.match(path, method, return_rule=True)
         except HTTPException:
             return _NO_ROUTE
-        if scope["root_path"] or method == "OPTIONS":
+        if method == "OPTIONS":
             return Match(rule.rule)
         return Match(rule.rule, endpoint_of(self._views[rule.endpoint]), arguments)
 
 
 def match_of(scope: HTTPScope) -> Match:
-    """The Match of a request; one without a route for a request that was refused before it was routed."""
+    """The Match of a request. It has no route if the request was refused before it was routed."""
     match: Match = scope["state"].get(_MATCH, _NO_ROUTE)
     return match

@@ -30,7 +30,7 @@ def domains() -> Sequence[Domain]:
 async def test_an_unknown_parameter_is_refused(shared_service: Service, route: Route) -> None:
     response = await shared_service.api.request(route.method, f"{route.path()}?colour=red")
 
-    assert errors_of(response) == {"colour": "is not known here"}
+    assert errors_of(response) == {"colour": "is unknown"}
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)

@@ -85,6 +85,7 @@ async def test_json_logs_have_one_object_per_line_and_one_line_per_request(datab
             path, headers={"user-agent": "probe/1", "x-request-id": "the-request", "x-forwarded-for": "192.0.2.1"}
         )
         await process.api.get("/nowhere?secret=1")
+        await process.api.head(path)
         forged = await forge(process)
         await forge_by_http2(process)
 
@@ -97,8 +98,8 @@ async def test_json_logs_have_one_object_per_line_and_one_line_per_request(datab
     assert "hunter2" not in "\n".join(lines)
 
     access = [entry for entry in objects if entry["logger"] == "service.access"]
-    assert len([entry for entry in access if entry["message"].endswith(" ms")]) == len(access) >= 3 + forged
-    [created, read, missed] = access[:3]
+    assert len([entry for entry in access if entry["message"].endswith(" ms")]) == len(access) >= 4 + forged
+    [created, read, missed, head] = access[:4]
     assert created["http"]["method"] == "POST"
     assert created["http"]["status"] == 201
     assert read["request_id"] == "the-request"
@@ -114,6 +115,7 @@ async def test_json_logs_have_one_object_per_line_and_one_line_per_request(datab
     assert read["http"]["duration_ms"] > 0
     assert read["http"]["bytes"] > 0
     assert missed["http"]["route"] == "unmatched"
+    assert head["http"]["bytes"] == 0, "the answer to HEAD has no body"
     assert "secret" not in missed["message"], "a query string can contain secrets"
 
 
