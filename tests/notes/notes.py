@@ -4,7 +4,12 @@ import json
 from contextlib import AbstractAsyncContextManager
 
 from tests.service.clients import Clients
+from tests.service.databases import Database
 from tests.service.sse import Block, Subscriber
+
+INSERT = "INSERT INTO notes (title, body) VALUES ($1, '') RETURNING id"
+HAS_LOOKED = "query LIKE '%AS waiting%' AND state = 'idle'"
+"""The feed's session is idle: it reads the events, then asks whether there are some that cannot be read yet."""
 
 
 async def create(service: Clients, title: str = "Launch", **fields: str) -> str:
@@ -21,3 +26,9 @@ def note_of(block: Block) -> str:
     """The id of the event's note."""
     assert block.data is not None
     return str(json.loads(block.data)["id"])
+
+
+async def insert(database: Database, *titles: str) -> list[str]:
+    """Inserts each note with a statement of its own, which makes one event; returns the ids."""
+    async with database.connection() as connection:
+        return [str(await connection.fetchval(INSERT, title)) for title in titles]
