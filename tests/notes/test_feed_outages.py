@@ -14,13 +14,11 @@ from tests.service.serving import serving, settings_for
 from tests.service.sse import Subscriber
 from workbench.parts.postgres import Postgres
 
-FEED = "query LIKE '%note_events%'"
-
 
 async def test_a_lost_connection_loses_no_event(subscriber: Subscriber, database: Database) -> None:
     notes = await insert(database, "before")
-    await database.until(1, FEED)  # it is connected and reads events
-    await database.terminate(FEED)
+    await database.until(1, HAS_LOOKED)
+    await database.terminate(HAS_LOOKED)
     notes += await insert(database, "meanwhile")
     assert [note_of(event) for event in await subscriber.events(2)] == notes
 
