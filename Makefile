@@ -19,8 +19,11 @@ help: ## show this list
 dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
 	@$(VENV_PYTHON) -m workbench
 
-test: environment-dev ## run the tests; ARGS="-k name" selects some, INGRESS_URL=http://... tests that ingress
-	@$(VENV_PYTHON) -m pytest $(ARGS)
+# The tests that need nothing but the URL of an ingress: those of any service, and those of each domain.
+INGRESS_TESTS := tests/ingress $(filter-out tests/workbench/%,$(wildcard tests/*/ingress))
+
+test: environment-dev ## run the tests; ARGS="-k name" selects some; INGRESS_URL=http://... selects those of that ingress
+	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(if $(INGRESS_URL),$(INGRESS_TESTS)))
 
 lint: environment-dev ## check style, types, imports, YAML and links
 	@$(VENV_PYTHON) -m ruff check .

@@ -1,12 +1,19 @@
-"""One workbench for the whole session. It uses free ports, so a developer's own workbench can keep running."""
+"""One workbench for the whole session, and a client of its ingress.
 
+The workbench uses free ports, so a developer's own workbench can keep running. With INGRESS_URL, the tests that only
+need the URL of an ingress use that one instead.
+"""
+
+import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
+from tests.ingress.contract import Contract
 from tests.servers import SERVER
 from workbench.console import Console
 from workbench.machine.folders import run_folder
@@ -15,6 +22,7 @@ from workbench.parts.pgdata import NOT_DURABLE, open_postgres
 from workbench.stack import Stack
 
 pytest_plugins = ["tests.service.fixtures"]
+ROUTABLE_WITHIN = 60  # seconds; a gateway knows that a replica is ready only some time later
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +61,40 @@ async def stack(new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
 
 @pytest.fixture(scope="session")
 def ingress_url(request: pytest.FixtureRequest) -> str:
-    """Where tests/ingress sends its requests: INGRESS_URL, or else the workbench of this session."""
+    """The ingress that is tested: INGRESS_URL, or else the workbench of this session."""
     url = os.environ.get("INGRESS_URL")
     if url:
         return url.rstrip("/")
     stack: Stack = request.getfixturevalue("stack")
     return stack.ingress_url
+
+
+@pytest.fixture(scope="session")
+async def client(ingress_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the ingress. Other clients may use the service at the same time."""
+    headers = {"user-agent": "slipway-tests"}
+    async with httpx.AsyncClient(base_url=ingress_url, headers=headers, timeout=30) as client:
+        await _until_routable(client)
+        yield client
+
+
+async def _until_routable(client: httpx.AsyncClient) -> None:
+    answer: object = None
+    try:
+        async with asyncio.timeout(ROUTABLE_WITHIN):
+            while True:
+                try:
+                    answer = await client.get("/openapi.json")
+                    if answer.status_code == 200:
+                        return
+                except httpx.TransportError as error:
+                    answer = error
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        pytest.fail(f"{client.base_url} did not answer 200 within {ROUTABLE_WITHIN} s; last: {answer!r}")
+
+
+@pytest.fixture(scope="session")
+async def contract(client: httpx.AsyncClient) -> Contract:
+    """The operations and responses that /openapi.json describes."""
+    return Contract((await client.get("/openapi.json")).json())

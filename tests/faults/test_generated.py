@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.faults.site import Site
-from tests.ingress.notes import create
+from tests.notes.ingress.notes import create
 from workbench.machine.folders import ROOT
 
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES") or "5"
@@ -22,7 +22,7 @@ def port_of(site: Site) -> int:
 
 async def test_answers_are_as_described_without_the_ingress(workbench: Site, tmp_path: Path) -> None:
     """Runs all phases: each operation alone, and sequences of operations that use what earlier ones created."""
-    through_ingress = (ROOT / "tests" / "ingress" / "schemathesis.toml").read_text()
+    through_ingress = (ROOT / "tests" / "notes" / "ingress" / "schemathesis.toml").read_text()
     assert "stateful.enabled = false" in through_ingress
     config = tmp_path / "schemathesis.toml"
     config.write_text(through_ingress.replace("stateful.enabled = false", "stateful.enabled = true"))

@@ -14,8 +14,8 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.ingress.events import subscribed
-from tests.ingress.notes import create
+from tests.notes.ingress.events import subscribed
+from tests.notes.ingress.notes import create
 from workbench.console import Console
 from workbench.machine.folders import ROOT, run_folder
 from workbench.parts.pgdata import NOT_DURABLE, open_postgres

@@ -1,4 +1,4 @@
-"""Compares responses with their descriptions in /openapi.json."""
+"""The operations that /openapi.json describes. Compares responses with their descriptions."""
 
 import re
 from typing import Any
@@ -6,16 +6,45 @@ from typing import Any
 import httpx
 import jsonschema_rs
 
+OF_ANY = frozenset({400, 429, 503, 504})
+"""The error statuses that every operation may answer, because they come from the ingress or from overload."""
+
 
 class Contract:
-    """The responses that an OpenAPI document describes."""
+    """An OpenAPI document. It may describe no operation at all."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
+        self.operations: dict[tuple[str, str], dict[str, Any]] = {
+            (method, path): operation
+            for path, item in document["paths"].items()
+            for method, operation in item.items()
+        }
+        """By method in lower case, and path."""
         self._paths = [
             (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))), template)
             for template in sorted(document["paths"], key=lambda template: "{" in template)  # /notes/export first
         ]
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths without parameters."""
+        return [path for path in self.document["paths"] if "{" not in path]
+
+    @property
+    def readable(self) -> list[str]:
+        """The paths without parameters that can be read with GET. An answer may be a stream that never ends."""
+        return [path for path in self.paths if ("get", path) in self.operations]
+
+    def problems(self, method: str, path: str) -> dict[int, dict[str, Any]]:
+        """The error responses of an operation by status."""
+        responses = self.operations[method, path]["responses"]
+        return {int(status): response for status, response in responses.items() if int(status) >= 400}
+
+    def request_headers(self, method: str, path: str) -> set[str]:
+        """The names of the request headers of an operation."""
+        parameters = self.operations[method, path]["parameters"]
+        return {parameter["name"] for parameter in parameters if parameter["in"] == "header"}
 
     def check(self, response: httpx.Response) -> None:
         """Fails if the response is not described, or differs from its description."""

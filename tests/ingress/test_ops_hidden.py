@@ -24,11 +24,11 @@ SPELLINGS = [
     "/%2f{}",
     "/%5c{}",
     "/\\{}",
-    "/notes/../{}",
-    "/notes/%2e%2e/{}",
-    "/notes/..%2f{}",
-    "/notes/..;/{}",
-    "/notes/{}",
+    "/openapi.json/../{}",
+    "/openapi.json/%2e%2e/{}",
+    "/openapi.json/..%2f{}",
+    "/openapi.json/..;/{}",
+    "/openapi.json/{}",
     "/:9000/{}",
     "http://localhost:9000/{}",
     "http://127.0.0.1:9000/{}",
@@ -80,7 +80,7 @@ async def test_no_spelling_of_a_path_reaches_the_ops_port(client: httpx.AsyncCli
 async def test_no_header_reaches_the_ops_port(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     for path in ("/livez", "/readyz", "/metrics"):
         assert_not_ops(await client.get(path, headers=headers), path)
-    assert "service" in (await client.get("/", headers=headers)).json()
+    assert "openapi" in (await client.get("/openapi.json", headers=headers)).json()
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS", "PUT"])

@@ -14,7 +14,7 @@ import httpx
 from playwright.async_api import Browser, Page, expect
 
 from harness.sandbox import Sandbox
-from tests.ingress.notes import import_notes
+from tests.notes.ingress.notes import import_notes
 from tests.page.browser import Conduct, NoBrowser, chromium, new_page
 from workbench.console import Console
 from workbench.errors import WorkbenchError

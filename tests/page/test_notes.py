@@ -5,7 +5,7 @@ import asyncio
 import httpx
 from playwright.async_api import expect
 
-from tests.ingress.notes import import_notes
+from tests.notes.ingress.notes import import_notes
 from tests.page.browser import Conduct
 from tests.page.conftest import OpenPage
 from tests.page.parts import button, composer, edit, note, notes, search, text, title, write

@@ -45,7 +45,7 @@ class Envoy:
         self._console = console
 
     async def start(self) -> None:
-        """Returns when GET / through the ingress answers 200, since a ready Envoy may not have a route yet."""
+        """Returns when GET /openapi.json through the ingress answers 200: a ready Envoy may not have a route yet."""
         self.part = await Part.start(
             "envoy",
             program(),
@@ -53,7 +53,7 @@ class Envoy:
             *("--log-level", "warning", "--component-log-level", "main:error", "--log-format", "%l %n %v"),
             console=self._console,
         )
-        await self.part.becomes_ready(until_ok(self.port, "/", READY_WITHIN))
+        await self.part.becomes_ready(until_ok(self.port, "/openapi.json", READY_WITHIN))
 
     async def stop(self) -> None:
         if self.part:

@@ -1,7 +1,7 @@
 """/notes/events streams the changes of notes.
 
-tests/workbench shows with a short timeout that streams outlive the ingress's timeout of other routes. tests/service
-covers the heartbeat.
+Other tests show that streams outlive the ingress's timeout of other routes (tests/workbench/ingress), and that
+heartbeats are sent.
 """
 
 from contextlib import AsyncExitStack
@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from tests.ingress.contract import Contract
-from tests.ingress.events import Subscriber, subscribed
-from tests.ingress.notes import create, import_notes
+from tests.notes.ingress.events import Subscriber, subscribed
+from tests.notes.ingress.notes import create, import_notes
 
 
 async def history(subscriber: Subscriber, note_id: str, length: int) -> list[tuple[str, int]]:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.ingress.contract import Contract
-from tests.ingress.notes import create
+from tests.notes.ingress.notes import create
 
 # One character that has two UTF-16 code units, four bytes of UTF-8, and twelve bytes of escaped JSON.
 ASTRAL = "\N{ROCKET}"

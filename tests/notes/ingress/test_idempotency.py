@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.ingress.contract import Contract
-from tests.ingress.notes import search
+from tests.notes.ingress.notes import search
 
 
 @pytest.fixture

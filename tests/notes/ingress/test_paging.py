@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.ingress.contract import Contract
-from tests.ingress.notes import Note, create, delete_all, import_notes, search
+from tests.notes.ingress.notes import Note, create, delete_all, import_notes, search
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.ingress.contract import Contract
-from tests.ingress.notes import NDJSON, create, delete_all, import_notes, ndjson, search
+from tests.notes.ingress.notes import NDJSON, create, delete_all, import_notes, ndjson, search
 
 BODY_LIMIT = 262_144  # bytes; on this route it limits each line instead of the whole body
 

@@ -70,13 +70,6 @@ async def test_every_link_answers(client: httpx.AsyncClient) -> None:
             assert response.status_code == 200
 
 
-async def test_every_answer_names_its_replica_and_version(client: httpx.AsyncClient) -> None:
-    for path in ("/", "/notes", "/nothing", "/static/page.js"):
-        headers = (await client.get(path)).headers
-        assert headers["x-service-version"]
-        assert headers["x-service-instance"]
-
-
 async def test_head_has_the_same_content_type(client: httpx.AsyncClient) -> None:
     for headers in ({}, BROWSER):
         response = await client.head("/", headers=headers)
