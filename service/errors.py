@@ -1,17 +1,17 @@
-"""The exceptions that become answers. Each has an HTTP status; web/problem.py writes it as an RFC 9457 problem.
+"""The exceptions that become answers. Each has an HTTP status; web/error_handlers.py makes the answer.
 
 ServiceError
 ├── Malformed             400  the end of the request is ambiguous; the connection is closed
-├── Invalid               422  a field, a parameter or a line of the request is wrong
+├── Invalid               422  a field, a parameter, a header or a line of the request is wrong
 ├── NotFound              404
 ├── PreconditionFailed    412  `If-Match` names another version
 ├── Conflict              409
 ├── TooLarge              413
 ├── UnsupportedMediaType  415
 ├── RequestTimeout        408  the client stopped sending
-└── Unavailable           503  with Retry-After: no database, no free connection, too many requests, out of time
+└── Unavailable           503  with Retry-After: no database, no free connection, too many requests, too slow
 
-Their texts are for clients: they say what happened and what to do, and reveal nothing internal.
+The texts are for clients: they say what happened and what to do, and reveal nothing about the inside.
 """
 
 from collections.abc import Mapping, Sequence

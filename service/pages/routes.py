@@ -42,10 +42,10 @@ def blueprint(machinery: Machinery) -> Blueprint:
 
 def _add_root(routes: Blueprint, machinery: Machinery) -> None:
     settings, lifecycle, readiness = machinery.settings, machinery.lifecycle, machinery.readiness
-    pages = {name.removeprefix("link_"): url for name, url in settings.of(PageSettings) if url}
+    tools = {name.removeprefix("link_"): url for name, url in settings.of(PageSettings) if url}
 
     @cache
-    def identity(available: bool, version: str | None) -> dict[str, Any]:
+    def document(available: bool, version: str | None) -> dict[str, Any]:
         database = DatabaseStatus(status="available" if available else "unavailable", version=version)
         return Root(
             service=settings.name,
@@ -53,15 +53,15 @@ def _add_root(routes: Blueprint, machinery: Machinery) -> None:
             environment=settings.environment,
             instance=settings.instance,
             database=database,
-            links={**machinery.links, **pages},
+            links={**machinery.links, **tools},
         ).model_dump()
 
-    async def identify() -> Answer:
+    async def root_as_json() -> Answer:
         check = lifecycle.checks.get("database")
-        return json(identity(check is not None and check.ok, readiness.server_version), _HEADERS)
+        return json(document(check is not None and check.ok, readiness.server_version), _HEADERS)
 
     @routes.get("/")
-    @endpoint(answer=Root, for_clients=identify, polled=True)
+    @endpoint(answer=Root, for_clients=root_as_json, polled=True)
     async def root() -> Response:
         """Tell which service answers, in which version and on which replica. A browser gets a page."""
         return await _page("index.html")

@@ -50,8 +50,8 @@ class Deadline:
         if self._checked:
             self._timer.cancel()
 
-    def has_cancelled(self) -> bool:
-        """Whether the CancelledError that the task has caught came from this deadline alone."""
+    def uncancel(self) -> bool:
+        """Undo the cancellation by this deadline. Returns False if something else has cancelled the task."""
         return self._cancelled and self._task.uncancel() == 0
 
     def end(self) -> None:

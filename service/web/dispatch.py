@@ -37,7 +37,7 @@ class Dispatch:
         try:
             await self._answer(match_of(scope), scope, receive, send, deadline)
         except asyncio.CancelledError:
-            if not deadline.has_cancelled():
+            if not deadline.uncancel():
                 raise
             if not deadline.client_left:
                 raise Unavailable("The request took too long and was cancelled. Try again in a moment.") from None

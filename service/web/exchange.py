@@ -75,7 +75,7 @@ class Exchange:
 
     async def send(self, event: ASGISendEvent) -> None:
         if event["type"] == "http.response.start":
-            # After a 408 nothing is read: its client has stopped sending.
+            # A 408 means that the time for the body is over, so the rest is not awaited.
             early = not self._received and event["status"] != HTTPStatus.REQUEST_TIMEOUT
             if early and not self._lifecycle.draining.is_set():
                 await self._discard_rest()

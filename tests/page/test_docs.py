@@ -20,7 +20,7 @@ async def try_out(page: Page, operation: str) -> None:
 async def test_calls_can_be_tried(open_page: OpenPage, word: str) -> None:
     page = await open_page("/docs")
 
-    await try_out(page, "post /notes Make a note.")
+    await try_out(page, "post /notes Create a note.")
     await page.locator("textarea.body-param__text").fill(f'{{"title": "{word}"}}')
     await button(page, "Execute").click()
 

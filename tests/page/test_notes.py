@@ -55,7 +55,7 @@ async def test_a_conflict_between_two_tabs_is_resolved_by_a_choice(
     conduct.allowed.append("status of 412")
     one, other = await open_page(), await open_page()
     await write(one, word, "before")
-    for theirs, mine, choice in (("theirs", "mine", "Save mine"), ("theirs again", "mine again", "Take theirs")):
+    for theirs, mine, choice in (("theirs", "mine", "Save mine"), ("theirs again", "mine again", "Use theirs")):
         forms = [await edit(note(page, word), page) for page in (one, other)]
         await text(forms[1]).fill(theirs)
         await button(forms[1], "Save").click()

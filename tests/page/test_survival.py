@@ -95,8 +95,8 @@ async def test_a_restart_of_the_database_loses_nothing(
 
     await workbench.postgres.kill()
     try:
-        await expect(story(page)).to_contain_text("The database is away since")
-        await expect(page.locator("#database")).to_have_text("away")
+        await expect(story(page)).to_contain_text("The database has been down since")
+        await expect(page.locator("#database")).to_have_text("down")
         await nothing_typed_is_lost(page, word)
         await page.keyboard.press("Control+Enter")
         await expect(composer(page).get_by_role("status")).to_contain_text("No answer yet. Trying again")

@@ -2,17 +2,17 @@
 
 const docs = document.getElementById("docs");
 
-/** What Swagger UI leaves out for keyboards and screen readers. */
+/** Add what keyboards and screen readers need and Swagger UI leaves out. */
 function complete() {
 	for (const button of docs.querySelectorAll(".copy-to-clipboard button")) button.ariaLabel = "Copy";
 	for (const answer of docs.querySelectorAll(".microlight")) answer.tabIndex = 0; // it scrolls
-	// The button around each of these links does the same.
+	// Each of these links is inside a button that does the same.
 	for (const link of docs.querySelectorAll(".opblock-summary-control a")) link.removeAttribute("href");
 }
 
 new MutationObserver(complete).observe(docs, { childList: true, subtree: true });
 
-// No validator: it would ask another host. No code highlighting: it would bring colours of its own.
+// The validator would send requests to another host, and code highlighting would use its own colours.
 SwaggerUIBundle({
 	url: "/openapi.json",
 	dom_id: "#docs",

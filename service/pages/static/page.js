@@ -1,19 +1,19 @@
 /**
- * The page: who answers, and the notes.
+ * The page: which versions and replicas answer, and the notes.
  *
- * Every request goes through send(), which records it for the strip. What a person waits for goes through insist(),
- * which repeats it until the service has answered. What comes from outside becomes text, never markup.
+ * send() sends every request and records it for the strip. insist() repeats a request, for which a person waits, until
+ * the service answers. What comes from outside becomes text, never markup.
  */
 
 const MARKS = 60;
 const COLOURS = 5;
 const SLOWEST_POLL = 1000; // ms; faster at first, and when something changes
 const RECENT = 10_000;
-const SILENCE = 40_000; // ms; the stream has a heartbeat every 15 s
-const HIDDEN_FOR = 60_000; // ms; then the stream is closed: all tabs of a browser share six connections
+const SILENCE = 40_000; // ms; a live stream has a heartbeat every 15 s
+const HIDDEN_FOR = 60_000; // ms; then the stream ends: all tabs of a browser share six connections
 const UNDO_FOR = 60_000;
 const PASSING = [408, 425, 429, 500, 502, 503, 504];
-const NOBODY = "no answer";
+const NO_ANSWER = "no answer";
 const TOOLS = ["Tilt", "Grafana", "Prometheus", "Jaeger"];
 
 const $ = (id) => document.getElementById(id);
@@ -26,7 +26,7 @@ function make(tag, properties, ...children) {
 	return element;
 }
 
-/** Set text only if it differs, so that nothing is read aloud twice. */
+/** Set text if it differs, so that screen readers do not repeat it. */
 function write(element, text) {
 	if (element.textContent !== text) element.textContent = text;
 }
@@ -41,7 +41,7 @@ function pause(ms, signal) {
 	});
 }
 
-/** Send a request and record what came of it. */
+/** Send a request and record its result. */
 async function send(path, { method = "GET", ...options }) {
 	const begun = performance.now();
 	const mark = { at: Date.now(), what: `${method} ${path}`, status: 0, instance: "", version: "" };
@@ -53,11 +53,11 @@ async function send(path, { method = "GET", ...options }) {
 		return answer;
 	} finally {
 		mark.ms = performance.now() - begun;
-		if (mark.status || options.signal?.reason?.name !== "AbortError") record(mark); // else we gave it up ourselves
+		if (mark.status || options.signal?.reason?.name !== "AbortError") record(mark); // not if the page itself aborted it
 	}
 }
 
-/** Send a request and read its answer: status, retry (seconds) and data. */
+/** Send a request and read its answer: status, retry (in seconds) and data. */
 async function ask(path, { json, headers, timeout = 15_000, signal, ...options } = {}) {
 	const limit = AbortSignal.timeout(timeout);
 	if (json) options.body = JSON.stringify(json);
@@ -71,7 +71,7 @@ async function ask(path, { json, headers, timeout = 15_000, signal, ...options }
 	return { status: answer.status, retry, data: isJSON && (await answer.json()) };
 }
 
-/** Repeat a request, which must do nothing twice, until its answer is final. */
+/** Repeat an idempotent request until its answer is final. */
 async function insist(request, signal, waiting) {
 	for (let delay = 250; ; delay = Math.min(delay * 2, 2000)) {
 		let wait = delay;
@@ -87,21 +87,21 @@ async function insist(request, signal, waiting) {
 	}
 }
 
-// ---- Who answers
+// ---- The strip of requests
 
 const marks = [];
 const lanes = new Map();
-const versions = []; // in the order of their appearance, which is their colour
+const versions = []; // in order of appearance, which is their colour
 const live = { misses: 0, lost: 0, away: 0 };
 let pace = 150;
 
-const laneOf = (mark) => mark.instance || NOBODY;
+const laneOf = (mark) => mark.instance || NO_ANSWER;
 const hasFailed = (mark) => mark.status === 0 || mark.status >= 500;
 const byNumber = new Intl.Collator("en", { numeric: true }).compare;
 
 function record(mark) {
 	const { at, what, status, ms, version } = mark;
-	const title = `${clock(at)} ${what}: ${status || NOBODY}, ${Math.round(ms)} ms, ${version}`;
+	const title = `${clock(at)} ${what}: ${status || NO_ANSWER}, ${Math.round(ms)} ms, ${version}`;
 	mark.element = make("i", { className: `mark ${hasFailed(mark) ? "failed" : colourOf(version)}`, title });
 	marks.push(mark);
 	if (marks.length > MARKS) marks.shift().element.remove();
@@ -116,13 +116,13 @@ function colourOf(version) {
 	return `v${versions.indexOf(version) % COLOURS}`;
 }
 
-/** The version that each replica had when it answered last. */
+/** The version in each replica's latest answer. */
 function current() {
 	const recent = marks.filter((mark) => mark.version && mark.at >= marks.at(-1).at - RECENT);
 	return new Map(recent.map((mark) => [mark.instance, mark.version]));
 }
 
-/** Notice when one version takes over from another, and what that costs. */
+/** Notice when one version takes over from another, and which requests fail meanwhile. */
 function followVersions(mark) {
 	const { change } = live;
 	if (hasFailed(mark)) {
@@ -133,7 +133,7 @@ function followVersions(mark) {
 	live.settled ||= mark.version;
 	const now = [...new Set(current().values())];
 	const next = now.find((version) => version !== live.settled);
-	// An old process may answer once more on a connection that it has.
+	// The old process may answer once more on a connection that is still open.
 	if (!next || (change?.done && next === change.from && mark.at - change.at < 3000)) return;
 	if (change?.to !== next || change.done) {
 		live.change = { from: live.settled, to: next, at: mark.at, failed: 0, done: false };
@@ -147,7 +147,7 @@ function followVersions(mark) {
 
 function drawStrip() {
 	const strip = $("strip");
-	const names = [...new Set(marks.map(laneOf))].sort((a, b) => (a === NOBODY) - (b === NOBODY) || byNumber(a, b));
+	const names = [...new Set(marks.map(laneOf))].sort((a, b) => (a === NO_ANSWER) - (b === NO_ANSWER) || byNumber(a, b));
 	for (const [name, track] of lanes) {
 		if (!names.includes(name) && lanes.delete(name)) track.parentNode.remove();
 	}
@@ -174,7 +174,7 @@ function drawLegend(names) {
 	if (labels.join() !== shownLabels) {
 		shownLabels = labels.join();
 		const items = labels.map((label) => make("span", {}, make("i", { className: colours.get(label) }), label));
-		$("legend").replaceChildren(...items, make("span", {}, `the last ${MARKS} requests, newest at the right`));
+		$("legend").replaceChildren(...items, make("span", {}, `the last ${MARKS} requests, newest on the right`));
 	}
 	const counts = names.map((name) => `${name} ${marks.filter((mark) => laneOf(mark) === name).length}`);
 	$("strip").ariaLabel = `The last ${marks.length} requests: ${counts.join(", ")}. Versions: ${shownLabels}.`;
@@ -196,7 +196,7 @@ function drawFigures() {
 
 let shownVersions;
 
-/** Say in the headline and the line below it what is going on. */
+/** Update the headline and the line below it. */
 function tell() {
 	const answering = new Set(current().values());
 	const now = live.lost ? [] : versions.filter((version) => answering.has(version));
@@ -213,7 +213,7 @@ function tell() {
 function story() {
 	const { change, root } = live;
 	if (live.lost) return `No answer since ${clock(live.lost)}. Trying again. Nothing that you typed is lost.`;
-	if (live.away) return `The database is away since ${clock(live.away)}. What you save is sent when it is back.`;
+	if (live.away) return `The database has been down since ${clock(live.away)}. What you save is sent when it is back.`;
 	if (live.news) return live.news;
 	if (change) {
 		const cost = change.failed ? `${change.failed} of the requests failed.` : "No request failed.";
@@ -222,11 +222,11 @@ function story() {
 	}
 	if (!root) return "One moment.";
 	return root.environment === "production"
-		? "Each mark is a request of this page."
-		: "Save a file in service/ and watch the version change while nothing stops.";
+		? "Each mark is a request from this page."
+		: "Save a file in service/ and watch the version change. No request fails.";
 }
 
-/** Ask who answers, for ever. */
+/** Poll `GET /` forever. */
 async function poll() {
 	for (;;) {
 		await untilSeen();
@@ -247,10 +247,10 @@ function answered(root) {
 		live.news = `The ${live.away ? "database" : "service"} is back after ${after} s.`;
 		setTimeout(() => (live.news = ""), RECENT);
 	}
-	if (live.lost) seen.abort(); // the stream may be dead without a word
+	if (live.lost) seen.abort(); // the stream may be dead without an error
 	if (!live.root) drawLinks(root.links);
 	Object.assign(live, { root, misses: 0, lost: 0, away: away ? live.away || Date.now() : 0 });
-	write($("database"), away ? "away" : `PostgreSQL ${root.database.version}`);
+	write($("database"), away ? "down" : `PostgreSQL ${root.database.version}`);
 	$("database").classList.toggle("bad", away);
 }
 
@@ -275,7 +275,7 @@ async function untilSeen() {
 	while (seen.signal.aborted && document.hidden) await pause(SLOWEST_POLL);
 }
 
-/** Follow what happens to the notes, for ever; after a break, from there on. */
+/** Follow the events forever; after a disconnect, resume after the last one. */
 async function follow() {
 	for (let last = "", retry = 1000; ; await pause(retry)) {
 		await untilSeen();
@@ -286,7 +286,7 @@ async function follow() {
 			const headers = { accept: "text/event-stream", ...(last && { "last-event-id": last }) };
 			const signal = AbortSignal.any([silent.signal, seen.signal]);
 			const answer = await send("/notes/events", { headers, signal });
-			if (answer.status === 422) last = ""; // of another database
+			if (answer.status === 422) last = ""; // not an id of this stream
 			if (!answer.ok) throw new Error(answer.statusText);
 			if (!last) refresh();
 			for await (const event of eventsIn(answer.body)) {
@@ -303,7 +303,7 @@ async function follow() {
 	}
 }
 
-/** The events of a stream. */
+/** Parse the events of a stream. */
 async function* eventsIn(body) {
 	const reader = body.pipeThrough(new TextDecoderStream()).getReader();
 	let rest = "";
@@ -326,7 +326,7 @@ async function* eventsIn(body) {
 
 let changes = new Map();
 
-/** Take in a change; those of a moment together. */
+/** Collect the changes of a moment, to apply them together. */
 function changed(kind, { id, version }) {
 	if (!changes.size) setTimeout(takeChanges, 30);
 	changes.set(id, { kind, id, version });
@@ -350,10 +350,10 @@ async function fetchNote(id) {
 
 // ---- The list
 
-const known = new Map(); // every note that was seen, by its id
+const known = new Map(); // all notes that were received, by id
 const cards = new Map();
 
-/** Notes, newest first: all of them, or what a search has found. Grows page by page. */
+/** All notes, or the results of a search, newest first. Grows page by page. */
 class Listing {
 	ids = new Set();
 	begun = false;
@@ -377,7 +377,7 @@ class Listing {
 		draw();
 	}
 
-	/** Read again what is there already. */
+	/** Read the list again. */
 	async again() {
 		const count = this.ids.size;
 		this.stale = true;
@@ -412,7 +412,7 @@ function keep(note) {
 	cards.get(note.id)?.update(note);
 }
 
-/** Take in a note that has come by itself. */
+/** Add a single note. */
 function learn(note) {
 	keep(note);
 	const isNew = !all.ids.has(note.id);
@@ -428,7 +428,7 @@ function forget(id) {
 
 const refresh = () => new Set([all, shown()]).forEach((listing) => listing.again());
 
-/** The ids to be seen, newest first. What somebody works on stays. */
+/** The ids to show, newest first. A card in use stays. */
 function visible() {
 	const ids = new Set(shown().ids);
 	const text = search.query.toLowerCase();
@@ -436,10 +436,10 @@ function visible() {
 		if (text && `${note.title}\n${note.body}`.toLowerCase().includes(text)) ids.add(note.id);
 	}
 	for (const card of cards.values()) if (card.inUse) ids.add(card.note.id);
-	return [...ids].sort().reverse(); // an id begins with the time
+	return [...ids].sort().reverse(); // an id begins with its time
 }
 
-/** Bring the list up to date. Cards that stay are not touched, nor is the focus in them. */
+/** Update the list. Cards that stay are not touched, so they keep the focus. */
 function draw(fresh) {
 	const ids = visible();
 	inPlace(() => {
@@ -468,12 +468,12 @@ function drawState(count) {
 	$("list").ariaBusy = `${!begun}`;
 	$("more").hidden = !next || !begun;
 	$("empty").hidden = count > 0 || !begun;
-	write($("empty"), query ? "Nothing found. It looks for whole words." : "No notes yet. Write the first one.");
+	write($("empty"), query ? "Nothing found. The search matches whole words." : "No notes yet. Write the first one.");
 	write($("found"), !query ? "" : begun ? `${count}${next ? " or more" : ""} found` : "Searching");
 	if (next && begun && nearEnd) shown().more();
 }
 
-/** Keep still what a person looks at while the list above it changes. */
+/** Change the list without moving what a person looks at. */
 function inPlace(change) {
 	const list = $("list");
 	const { activeElement } = document;
@@ -493,7 +493,7 @@ function moveFocusFrom(element) {
 
 let nearEnd = false;
 
-/** On a busy machine several changes come at once: the last one is how it is now. */
+/** A busy machine reports several changes at once; the last one is current. */
 function atEnd(entries) {
 	nearEnd = entries.at(-1).isIntersecting;
 	if (nearEnd) shown().more();
@@ -512,7 +512,7 @@ function searchSoon() {
 $("search").oninput = () => {
 	search.over.abort();
 	search = new Listing($("search").value.trim());
-	draw(); // at once what is here already, then what the service finds
+	draw(); // the notes that are here already, until the service answers
 	searchSoon();
 };
 
@@ -528,7 +528,7 @@ class Card {
 		this.show(note);
 	}
 
-	/** Whether somebody edits it, or may undo its deletion. */
+	/** Whether it is edited, or its deletion can be undone. */
 	get inUse() {
 		return this.state !== "shown";
 	}
@@ -537,7 +537,7 @@ class Card {
 		return this.element.querySelector(selector);
 	}
 
-	/** A button by its name, which does `action` from now on. */
+	/** Find a button by its name; a click does `action` from now on. */
 	button(name, action) {
 		const button = this.find(`[name=${name}]`);
 		if (button && action) button.onclick = action;
@@ -573,13 +573,13 @@ class Card {
 		}).hidden = false;
 	}
 
-	/** A newer version has come. */
+	/** Show a newer version of the note. */
 	update(note) {
 		if (this.state !== "editor") this.show(note);
-		else if (!this.form.trying) this.form.say("This note was changed elsewhere just now. Saving will show you both.");
+		else if (!this.form.trying) this.form.say("This note was changed elsewhere just now. Save to compare both versions.");
 	}
 
-	/** It was deleted elsewhere. */
+	/** React to a deletion elsewhere. */
 	vanish() {
 		if (this.state === "editor" && !this.form.trying) this.conflict(null);
 	}
@@ -599,7 +599,7 @@ class Card {
 		this.form.title.focus();
 	}
 
-	/** Leave the editor, for what is stored now. */
+	/** Leave the editor and show the stored note. */
 	close() {
 		const note = known.get(this.note.id);
 		if (note) return this.show(note, "edit");
@@ -616,14 +616,14 @@ class Card {
 		if (answer?.status === 412) answer = await form.save((signal) => ask(path, { signal }));
 		if (answer?.status === 404) return this.conflict(null);
 		if (answer?.status !== 200) return form.explain(answer);
-		// After a 412 the same content is our own, whose answer was lost.
+		// The same content after a 412 is our own: only its answer was lost.
 		if (!sameContent(answer.data, content)) return this.conflict(answer.data);
 		known.set(base.id, answer.data);
 		this.show(answer.data, "edit");
 		announce("Saved.");
 	}
 
-	/** Show what is stored now, if it is, and ask which is to stay. */
+	/** Show the stored note, if any, and ask which one to keep. */
 	conflict(theirs) {
 		this.theirs = theirs;
 		if (theirs) known.set(theirs.id, theirs);
@@ -632,7 +632,7 @@ class Card {
 		const done = theirs ? "changed" : "deleted";
 		write(explain, `Somebody else ${done} this note while you were editing. Your text is still above.`);
 		write(this.button("mine"), theirs ? "Save mine" : "Save mine as a new note");
-		write(this.button("theirs"), theirs ? "Take theirs" : "Let it go");
+		write(this.button("theirs"), theirs ? "Use theirs" : "Discard mine");
 		quote.hidden = !theirs;
 		write(quote.children[0], theirs?.title ?? "");
 		write(quote.children[1], theirs?.body ?? "");
@@ -666,7 +666,7 @@ class Card {
 		const request = () => ask(`/notes/${note.id}`, { method: "DELETE", headers });
 		const answer = await insist(request, null, () => write(button, "Waiting"));
 		if (answer.status === 412) {
-			announce("This note was changed elsewhere just now, so it was not deleted. Look at it again first.");
+			announce("This note was changed elsewhere just now, so it was not deleted. Read it again first.");
 			await fetchNote(note.id);
 			return this.show(known.get(note.id) ?? note, "delete");
 		}
@@ -675,25 +675,25 @@ class Card {
 		this.button("undo", () => this.undo()).focus();
 		this.timer = setTimeout(() => this.close(), UNDO_FOR);
 		forget(note.id);
-		announce("Deleted. You can undo it.");
+		announce("Deleted. You can undo this.");
 	}
 
-	/** An import takes a note as it was: its id, its place, its version. */
+	/** Import the note, which keeps its id, its place and its version. */
 	async undo() {
 		this.button("undo", () => {});
 		clearTimeout(this.timer);
 		const headers = { "content-type": "application/x-ndjson" };
 		const body = `${JSON.stringify(this.note)}\n`;
-		await insist(() => ask("/notes/import", { method: "POST", headers, body })); // 409: it is back already
+		await insist(() => ask("/notes/import", { method: "POST", headers, body })); // 409: the note exists again
 		this.show(this.note, "edit");
 		learn(this.note);
-		announce("The note is back.");
+		announce("The note is restored.");
 	}
 }
 
 // ---- Forms
 
-/** What was typed stays until it is saved. */
+/** A form that keeps what was typed until it is saved. */
 class Form {
 	trying = null;
 
@@ -725,7 +725,7 @@ class Form {
 		this.message.classList.toggle("bad", bad);
 	}
 
-	/** Say why it was not saved. */
+	/** Show why the note was not saved. */
 	explain(answer) {
 		if (answer) this.say(answer.data?.detail ?? `Not saved: the service answered ${answer.status}.`, true);
 	}
@@ -738,14 +738,14 @@ class Form {
 		return false;
 	}
 
-	/** Send until there is an answer; null if the person stopped it. The focus stays where it is. */
+	/** Repeat until answered; null if stopped. The focus stays where it is. */
 	async save(request) {
 		const { signal } = (this.trying = new AbortController());
 		this.lock(true);
 		this.say("");
 		const waiting = () => this.say("No answer yet. Trying again until it is saved.");
 		const answer = await insist(() => request(signal), signal, waiting).catch(() => null);
-		this.say(answer ? "" : "Stopped. It may have been saved all the same.");
+		this.say(answer ? "" : "Stopped. The note may have been saved anyway.");
 		this.trying = null;
 		this.lock(false);
 		return answer;
@@ -757,10 +757,10 @@ class Form {
 	}
 }
 
-/** Make a note of what is in a form, once, however often it is sent. */
+/** Create a note from a form, once, however often it is sent. */
 async function create(form) {
 	const { content } = form;
-	// The same text after a stop is the same note, so it has the same key.
+	// The same text after a stop is the same note, so it gets the same key.
 	if (!form.key || !sameContent(form.sent, content)) Object.assign(form, { key: newKey(), sent: content });
 	const headers = { "idempotency-key": form.key };
 	const answer = await form.save((signal) => ask("/notes", { method: "POST", json: content, headers, signal }));
@@ -769,7 +769,7 @@ async function create(form) {
 	return answer.data;
 }
 
-/** Not crypto.randomUUID, which browsers have for https and localhost only. */
+/** crypto.randomUUID would not do: browsers offer it only for https and localhost. */
 const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 const composer = new Form($("composer"), async () => {
