@@ -10,7 +10,7 @@ from workbench.console import Console
 from workbench.errors import StepFailed
 from workbench.ingress import bootstrap as ingress
 from workbench.machine import ports
-from workbench.parts.probe import until_ok
+from workbench.parts.probe import until_available
 from workbench.parts.process import Part
 
 READY_WITHIN = 15.0
@@ -45,7 +45,7 @@ class Envoy:
         self._console = console
 
     async def start(self) -> None:
-        """Returns when GET /openapi.json through the ingress answers 200: a ready Envoy may not have a route yet."""
+        """Returns when the upstreams answer through the ingress. Until Envoy knows a healthy one, it answers 503."""
         self.part = await Part.start(
             "envoy",
             program(),
@@ -53,7 +53,7 @@ class Envoy:
             *("--log-level", "warning", "--component-log-level", "main:error", "--log-format", "%l %n %v"),
             console=self._console,
         )
-        await self.part.becomes_ready(until_ok(self.port, "/openapi.json", READY_WITHIN))
+        await self.part.becomes_ready(until_available(self.port, "/", READY_WITHIN))
 
     async def stop(self) -> None:
         if self.part:
