@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from bench.notes import NOTES
 from bench.reload import present, reasons
 from cluster.kubectl import get, kubectl, main
 from harness.breakages import MODULE
@@ -44,7 +45,7 @@ async def edits(arguments: argparse.Namespace) -> None:
     first: list[float] = []
     last: list[float] = []
     try:
-        async with loaded(Load(arguments.port, arguments.rate)) as load:
+        async with loaded(Load(arguments.port, arguments.rate, NOTES)) as load:
             await load.more(int(arguments.rate))
             for number in range(arguments.edits):
                 begin, saved = len(load.answers), time.time()
@@ -90,7 +91,7 @@ async def _all_answer(load: Load, version: str, replicas: set[str], begin: int) 
 
 async def rollout(arguments: argparse.Namespace) -> None:
     before = set(pods())
-    async with loaded(Load(arguments.port, arguments.rate)) as load:
+    async with loaded(Load(arguments.port, arguments.rate, NOTES)) as load:
         await load.more(int(arguments.rate))
         await _kubectl("rollout", "restart", "deployment/slipway")
         await _kubectl("rollout", "status", "deployment/slipway", "--timeout=180s")
@@ -100,17 +101,17 @@ async def rollout(arguments: argparse.Namespace) -> None:
 
 
 async def database(arguments: argparse.Namespace) -> None:
-    async with loaded(Load(arguments.port, arguments.rate, keys=False)) as load:
+    async with loaded(Load(arguments.port, arguments.rate, NOTES, keys=False)) as load:
         await load.more(int(arguments.rate))
         await _kubectl("delete", "pod", "postgres-0")
         await _kubectl("wait", "pod/postgres-0", "--for=condition=Ready", "--timeout=180s")
         await load.more(int(arguments.rate * 5), within=60)
     failures = load.failures
     away = failures[-1].ended - failures[0].begun if failures else 0.0
-    lost = load.notes - await present(arguments.port)
+    lost = load.created - await present(arguments.port)
     say(f"delete pod postgres-0 at {arguments.rate:g} requests/s: {outcome(load)}")
     say(f"  longest failed request {maximum(failures):.0f} ms, database unavailable for {away:.1f} s")
-    say(f"  {len(lost)} of {len(load.notes)} acknowledged notes lost")
+    say(f"  {len(lost)} of {len(load.created)} acknowledged notes lost")
 
 
 def pods() -> dict[str, int]:

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import httpx
 
+from bench.notes import NOTES
 from harness import usage
 from harness.clients import clients, missing
 from workbench.console import Console
@@ -46,7 +47,7 @@ async def main() -> None:
 
 async def replica_stops(stack: Stack) -> None:
     """Sends SIGTERM to one of two replicas under load."""
-    async with clients(stack.ingress_url, 16) as record:
+    async with clients(stack.ingress_url, 16, NOTES) as record:
         await asyncio.sleep(1)
         stack.replicas[0].terminate()
         await stack.replicas[0].wait()
@@ -57,7 +58,7 @@ async def replica_stops(stack: Stack) -> None:
 
 async def database_is_killed(stack: Stack) -> None:
     """Kills PostgreSQL with SIGKILL under the load of 32 clients, and starts it two seconds later."""
-    async with clients(stack.ingress_url, 32) as record:
+    async with clients(stack.ingress_url, 32, NOTES) as record:
         await asyncio.sleep(1)
         await stack.postgres.kill()
         await asyncio.sleep(2)

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import httpx
 
+from bench.notes import NOTES
 from bench.subjects import PEERS, Subject, behind_envoy
 from harness.breakages import BREAKAGES
 from harness.sandbox import Sandbox
@@ -110,7 +111,7 @@ async def edits(subject: Subject, port: int, sources: Sandbox, count: int, rate:
     """Edits a file `count` times under load. Also returns the ids of the acknowledged notes."""
     result = Result(subject.name, rate)
     versions = [subject.version(sources)]
-    async with loaded(Load(port, rate, keys=False)) as load, httpx.AsyncClient() as client:
+    async with loaded(Load(port, rate, NOTES, keys=False)) as load, httpx.AsyncClient() as client:
         await load.more(int(rate))
         for number in range(count):
             begin, saved = len(load.answers), time.time()
@@ -125,7 +126,7 @@ async def edits(subject: Subject, port: int, sources: Sandbox, count: int, rate:
             if subject.ops_port:
                 await _add_stages(result, client, subject.ops_port)
     result.add(load, versions)
-    return result, load.notes
+    return result, load.created
 
 
 def reasons(load: Load) -> dict[str, int]:
@@ -157,7 +158,7 @@ async def breakages(port: int, sources: Sandbox, count: int, rate: float) -> str
     """Saves code that cannot serve, then repairs it. The old version has to answer until then."""
     chosen = BREAKAGES[:count]
     versions, broken, repaired = [sources.version], [], 0
-    async with loaded(Load(port, rate, keys=False)) as load:
+    async with loaded(Load(port, rate, NOTES, keys=False)) as load:
         for number, (_, path, code) in enumerate(chosen):
             good = sources.read(path)
             sources.append(path, code)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from bench.notes import NOTES
 from harness.steady_load import Answer, Load, loaded
 
 
@@ -26,7 +27,7 @@ async def main(url: str, rate: float, seconds: int) -> int:
             f"make load: cannot connect to {url} ({error.strerror}): start it with `make dev` or `tilt up`\n"
         )
         return 1
-    async with loaded(Load(port, rate)) as load:
+    async with loaded(Load(port, rate, NOTES)) as load:
         begin = 0
         for second in range(1, seconds + 1):
             await asyncio.sleep(1)  # one line a second

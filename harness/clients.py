@@ -1,14 +1,17 @@
-"""Clients that create and read notes, and record the answers (a closed loop)."""
+"""Clients that create and read members of a collection, and record the answers (a closed loop)."""
 
 import asyncio
+import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
+from harness.resource import Resource
 from harness.tls import NO_TLS
 
 
@@ -21,7 +24,7 @@ class Record:
     """Method, status and detail of the answers with 500 and above."""
     transport_errors: Counter[str] = field(default_factory=Counter)
     acknowledged: list[str] = field(default_factory=list)
-    """The paths of the notes whose creation was answered with 201."""
+    """The paths of the members whose creation was answered with 201."""
     without_retry_after: int = 0
     """How many answers with 503 had no Retry-After header."""
     longest: float = 0.0
@@ -46,13 +49,14 @@ class Record:
 
 
 @asynccontextmanager
-async def clients(url: str, count: int, timeout: float = 30.0) -> AsyncIterator[Record]:
+async def clients(url: str, count: int, resource: Resource, timeout: float = 30.0) -> AsyncIterator[Record]:
     """Runs `count` clients while the block runs. Each sends its next request as soon as it has an answer."""
     record = Record()
     stop = asyncio.Event()
+    numbers = itertools.count()
     limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
     async with httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, verify=NO_TLS) as client:
-        tasks = [asyncio.create_task(_client(client, record, stop)) for _ in range(count)]
+        tasks = [asyncio.create_task(_client(client, record, stop, resource, numbers)) for _ in range(count)]
         try:
             yield record
         finally:
@@ -74,10 +78,12 @@ async def missing(url: str, paths: list[str]) -> list[str]:
     return [path for path, found in zip(paths, there, strict=True) if not found]
 
 
-async def _client(client: httpx.AsyncClient, record: Record, stop: asyncio.Event) -> None:
-    last = "/notes?limit=1"
+async def _client(
+    client: httpx.AsyncClient, record: Record, stop: asyncio.Event, resource: Resource, numbers: Iterator[int]
+) -> None:
+    last = resource.read
     while not stop.is_set():
-        created = await _request(client, record, "POST", "/notes", {"title": "under load"})
+        created = await _request(client, record, "POST", resource.path, resource.body(next(numbers)))
         if created is not None and created.status_code == 201:
             last = created.headers["location"]
             record.acknowledged.append(last)
@@ -85,7 +91,7 @@ async def _client(client: httpx.AsyncClient, record: Record, stop: asyncio.Event
 
 
 async def _request(
-    client: httpx.AsyncClient, record: Record, method: str, path: str, body: dict[str, str] | None = None
+    client: httpx.AsyncClient, record: Record, method: str, path: str, body: dict[str, Any] | None = None
 ) -> httpx.Response | None:
     begin = time.monotonic()
     response = None

@@ -19,7 +19,7 @@ class Sandbox:
                 shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / part, root / part)
-        self._original = self._contents()
+        self.keep()
 
     @property
     def version(self) -> str:
@@ -42,8 +42,12 @@ class Sandbox:
     def append(self, path: str, text: str) -> None:
         self.write(path, self.read(path) + text)
 
+    def keep(self) -> None:
+        """Makes all edits so far part of what restore() restores."""
+        self._original = self._contents()
+
     def restore(self) -> bool:
-        """Undoes all edits of service/ and of .env; returns whether there were any."""
+        """Undoes all edits of service/ and of .env since keep() was called last; returns whether there were any."""
         now = self._contents()
         for path in now.keys() - self._original.keys():
             path.unlink()

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from harness.exchange import Broken, Exchange, encode
+from harness.resource import Resource
 
 CONNECTIONS = 16
 """How many are opened at the start; more are opened when all of them are busy."""
@@ -29,8 +30,8 @@ class Answer:
     """0 if there was no answer."""
     version: str
     instance: str
-    note: str
-    """The id of the note, if its creation was acknowledged."""
+    created: str
+    """The id of what the request created; empty if the answer was not 201."""
     body: bytes
     """Only kept for failures; without an answer it is the error."""
 
@@ -45,6 +46,7 @@ class Load:
 
     port: int
     rate: float
+    resource: Resource
     posts: bool = True
     keys: bool = True
     """Whether a POST has an Idempotency-Key, which allows the ingress to repeat it."""
@@ -58,9 +60,9 @@ class Load:
         return [answer for answer in self.answers if answer.failed]
 
     @property
-    def notes(self) -> set[str]:
-        """The ids of all acknowledged notes."""
-        return {answer.note for answer in self.answers if answer.note}
+    def created(self) -> set[str]:
+        """The ids of everything whose creation was acknowledged."""
+        return {answer.created for answer in self.answers if answer.created}
 
     async def first(self, version: str, *, since: int = 0, within: float = 30) -> Answer:
         """Waits for the first answer of a version, ignoring the first `since` answers. Raises TimeoutError."""
@@ -118,7 +120,7 @@ class Load:
     async def _one(self, number: int) -> None:
         method = "POST" if self.posts and number % 2 else "GET"
         begun = time.time()
-        status, version, instance, note, body, exchange = 0, "", "", "", b"", None
+        status, version, instance, created, body, exchange = 0, "", "", "", b"", None
         try:
             async with asyncio.timeout(ANSWERED_WITHIN):
                 # A connection that the server closed in the meantime is not skipped: its request counts as failed.
@@ -126,7 +128,7 @@ class Load:
                 response = await exchange.ask(self._request(method, number))
             status, version = response.status, response.header("x-service-version")
             instance = response.header("x-service-instance")
-            note = response.header("location").removeprefix("/notes/") if method == "POST" else ""
+            created = response.header("location").removeprefix(f"{self.resource.path}/") if status == 201 else ""
             body = b"" if 200 <= status < 300 else response.body
             if exchange.usable:
                 self._idle.append(exchange)
@@ -134,14 +136,16 @@ class Load:
             body = repr(error).encode()
             if exchange is not None:
                 exchange.close()
-        self.answers.append(Answer(method, begun, time.time(), status, version, instance, note, body))
+        self.answers.append(Answer(method, begun, time.time(), status, version, instance, created, body))
         self._news.set()
 
     def _request(self, method: str, number: int) -> bytes:
         headers = {"accept": "application/json"}
         if method == "POST" and self.keys:
             headers["idempotency_key"] = f"load-{id(self)}-{time.time_ns()}-{number}"
-        path, body = ("/notes", json.dumps({"title": f"Load {number}"}).encode()) if method == "POST" else ("/", b"")
+        path, body = self.resource.read, b""
+        if method == "POST":
+            path, body = self.resource.path, json.dumps(self.resource.body(number)).encode()
         return encode(method, path, f"localhost:{self.port}", body, **headers)
 
     async def _open(self) -> Exchange:

@@ -102,8 +102,7 @@ class Stack:
 
         free = iter(ports.free(2 * options.replicas + 3, excluding=wanted.values()))
         prometheus_port = options.prometheus_port or next(free)
-        links = {"SERVICE_LINK_PROMETHEUS": f"http://localhost:{prometheus_port}/"} if options.prometheus else {}
-        env = service_environment(self.postgres, links | dict(options.settings))
+        env = service_environment(self.postgres, _links(options, prometheus_port) | dict(options.settings))
         with console.step("migrate", "schema up to date"):
             await migrate(env, console, options.sources)
 
@@ -133,3 +132,11 @@ class Stack:
     async def _stop_serving(self) -> None:
         """Stops all parts but PostgreSQL at once, without draining: the whole workbench stops."""
         await asyncio.gather(*(part.stop() for part in self._components if part is not self.postgres))
+
+
+def _links(options: StackOptions, prometheus_port: int) -> dict[str, str]:
+    """The settings of the page; a service without the page refuses them as unknown."""
+    has_page = (options.sources / "service" / "pages" / "settings.py").exists()
+    if options.prometheus is None or not has_page:
+        return {}
+    return {"SERVICE_LINK_PROMETHEUS": f"http://localhost:{prometheus_port}/"}

@@ -25,6 +25,8 @@ NewData = Callable[[], Path]
 ANY_PORTS = {"INGRESS_PORT": "0", "API_PORT": "0", "OPS_PORT": "0", "PROMETHEUS_PORT": "0"}
 NO_PROMETHEUS = {"PROMETHEUS": "no"}
 STARTED = "try: curl "
+ALWAYS = "/openapi.json"
+"""A path that the service has, whatever its domain."""
 
 
 class Terminal:
@@ -99,10 +101,13 @@ async def test_from_the_first_start_to_ctrl_c(tmp_path: Path) -> None:
         for step in [*steps, "metrics and alerts"]:
             assert re.search(rf"{step}.* +\d+\.\d\d s\n", terminal.text)
         async with httpx.AsyncClient(base_url=terminal.url) as client:
-            assert (await client.get("/")).json()["environment"] == "workbench"
-            metrics = re.search(r"metrics and alerts +(http:\S+)", terminal.text)
-            assert metrics, "the tests need prometheus: `apt install --no-install-recommends prometheus`"
-            assert (await client.get(f"{metrics[1]}/-/ready")).status_code == 200
+            assert (await client.get(ALWAYS)).status_code == 200
+            metrics = re.search(r" (http:\S+/metrics)\n", terminal.text)
+            assert metrics
+            assert 'environment="workbench"' in (await client.get(metrics[1])).text
+            prometheus_url = re.search(r"metrics and alerts +(http:\S+)", terminal.text)
+            assert prometheus_url, "the tests need prometheus: `apt install --no-install-recommends prometheus`"
+            assert (await client.get(f"{prometheus_url[1]}/-/ready")).status_code == 200
         await terminal.until("service-1 │ ")
 
         refused = make("reset", f"DATA={data}")
@@ -136,7 +141,7 @@ async def test_three_replicas_until_one_of_them_crashes(new_data: NewData) -> No
         seen: set[str] = set()
         async with asyncio.timeout(WITHIN), httpx.AsyncClient(base_url=terminal.url) as client:
             while len(seen) < 3:
-                seen.add((await client.get("/")).json()["instance"])
+                seen.add((await client.get(ALWAYS)).headers["x-service-instance"])
         processes = descendants(terminal.process.pid)
         os.kill(terminal.part("python"), signal.SIGKILL)
         assert await terminal.end() == 1

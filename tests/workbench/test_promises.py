@@ -6,6 +6,7 @@ import pytest
 
 from harness.clients import Record, clients, missing
 from tests.waiting import WITHIN
+from tests.workbench.things import LOAD
 from workbench.stack import Stack
 
 # Far above the service's own limits (2 s for a connection, 10 s for a request), so only a request that hangs fails.
@@ -29,7 +30,7 @@ async def until_success(record: Record) -> None:
 
 @pytest.mark.parametrize("index", [0, 1])
 async def test_a_replica_that_stops_loses_no_request(stack: Stack, index: int) -> None:
-    async with clients(stack.ingress_url, 16, ANSWER_WITHIN) as record:
+    async with clients(stack.ingress_url, 16, LOAD, ANSWER_WITHIN) as record:
         await until(record, 50)
         stack.replicas[index].terminate()
         assert await stack.replicas[index].wait(WITHIN) == 0
@@ -39,8 +40,8 @@ async def test_a_replica_that_stops_loses_no_request(stack: Stack, index: int) -
     assert record.failed == 0, record
 
 
-async def test_a_killed_database_loses_no_acknowledged_note(stack: Stack) -> None:
-    async with clients(stack.ingress_url, 32, ANSWER_WITHIN) as record:
+async def test_a_killed_database_loses_no_acknowledged_thing(stack: Stack) -> None:
+    async with clients(stack.ingress_url, 32, LOAD, ANSWER_WITHIN) as record:
         await until(record, 100)
         await stack.postgres.kill()
         await until(record, 200)

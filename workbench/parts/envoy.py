@@ -10,7 +10,7 @@ from workbench.console import Console
 from workbench.errors import StepFailed
 from workbench.ingress import bootstrap as ingress
 from workbench.machine import ports
-from workbench.parts.probe import until_available
+from workbench.parts.probe import until_ok
 from workbench.parts.process import Part
 
 READY_WITHIN = 15.0
@@ -45,7 +45,10 @@ class Envoy:
         self._console = console
 
     async def start(self) -> None:
-        """Returns when the upstreams answer through the ingress. Until Envoy knows a healthy one, it answers 503."""
+        """Returns when a replica answers GET / through the ingress: until then, a ready Envoy answers 503.
+
+        A service without a page answers 404.
+        """
         self.part = await Part.start(
             "envoy",
             program(),
@@ -53,7 +56,7 @@ class Envoy:
             *("--log-level", "warning", "--component-log-level", "main:error", "--log-format", "%l %n %v"),
             console=self._console,
         )
-        await self.part.becomes_ready(until_available(self.port, "/", READY_WITHIN))
+        await self.part.becomes_ready(until_ok(self.port, "/", READY_WITHIN, statuses=("200", "404")))
 
     async def stop(self) -> None:
         if self.part:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Collection
 
 from workbench.errors import PartFailed
 
@@ -10,23 +10,20 @@ ANSWER_WITHIN = 2.0
 FIRST_PAUSE, MAX_PAUSE = 0.01, 0.1
 
 
-async def until_ok(port: int, path: str, within: float, max_pause: float = MAX_PAUSE) -> None:
-    """Repeats the request until the answer is 200. Raises PartFailed with the last answer after `within` seconds."""
-    await _until(lambda answer: answer == "200", port, path, within, max_pause)
+async def until_ok(
+    port: int, path: str, within: float, max_pause: float = MAX_PAUSE, *, statuses: Collection[str] = ("200",)
+) -> None:
+    """Repeats the request until the answer has one of the statuses.
 
-
-async def until_available(port: int, path: str, within: float) -> None:
-    """The same until there is an answer, whatever its status, but not 503."""
-    await _until(lambda answer: answer.isdecimal() and answer != "503", port, path, within, MAX_PAUSE)
-
-
-async def _until(is_enough: Callable[[str], bool], port: int, path: str, within: float, max_pause: float) -> None:
+    Raises PartFailed with the last answer after `within` seconds.
+    """
     deadline = time.monotonic() + within
     pause = FIRST_PAUSE
-    while not is_enough(answer := await _get(port, path)):
+    while (answer := await _get(port, path)) not in statuses:
         if time.monotonic() > deadline:
             raise PartFailed(
-                f"http://localhost:{port}{path} did not answer within {within:g} s; its last answer was {answer}"
+                f"http://localhost:{port}{path} did not answer {' or '.join(statuses)} within {within:g} s; "
+                f"its last answer was {answer}"
             )
         await asyncio.sleep(pause)
         pause = min(2 * pause, max_pause)

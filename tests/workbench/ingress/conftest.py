@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,16 @@ import pytest
 
 from harness.tls import NO_TLS
 from tests.waiting import eventually
-from tests.workbench.ingress.gateway import ENVOY, RULES, Edit, EditRules, Gateway, StartGateway
+from tests.workbench.ingress.changed_rules import RULES, EditRules, changed_rules
+from tests.workbench.ingress.gateway import ENVOY, Gateway, StartGateway
 from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import envoy_bootstrap
 
 
 @pytest.fixture
 def edited_rules(tmp_path: Path) -> EditRules:
-    """Makes a copy of k8s/istio with small changes, and returns its path."""
-
-    def edit(*edits: Edit) -> Path:
-        rules = tmp_path / "istio"
-        shutil.copytree(RULES, rules, dirs_exist_ok=True)
-        for name, old, new in edits:
-            text = (rules / name).read_text()
-            assert old in text, f"{name} no longer contains {old!r}"
-            (rules / name).write_text(text.replace(old, new))
-        return rules
-
-    return edit
+    """Makes a copy of k8s/istio with routes for the streams of things and with changes; returns its path."""
+    return partial(changed_rules, tmp_path / "istio")
 
 
 @pytest.fixture

@@ -13,14 +13,10 @@ import httpx
 from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import CLUSTER
 
-RULES = Path(__file__).parents[3] / "k8s" / "istio"
 ENVOY = Path(sysconfig.get_path("scripts")) / "envoy"
 
 IDEMPOTENT = {"idempotency-key": "7d1f4a"}
 
-# A change of one of the files: (file, old text, new text). The file has to contain the old text.
-Edit = tuple[str, str, str]
-EditRules = Callable[..., Path]
 StartGateway = Callable[..., Awaitable["Gateway"]]
 
 

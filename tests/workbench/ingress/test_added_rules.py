@@ -1,11 +1,12 @@
 """Istio features that k8s/istio does not use, but that a service's own rules may use."""
 
-from tests.workbench.ingress.gateway import EditRules, StartGateway
+from tests.workbench.ingress.changed_rules import EditRules, add_routes
+from tests.workbench.ingress.gateway import StartGateway
 from tests.workbench.ingress.stub_replicas import Received, StubReplica
 
 
 async def test_features_that_a_person_may_add(start_gateway: StartGateway, edited_rules: EditRules) -> None:
-    added = """
+    added = """\
     - name: redirected
       match: [{ uri: { exact: /old } }]
       redirect: { uri: /new, authority: a.example, scheme: https, redirectCode: 308 }
@@ -25,22 +26,22 @@ async def test_features_that_a_person_may_add(start_gateway: StartGateway, edite
         await request.respond(200, b"ok", "x-internal: secret\r\n")
 
     replica = StubReplica(respond)
-    rules = edited_rules(("virtualservice.yaml", "\n    - name: reads\n", f"{added}    - name: reads\n"))
+    rules = edited_rules(add_routes(added))
     gateway = await start_gateway(replica, rules=rules)
     get = gateway.client.get
 
     redirected = await get("/old")
     assert (redirected.status_code, redirected.headers["location"]) == (308, "https://a.example/new")
 
-    rewritten = await get("/v1/notes?page=1", headers={"x-version": "1.2", "x-removed": "1", "accept": "a/b"})
-    assert replica.received[-1].target == "/notes?page=1"
+    rewritten = await get("/v1/things?page=1", headers={"x-version": "1.2", "x-removed": "1", "accept": "a/b"})
+    assert replica.received[-1].target == "/things?page=1"
     seen = replica.received[-1].headers
     assert (seen["x-set"], seen["accept"]) == ("1", "a/b,text/plain")
     assert "x-removed" not in seen
     assert rewritten.headers["x-added"] == "2"
     assert "x-internal" not in rewritten.headers
-    await get("/v1/notes", headers={"x-version": "2.0"})
-    assert replica.received[-1].target == "/v1/notes"
+    await get("/v1/things", headers={"x-version": "2.0"})
+    assert replica.received[-1].target == "/v1/things"
 
     assert (await get("/Answered")).status_code == 403
     assert (await get("/answered/")).status_code == 200

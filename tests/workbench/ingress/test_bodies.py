@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tests.waiting import eventually
-from tests.workbench.ingress.gateway import IDEMPOTENT, EditRules, Gateway, StartGateway, assert_problem
+from tests.workbench.ingress.changed_rules import EditRules
+from tests.workbench.ingress.gateway import IDEMPOTENT, Gateway, StartGateway, assert_problem
 from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import cluster_name
 
@@ -28,25 +29,30 @@ async def test_a_slow_client_takes_no_slot(start_gateway: StartGateway, edited_r
     gateway = await start_gateway(replica, rules=rules)
 
     async with AsyncExitStack() as slow:
-        for method, path in (("POST", "/notes"), ("PUT", "/notes/1"), ("GET", "/notes"), ("POST", "/notes/events")):
+        for method, path in (
+            ("POST", "/things"),
+            ("PUT", "/things/1"),
+            ("GET", "/things"),
+            ("POST", "/things/events"),
+        ):
             writer = await slow.enter_async_context(half_sent(gateway, method, path))
         await eventually(lambda: gateway.has("downstream_rq_active", 4, "http.ingress"), "Envoy has all four")
-        assert (await gateway.client.post("/notes", content=b"12")).status_code == 200
+        assert (await gateway.client.post("/things", content=b"12")).status_code == 200
         assert [request.body for request in replica.received] == [b"12"]
 
         writer.write(b"2")  # the rest of the last request
 
         await eventually(lambda: gateway.has("downstream_rq_active", 3, "http.ingress"), "one of them is answered")
-    assert [(request.target, request.body) for request in replica.received[1:]] == [("/notes/events", b"12")]
+    assert [(request.target, request.body) for request in replica.received[1:]] == [("/things/events", b"12")]
 
 
-async def test_an_import_is_streamed(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(StubReplica())
+async def test_an_import_is_streamed(start_gateway: StartGateway, edited_rules: EditRules) -> None:
+    gateway = await start_gateway(StubReplica(), rules=edited_rules())
     of = f"cluster.{cluster_name('streams')}"
 
-    async with half_sent(gateway, "POST", "/notes/import"):
+    async with half_sent(gateway, "POST", "/things/import"):
         await eventually(lambda: gateway.has("upstream_rq_active", 1, of), "a replica has received it")
-    large = await gateway.client.post("/notes/import", content=b" " * 3_000_000)
+    large = await gateway.client.post("/things/import", content=b" " * 3_000_000)
 
     assert large.status_code == 200
 
@@ -55,8 +61,8 @@ async def test_other_bodies_have_a_maximum_size(start_gateway: StartGateway) -> 
     replica = StubReplica()
     gateway = await start_gateway(replica)
 
-    assert (await gateway.client.put("/notes/1", content=b" " * 327_680)).status_code == 200
-    for path, headers in (("/notes", {}), ("/notes", IDEMPOTENT), ("/nothing", {})):
+    assert (await gateway.client.put("/things/1", content=b" " * 327_680)).status_code == 200
+    for path, headers in (("/things", {}), ("/things", IDEMPOTENT), ("/nothing", {})):
         response = await gateway.client.post(path, content=b" " * 327_681, headers=headers)
         assert_problem(response, 413)
         assert response.json()["title"] == "Content Too Large"
@@ -69,7 +75,7 @@ async def test_a_client_that_stops_sending_gets_408(start_gateway: StartGateway,
     rules = edited_rules(("envoyfilter-request-buffer.yaml", "idle_timeout: 20s", "idle_timeout: 0.1s"))
     gateway = await start_gateway(replica, rules=rules)
 
-    head, body = await gateway.raw(b"POST /notes HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n1")
+    head, body = await gateway.raw(b"POST /things HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n1")
 
     assert head.startswith(b"HTTP/1.1 408 ")
     assert json.loads(body)["title"] == "Request Timeout"
@@ -80,6 +86,6 @@ async def test_a_request_that_takes_too_long_gets_408(start_gateway: StartGatewa
     rules = edited_rules(("envoyfilter-local-replies.yaml", "request_timeout: 660s", "request_timeout: 0.2s"))
     gateway = await start_gateway(StubReplica(), rules=rules)
 
-    head, _ = await gateway.raw(b"POST /notes/import HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n1")
+    head, _ = await gateway.raw(b"POST /things/import HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n1")
 
     assert head.startswith(b"HTTP/1.1 408 ")

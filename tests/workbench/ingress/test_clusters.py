@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workbench.ingress.gateway import RULES, EditRules
+from tests.workbench.ingress.changed_rules import RULES, EditRules
 from tests.workbench.ingress.translation import DESTINATION_RULE, cluster
 from workbench.ingress.bootstrap import CLUSTER, envoy_bootstrap
 

@@ -3,7 +3,8 @@
 import asyncio
 
 from tests.waiting import eventually
-from tests.workbench.ingress.gateway import EditRules, StartGateway, assert_problem
+from tests.workbench.ingress.changed_rules import STREAMS, EditRules
+from tests.workbench.ingress.gateway import StartGateway, assert_problem
 from tests.workbench.ingress.stub_replicas import Held, StubReplica
 
 
@@ -38,7 +39,7 @@ async def test_requests_over_their_limit_are_refused_and_streams_are_not(
     rules = edited_rules(("destinationrule.yaml", "http2MaxRequests: 128", "http2MaxRequests: 1"))
     gateway = await start_gateway(StubReplica(held), rules=rules)
 
-    targets = (("GET", "/"), ("GET", "/notes/events"), ("GET", "/notes/export"), ("POST", "/notes/import"))
+    targets = (("GET", "/"), *STREAMS.values())
     served = [asyncio.create_task(gateway.client.request(method, path)) for method, path in targets]
     await held.arrived.wait()
     refused = await gateway.client.get("/")

@@ -10,7 +10,7 @@ from tests.workbench.ingress.stub_replicas import StubReplica
 async def test_without_a_ready_replica_the_gateway_answers_503(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(StubReplica(ready=503), wait=False)
 
-    response = await gateway.client.get("/notes")
+    response = await gateway.client.get("/things")
 
     assert_problem(response, 503)
     assert response.headers["retry-after"] == "1"

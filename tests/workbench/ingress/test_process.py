@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 from tests.waiting import WITHIN
-from tests.workbench.ingress.gateway import ENVOY, RULES, StartGateway
+from tests.workbench.ingress.changed_rules import RULES
+from tests.workbench.ingress.gateway import ENVOY, StartGateway
 from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import envoy_bootstrap
 

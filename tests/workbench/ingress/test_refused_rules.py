@@ -1,8 +1,11 @@
 """The errors for ingress rules that the workbench does not support."""
 
+import re
+from typing import Any
+
 import pytest
 
-from tests.workbench.ingress.gateway import EditRules
+from tests.workbench.ingress.changed_rules import EditRules
 from tests.workbench.ingress.translation import (
     BUFFER,
     DESTINATION_RULE,
@@ -11,23 +14,25 @@ from tests.workbench.ingress.translation import (
     LOCAL_REPLIES,
     VIRTUAL_SERVICE,
     assert_refused,
+    http_routes,
 )
 
 PER_TRY = "perTryTimeout: 6s"
 
 
-# Two lines for each case: the file and the change; then the field in the error, and a word of its reason.
+# Two lines for each case: the file and the change; then the field in the error, and a word of its reason. A route
+# has its name in place of its position, or else `a destination` or `a subset` for the first route that has one.
 # fmt: off
 UNSUPPORTED = [
     # Fields of Istio that the workbench does not support, at every depth, and fields that do not exist.
     (VIRTUAL_SERVICE, PER_TRY, "retryRemoteLocalities: true",
-     "spec.http[6].retries.retryRemoteLocalities", "remove"),
+     "spec.http[reads].retries.retryRemoteLocalities", "remove"),
     (VIRTUAL_SERVICE, "- name: reads", "- name: reads\n      mirror: { host: a }",
-     "spec.http[6].mirror", "remove"),
+     "spec.http[reads].mirror", "remove"),
     (VIRTUAL_SERVICE, "gateways:", "exportTo: ['.']\n  gateways:",
      "spec.exportTo", "remove"),
     (VIRTUAL_SERVICE, "user-agent: { exact:", "user-agent: { exactly:",
-     "spec.http[0].match[0].headers.user-agent.exactly", "remove"),
+     "spec.http[curl-is-throttled].match[0].headers.user-agent.exactly", "remove"),
     (GATEWAY, "mode: SIMPLE", "mode: SIMPLE\n        httpsRedirect: true",
      "spec.servers[1].tls.httpsRedirect", "remove"),
     (DESTINATION_RULE, "interval: 5s", "minHealthPercent: 5",
@@ -50,43 +55,43 @@ UNSUPPORTED = [
      "spec.workloadSelector.labels", "Gateway"),
     # Values that Istio would refuse or read differently, and values that the workbench does not support.
     (VIRTUAL_SERVICE, PER_TRY, "perTryTimeout: 6 s",
-     "spec.http[6].retries.perTryTimeout", "write it like 15s"),
+     "spec.http[reads].retries.perTryTimeout", "write it like 15s"),
     (VIRTUAL_SERVICE, PER_TRY, "perTryTimeout: 6",
-     "spec.http[6].retries.perTryTimeout", "write it like 15s"),
+     "spec.http[reads].retries.perTryTimeout", "write it like 15s"),
     (VIRTUAL_SERVICE, PER_TRY, "perTryTimeout: 1m 30s",
-     "spec.http[6].retries.perTryTimeout", "write it like 15s"),
+     "spec.http[reads].retries.perTryTimeout", "write it like 15s"),
     (VIRTUAL_SERVICE, "timeout: 15s # none", "timeout: 0s # none",
-     "spec.http[4].timeout", "leave the field out"),
+     "spec.http[creates-with-key].timeout", "leave the field out"),
     (VIRTUAL_SERVICE, "refused-stream,reset # reset", "refused-stream, reset # reset",
-     "spec.http[6].retries.retryOn", "spaces"),
+     "spec.http[reads].retries.retryOn", "spaces"),
     (VIRTUAL_SERVICE, "refused-stream,reset # reset", "conect-failure # reset",
-     "spec.http[6].retries.retryOn", "'conect-failure'"),
+     "spec.http[reads].retries.retryOn", "'conect-failure'"),
     (VIRTUAL_SERVICE, "refused-stream,reset # reset", "refused-stream,503 # reset",
-     "spec.http[6].retries.retryOn", "'503'"),
+     "spec.http[reads].retries.retryOn", "'503'"),
     (VIRTUAL_SERVICE, "status: 429\n", "status: 199\n",
-     "spec.http[0].directResponse.status", "200"),
+     "spec.http[curl-is-throttled].directResponse.status", "200"),
     (VIRTUAL_SERVICE, "status: 429\n", "status: 600\n",
-     "spec.http[0].directResponse.status", "599"),
+     "spec.http[curl-is-throttled].directResponse.status", "599"),
     (VIRTUAL_SERVICE, "status: 429\n", "status: '429'\n",
-     "spec.http[0].directResponse.status", "'429'"),
+     "spec.http[curl-is-throttled].directResponse.status", "'429'"),
     (VIRTUAL_SERVICE, "attempts: 2\n        perTryTimeout: 6s", "attempts: many",
-     "spec.http[6].retries.attempts", "'many'"),
+     "spec.http[reads].retries.attempts", "'many'"),
     (VIRTUAL_SERVICE, "attempts: 2\n        perTryTimeout: 6s", "perTryTimeout: 6s",
-     "spec.http[6].retries.attempts", "missing"),
+     "spec.http[reads].retries.attempts", "missing"),
     (VIRTUAL_SERVICE, "regex: POST|PUT", "regex: (POST|PUT",
-     "spec.http[5].match[0].method", "regular expression"),
+     "spec.http[writes].match[0].method", "regular expression"),
     (VIRTUAL_SERVICE, "{ exact: curl }", "{ exact: curl, prefix: c }",
-     "spec.http[0].match[0].headers.user-agent", "exactly one"),
+     "spec.http[curl-is-throttled].match[0].headers.user-agent", "exactly one"),
     (VIRTUAL_SERVICE, "user-agent:", "User-Agent:",
-     "spec.http[0].match[0].headers", "in lower case"),
+     "spec.http[curl-is-throttled].match[0].headers", "in lower case"),
     (VIRTUAL_SERVICE, "user-agent:", "'@request.auth.claims.a':",
-     "spec.http[0].match[0].headers", "claims"),
+     "spec.http[curl-is-throttled].match[0].headers", "claims"),
     (VIRTUAL_SERVICE, 'retry-after: "60"', "retry-after: 60",
-     "spec.http[0].headers.response.set.retry-after", "string"),
+     "spec.http[curl-is-throttled].headers.response.set.retry-after", "string"),
     (VIRTUAL_SERVICE, "retry-after:", "host:",
-     "spec.http[0].headers.response.set", "remove it"),
+     "spec.http[curl-is-throttled].headers.response.set", "remove it"),
     (VIRTUAL_SERVICE, "subset: streams", "subset: stream",
-     "spec.http[1].route[0].destination.subset", "'stream'"),
+     "spec.http[a subset].route[0].destination.subset", "'stream'"),
     (DESTINATION_RULE, "- name: streams", "- name: streams\n      labels: { version: v1 }",
      "spec.subsets[0].labels", "remove"),
     (DESTINATION_RULE, "maxConnections: 4096", "maxConnections: -1",
@@ -97,20 +102,20 @@ UNSUPPORTED = [
      "spec.servers[1].port.number", "70443"),
     # Routes that contradict themselves or each other.
     (VIRTUAL_SERVICE, "directResponse:", "redirect: { uri: / }\n      directResponse:",
-     "spec.http[0]", "exactly one"),
+     "spec.http[curl-is-throttled]", "exactly one"),
     (VIRTUAL_SERVICE, "directResponse:", "timeout: 1s\n      directResponse:",
-     "spec.http[0]", "timeout only works with route"),
+     "spec.http[curl-is-throttled]", "timeout only works with route"),
     (VIRTUAL_SERVICE, "- name: reads\n", "- name: reads\n      redirect: { uri: / }\n",
-     "spec.http[6]", "exactly one"),
+     "spec.http[reads]", "exactly one"),
     (VIRTUAL_SERVICE, "match:\n        - method: { regex: POST|PUT|PATCH|DELETE }\n      ", "",
-     "spec.http[5]", "move it to the end"),
+     "spec.http[writes]", "move it to the end"),
     # Destinations, hosts and selectors that do not lead to the service.
     (VIRTUAL_SERVICE, "host: slipway.slipway.svc", "host: other.slipway.svc",
-     "spec.http[1].route[0].destination.host", "slipway.slipway.svc.cluster.local"),
+     "spec.http[a destination].route[0].destination.host", "slipway.slipway.svc.cluster.local"),
     (VIRTUAL_SERVICE, "port: { number: 80 }", "port: { number: 8000 }",
-     "spec.http[1].route[0].destination.port.number", "use 80"),
+     "spec.http[a destination].route[0].destination.port.number", "use 80"),
     (VIRTUAL_SERVICE, " route:\n", " route:\n        - destination: { host: b, port: { number: 80 } }\n",
-     "spec.http[1].route", "1 item"),
+     "spec.http[a destination].route", "1 item"),
     (VIRTUAL_SERVICE, "slipway/slipway", "slipway/other",
      "spec.gateways", "slipway/slipway"),
     (VIRTUAL_SERVICE, 'hosts: ["*"]', "hosts: [a.example]",
@@ -140,4 +145,20 @@ UNSUPPORTED = [
 def test_an_unsupported_rule_is_refused_with_its_file_and_field(
     edited_rules: EditRules, file: str, old: str, new: str, field: str, word: str
 ) -> None:
-    assert_refused(edited_rules((file, old, new)), file, field, word)
+    written = http_routes(edited_rules())
+    found = re.sub(r"http\[([a-z -]+)\]", lambda which: f"http[{position(written, which[1])}]", field)
+    assert_refused(edited_rules((file, old, new)), file, found, word)
+
+
+def position(written: list[dict[str, Any]], which: str) -> int:
+    """The position of a route, which UNSUPPORTED describes."""
+
+    def is_meant(route: dict[str, Any]) -> bool:
+        match which:
+            case "a destination":
+                return "route" in route
+            case "a subset":
+                return "route" in route and "subset" in route["route"][0]["destination"]
+        return bool(route["name"] == which)
+
+    return next(number for number, route in enumerate(written) if is_meant(route))

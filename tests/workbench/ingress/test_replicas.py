@@ -81,7 +81,7 @@ async def test_a_replica_that_dies_with_requests_in_flight_is_ejected(start_gate
 
     # LEAST_REQUEST compares two replicas that it picks at random, so the share of each is not known in advance.
     while len(dying.received) < FAILURES_IN_A_ROW or not healthy.received:
-        requests.append(asyncio.create_task(gateway.client.post("/notes")))
+        requests.append(asyncio.create_task(gateway.client.post("/things")))
         await eventually(all_arrived, "the request is in flight")
     assert await gateway.statistic("outlier_detection.ejections_enforced_total") == 0
     for request in dying.received:
@@ -104,7 +104,7 @@ async def test_replicas_that_refuse_connections_are_ejected_but_never_all(
     for replica in replicas:
         replica.refuse()
 
-    for response in await asyncio.gather(*(gateway.client.post("/notes") for _ in range(20))):
+    for response in await asyncio.gather(*(gateway.client.post("/things") for _ in range(20))):
         assert_problem(response, 503)
 
     assert await gateway.statistic("outlier_detection.ejections_enforced_consecutive_local_origin_failure") > 0

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from tests.waiting import WITHIN
-from tests.workbench.ingress.gateway import IDEMPOTENT, EditRules, Gateway, StartGateway, assert_problem
+from tests.workbench.ingress.changed_rules import EditRules
+from tests.workbench.ingress.gateway import IDEMPOTENT, Gateway, StartGateway, assert_problem
 from tests.workbench.ingress.stub_replicas import StubReplica, never, reset, unavailable
 
 
@@ -22,14 +23,16 @@ async def retried(gateway: Gateway, method: str, path: str, headers: dict[str, s
                 return
 
 
-async def test_a_write_without_a_key_is_not_retried_after_a_reset(start_gateway: StartGateway) -> None:
+async def test_a_write_without_a_key_is_not_retried_after_a_reset(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
     replicas = StubReplica(reset), StubReplica(reset)
-    gateway = await start_gateway(*replicas)
+    gateway = await start_gateway(*replicas, rules=edited_rules())
 
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        assert_problem(await gateway.client.request(method, "/notes"), 503)
-    assert_problem(await gateway.client.post("/notes", headers={"idempotency-key": ""}), 503)
-    assert_problem(await gateway.client.post("/notes/import", headers=IDEMPOTENT), 503)
+        assert_problem(await gateway.client.request(method, "/things"), 503)
+    assert_problem(await gateway.client.post("/things", headers={"idempotency-key": ""}), 503)
+    assert_problem(await gateway.client.post("/things/import", headers=IDEMPOTENT), 503)
 
     assert sum(len(replica.received) for replica in replicas) == 6
 
@@ -41,7 +44,7 @@ async def test_a_request_that_is_safe_to_retry_goes_to_another_replica_after_a_r
     broken, healthy = StubReplica(reset), StubReplica()
     gateway = await start_gateway(broken, healthy)
 
-    await retried(gateway, method, "/notes", headers, on=healthy)
+    await retried(gateway, method, "/things", headers, on=healthy)
 
     assert broken.received
 
@@ -56,17 +59,19 @@ async def test_a_request_to_a_replica_that_hangs_goes_to_another(
     rules = edited_rules(("virtualservice.yaml", f"perTryTimeout: {within}", "perTryTimeout: 100ms"))
     gateway = await start_gateway(hanging, healthy, rules=rules)
 
-    await retried(gateway, method, "/notes", headers, on=healthy)
+    await retried(gateway, method, "/things", headers, on=healthy)
 
     assert hanging.received
 
 
-async def test_a_write_whose_connection_is_refused_goes_to_another_replica(start_gateway: StartGateway) -> None:
+async def test_a_write_whose_connection_is_refused_goes_to_another_replica(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
     refusing, healthy = StubReplica(), StubReplica()
-    gateway = await start_gateway(refusing, healthy)
+    gateway = await start_gateway(refusing, healthy, rules=edited_rules())
     refusing.refuse()
 
-    for path in ("/notes", "/notes/import"):
+    for path in ("/things", "/things/import"):
         await retried(gateway, "POST", path, {}, on=healthy)
 
     assert not refusing.received
@@ -78,7 +83,7 @@ async def test_the_services_503_is_passed_on_and_not_retried(start_gateway: Star
     gateway = await start_gateway(*replicas)
 
     for method, headers in (("GET", {}), ("POST", {}), ("POST", IDEMPOTENT)):
-        response = await gateway.client.request(method, "/notes", headers=headers)
+        response = await gateway.client.request(method, "/things", headers=headers)
         assert (response.status_code, response.content) == (503, b"the service's own 503")
 
     assert sum(len(replica.received) for replica in replicas) == 3
@@ -88,6 +93,6 @@ async def test_a_client_cannot_ask_for_more_retries(start_gateway: StartGateway)
     replicas = StubReplica(unavailable), StubReplica(unavailable)
     gateway = await start_gateway(*replicas)
 
-    await gateway.client.post("/notes", headers={"x-envoy-retry-on": "5xx", "x-envoy-max-retries": "9"})
+    await gateway.client.post("/things", headers={"x-envoy-retry-on": "5xx", "x-envoy-max-retries": "9"})
 
     assert sum(len(replica.received) for replica in replicas) == 1

@@ -2,13 +2,13 @@
 
 import pytest
 
-from service.notes.settings import NoteSettings
 from service.settings import Settings
-from tests.workbench.ingress.gateway import RULES, EditRules
+from tests.workbench.ingress.changed_rules import RULES, STREAMS, EditRules
 from tests.workbench.ingress.translation import (
     GATEWAY,
     VIRTUAL_SERVICE,
     connection_manager,
+    http_names,
     route,
     routes,
     seconds,
@@ -16,16 +16,11 @@ from tests.workbench.ingress.translation import (
 from workbench.ingress.bootstrap import CLUSTER, cluster_name
 
 
-def test_routes_keep_their_names_and_their_order() -> None:
-    assert [found["name"] for found in routes(RULES)] == [
-        "curl-is-throttled",
-        "events",
-        "export",
-        "import",
-        "creates-with-key",
-        "writes",
-        "reads",
-    ]
+def test_routes_keep_their_names_and_their_order(edited_rules: EditRules) -> None:
+    rules = edited_rules()
+    names = http_names(rules)
+    assert [found["name"] for found in routes(rules)] == names
+    assert names[-6:] == [*STREAMS, "creates-with-key", "writes", "reads"]
 
 
 @pytest.mark.parametrize(
@@ -50,8 +45,9 @@ def test_without_retries_istios_defaults_apply(edited_rules: EditRules) -> None:
 def test_each_alternative_of_a_match_becomes_a_route(edited_rules: EditRules) -> None:
     alternatives = "- uri: { prefix: /w }\n        - method: { regex: POST|"
     rules = edited_rules((VIRTUAL_SERVICE, "- method: { regex: POST|", alternatives))
-    *_, by_path, by_method, reads = routes(rules)
-    assert [found["name"] for found in (by_path, by_method, reads)] == ["writes", "writes", "reads"]
+    names = [found["name"] for found in routes(rules)]
+    assert names == [name for name in http_names(rules) for _ in range(2 if name == "writes" else 1)]
+    by_path, by_method = (found for found in routes(rules) if found["name"] == "writes")
     assert by_path["match"] == {"prefix": "/w", "headers": []}
     assert by_method["match"]["prefix"] == "/"
     assert by_path["typed_per_filter_config"] == by_method["typed_per_filter_config"]
@@ -62,11 +58,10 @@ def test_hosts_of_the_gateway_match_with_and_without_a_port(edited_rules: EditRu
     assert connection_manager(rules)["route_config"]["virtual_hosts"][0]["domains"] == ["a.example", "a.example:*"]
 
 
-def test_streams_have_a_cluster_of_their_own() -> None:
-    to = {found["name"]: found["route"]["cluster"] for found in routes(RULES) if "route" in found}
-    streams = {name for name, found in to.items() if found == cluster_name("streams")}
-
-    assert streams == {"events", "export", "import"}
+def test_a_subset_has_a_cluster_of_its_own(edited_rules: EditRules) -> None:
+    to = {found["name"]: found["route"]["cluster"] for found in routes(edited_rules()) if "route" in found}
+    assert {to[name] for name in STREAMS} == {cluster_name("streams")}
+    assert {to[name] for name in ("creates-with-key", "writes", "reads")} == {CLUSTER}
     assert set(to.values()) == {CLUSTER, cluster_name("streams")}
 
 
@@ -87,12 +82,3 @@ def test_requests_that_are_not_streams_are_buffered_with_a_size_and_a_time_limit
         assert f"The gateway's limit is {buffer['max_request_bytes']:,}" in str(setting.description)
         # No data flows while the service works, and the client must not be blamed for that.
         assert seconds(found["route"]["idle_timeout"]) > seconds(found["route"]["timeout"]), name
-
-
-def test_the_gateway_allows_longer_requests_than_the_import_timeout() -> None:
-    setting, limit = (
-        NoteSettings.model_fields["import_timeout"],
-        seconds(connection_manager(RULES)["request_timeout"]),
-    )
-    assert limit > setting.default
-    assert f"The gateway's limit is {limit:g}" in str(setting.description)

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.workbench.ingress.gateway import EditRules
+from tests.workbench.ingress.changed_rules import EditRules
 from tests.workbench.ingress.translation import (
     BUFFER,
     DESTINATION_RULE,

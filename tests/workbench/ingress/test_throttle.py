@@ -1,14 +1,15 @@
 """The 429 for clients whose User-Agent is exactly `curl`."""
 
+from tests.workbench.ingress.changed_rules import EditRules
 from tests.workbench.ingress.gateway import StartGateway, assert_problem
 from tests.workbench.ingress.stub_replicas import StubReplica
 
 
-async def test_exactly_curl_is_throttled(start_gateway: StartGateway) -> None:
+async def test_exactly_curl_is_throttled(start_gateway: StartGateway, edited_rules: EditRules) -> None:
     replica = StubReplica()
-    gateway = await start_gateway(replica)
+    gateway = await start_gateway(replica, rules=edited_rules())
 
-    for method, path in (("GET", "/"), ("HEAD", "/notes"), ("POST", "/notes"), ("GET", "/notes/events")):
+    for method, path in (("GET", "/"), ("HEAD", "/things"), ("POST", "/things"), ("GET", "/things/events")):
         response = await gateway.client.request(method, path, headers={"user-agent": "curl"})
         assert response.status_code == 429
         assert response.headers["content-type"] == "application/problem+json"

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.workbench.ingress.gateway import IDEMPOTENT, EditRules, StartGateway, assert_problem
+from tests.workbench.ingress.changed_rules import STREAMS, EditRules
+from tests.workbench.ingress.gateway import IDEMPOTENT, StartGateway, assert_problem
 from tests.workbench.ingress.stub_replicas import Held, Received, StubReplica, never
 
 SHORT = ("virtualservice.yaml", "timeout: 15s", "timeout: 200ms")
@@ -13,7 +14,7 @@ async def test_a_slow_answer_becomes_504(start_gateway: StartGateway, edited_rul
     gateway = await start_gateway(replica, rules=edited_rules(SHORT))
 
     for method, headers in (("GET", {}), ("POST", {}), ("POST", IDEMPOTENT)):
-        response = await gateway.client.request(method, "/notes", headers=headers)
+        response = await gateway.client.request(method, "/things", headers=headers)
         assert_problem(response, 504)
         assert response.json()["title"] == "Gateway Timeout"
         assert response.json()["request_id"] == replica.received[-1].headers["x-request-id"]
@@ -23,7 +24,7 @@ async def test_a_slow_answer_becomes_504(start_gateway: StartGateway, edited_rul
 async def test_streams_outlive_the_timeout_of_other_routes(
     start_gateway: StartGateway, edited_rules: EditRules
 ) -> None:
-    streams = [("GET", "/notes/events"), ("GET", "/notes/export"), ("POST", "/notes/import")]
+    streams = list(STREAMS.values())
     held = Held(len(streams))
 
     async def hold_streams(request: Received) -> None:
@@ -34,8 +35,8 @@ async def test_streams_outlive_the_timeout_of_other_routes(
     open_streams = [asyncio.create_task(gateway.client.request(*stream)) for stream in streams]
     await held.arrived.wait()
     # It started after the streams and its timeout has expired, so the streams are older than the timeout.
-    assert_problem(await gateway.client.get("/notes"), 504)
-    assert_problem(await gateway.client.delete("/notes/events"), 504)  # not a stream with this method
+    assert_problem(await gateway.client.get("/things"), 504)
+    assert_problem(await gateway.client.delete("/things/events"), 504)  # not a stream with this method
     held.released.set()
 
     assert [stream.content for stream in await asyncio.gather(*open_streams)] == [b"released"] * 3

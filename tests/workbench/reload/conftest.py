@@ -1,55 +1,31 @@
 """One workbench for all tests of live reload, on a copy of the sources that each test may edit."""
 
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from harness.sandbox import Sandbox
-from tests.servers import SERVER
-from tests.workbench.reload.live import Live, Output
-from workbench.console import Console
-from workbench.options import StackOptions
+from tests.workbench.reload.live import Live, live_workbench
+from tests.workbench.things import make_table, probe_sandbox
 from workbench.parts.postgres import Postgres
 from workbench.stack import Stack
-
-READY_WITHIN = 5.0
-"""Seconds: short, because a test waits for their end; long enough for a slow machine."""
-
-PATIENT = {"SERVICE_MAX_REQUESTS": "1000", "SERVICE_ACQUIRE_TIMEOUT": "10"}
-"""A slow machine makes requests slow. These settings keep the service from refusing them."""
 
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Sandbox:
     """A copy of the sources for this test only."""
-    return Sandbox(tmp_path / "sources")
+    return probe_sandbox(tmp_path / "sources")
 
 
 @pytest.fixture(scope="session")
 async def live_stack(
     new_data: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Stack, Live]]:
-    sources = Sandbox(tmp_path_factory.mktemp("live") / "sources")
-    output = Output()
-    options = StackOptions(
-        data=new_data(),
-        sources=sources.root,
-        service=(sys.executable, "-m", "workbench.reload"),
-        settings={
-            "SERVICE_SERVER": SERVER,
-            "SERVICE_LOG_LEVEL": "warning",
-            "RELOAD_READY_WITHIN": str(READY_WITHIN),
-            **PATIENT,
-        },
-    )
-    async with Stack(options, Console(output)) as stack:
-        [replica] = stack.replicas
-        assert replica.part
-        live = Live(sources, output, replica.part, stack.ingress_url, replica.api_port, replica.ops_port)
+    sources = probe_sandbox(tmp_path_factory.mktemp("live") / "sources")
+    async with live_workbench(sources, new_data()) as (stack, live):
+        await make_table(stack.postgres)
         yield stack, live
-        await live.close()
 
 
 @pytest.fixture

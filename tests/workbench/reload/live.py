@@ -16,41 +16,58 @@ import httpx
 
 from harness.sandbox import Sandbox
 from harness.tls import NO_TLS
+from tests.servers import SERVER
 from tests.waiting import WITHIN
+from tests.workbench.things import ANY, MODULE
 from workbench.console import Console
 from workbench.machine import ports
+from workbench.options import StackOptions
 from workbench.parts.postgres import Postgres
 from workbench.parts.process import Part
 from workbench.parts.replica import service_environment
+from workbench.stack import Stack
 
-MODULE = "service/pages/models.py"
-"""A file that tests edit."""
+_LIST = 'return json({"items": [dict(thing) for thing in things]}'
+_ROUTE = '    @routes.get("")\n'
+_MATCHING = '            scope["state"][_MATCH] = self._match(scope)\n'
 
-_ROOT = '    settings, check = pages.settings, pages.lifecycle.checks.get("database")\n'
 CRASH = (
-    "service/pages/routes.py",
-    _ROOT,
-    f"    import os, threading\n    threading.Timer(0.1, os._exit, [1]).start()\n{_ROOT}",
+    "service/web/routing.py",
+    _MATCHING,
+    f"            import os, threading\n            threading.Timer(0.1, os._exit, [1]).start()\n{_MATCHING}",
 )
-"""An edit after which the service ends soon after its first answer."""
+"""An edit after which the service ends soon after its first request."""
 
-SAYS_ITS_PID = ('"vary": "accept"', '"vary": "accept", "x-pid": str(__import__("os").getpid())')
-"""An edit of service/pages/routes.py after which serving() works."""
+
+def header(name: str, value: str) -> tuple[str, str, str]:
+    """An edit after which answers to GET /things have a header; `value` is an expression of Python."""
+    return MODULE, _LIST, f'{_LIST}, {{"{name}": {value}}}'
+
+
+SAYS_ITS_PID = header("x-pid", 'str(__import__("os").getpid())')
+"""An edit after which serving() works."""
 
 
 def slow_route(go_on: Path) -> tuple[str, str, str]:
-    """An edit after which GET /slow is answered as soon as the file `go_on` exists."""
-    route = f""""/slow")
-@hide
-async def slow() -> Response:
-    import asyncio, pathlib
-    while not pathlib.Path({str(go_on)!r}).exists():
-        await asyncio.sleep(0.01)
-    return Response("done")
+    """An edit after which GET /things/slow is answered as soon as the file `go_on` exists."""
+    route = f"""
+    @routes.get("/slow")
+    @endpoint()
+    async def slow() -> Answer:
+        import asyncio, pathlib
+        while not pathlib.Path({str(go_on)!r}).exists():
+            await asyncio.sleep(0.01)
+        return Answer(200, b"done")
+
+"""
+    return MODULE, _ROUTE, f"{route}{_ROUTE}"
 
 
-@blueprint.get("""
-    return "service/pages/routes.py", '@blueprint.get("/docs")', f'@blueprint.get({route}"/docs")'
+READY_WITHIN = 5.0
+"""Seconds: short, because a test waits for their end; long enough for a slow machine."""
+
+_PATIENT = {"SERVICE_MAX_REQUESTS": "1000", "SERVICE_ACQUIRE_TIMEOUT": "10"}
+"""A slow machine makes requests slow. These settings keep the service from refusing them."""
 
 
 class Output(io.StringIO):
@@ -110,14 +127,14 @@ class Live:
         """Waits until the version of the files answers. Returns it."""
         version = self.sources.version
         async with asyncio.timeout(WITHIN):
-            while (await self.get("/")).headers.get("x-service-version") != version:  # noqa: ASYNC110 - there is no event for it
+            while (await self.get(ANY)).headers.get("x-service-version") != version:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
         return version
 
     async def reloads(self) -> str:
         """Waits for the line that reports a reload to the version of the files."""
         line = await self.says(f"version {self.sources.version} answers after")
-        assert (await self.get("/")).headers["x-service-version"] == self.sources.version
+        assert (await self.get(ANY)).headers["x-service-version"] == self.sources.version
         return line
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
@@ -146,9 +163,32 @@ class Live:
         return self.clients[url]
 
 
+@asynccontextmanager
+async def live_workbench(sources: Sandbox, data: Path) -> AsyncIterator[tuple[Stack, Live]]:
+    """A workbench that follows these sources, with its database in the folder `data`."""
+    output = Output()
+    options = StackOptions(
+        data=data,
+        sources=sources.root,
+        service=(sys.executable, "-m", "workbench.reload"),
+        settings={
+            "SERVICE_SERVER": SERVER,
+            "SERVICE_LOG_LEVEL": "warning",
+            "RELOAD_READY_WITHIN": str(READY_WITHIN),
+            **_PATIENT,
+        },
+    )
+    async with Stack(options, Console(output)) as stack:
+        [replica] = stack.replicas
+        assert replica.part
+        live = Live(sources, output, replica.part, stack.ingress_url, replica.api_port, replica.ops_port)
+        yield stack, live
+        await live.close()
+
+
 async def serving(live: Live) -> int:
     """The process that serves; the sources have to have SAYS_ITS_PID."""
-    return int((await live.get("/")).headers["x-pid"])
+    return int((await live.get(ANY)).headers["x-pid"])
 
 
 @asynccontextmanager

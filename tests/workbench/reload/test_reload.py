@@ -1,4 +1,4 @@
-"""Edits under load through the ingress: no request fails, and every acknowledged note is there."""
+"""Edits under load through the ingress: no request fails, and every acknowledged thing is there."""
 
 import asyncio
 import json
@@ -12,7 +12,8 @@ import pytest
 from harness.breakages import BREAKAGES
 from harness.steady_load import Answer, Load, loaded
 from tests.waiting import WITHIN
-from tests.workbench.reload.live import MODULE, Live, slow_route
+from tests.workbench.reload.live import Live, slow_route
+from tests.workbench.things import ANY, LOAD, MODULE
 
 EDITS = 10
 RATE = 100  # requests a second
@@ -22,7 +23,7 @@ SHORT = 5  # breakages
 @pytest.fixture
 async def load(live: Live, ingress_port: int) -> AsyncIterator[Load]:
     """Half of the requests write; the ingress must not repeat those once the service has seen them."""
-    async with loaded(Load(ingress_port, RATE, keys=False)) as load:
+    async with loaded(Load(ingress_port, RATE, LOAD, keys=False)) as load:
         yield load
 
 
@@ -42,7 +43,7 @@ async def test_edits_under_load(live: Live, load: Load) -> None:
     assert not load.failures, report(load.failures)
     assert {answer.version for answer in load.answers} == set(versions)
     assert load.outdated(versions) == []
-    assert await missing(live, load.notes) == set()
+    assert await missing(live, load.created) == set()
     assert await live.metric("reload_code_stale") == 0
 
 
@@ -65,7 +66,7 @@ async def test_breakages_under_load(live: Live, load: Load) -> None:
     assert not load.failures, report(load.failures)
     assert {answer.version for answer in load.answers} == set(versions)
     assert load.outdated(versions) == []
-    assert await missing(live, load.notes) == set()
+    assert await missing(live, load.created) == set()
 
 
 async def test_a_reload_is_reported_in_one_line(live: Live) -> None:
@@ -74,7 +75,7 @@ async def test_a_reload_is_reported_in_one_line(live: Live) -> None:
     told = rf"reload: {MODULE}: version \w{{8}} answers after \d+ ms, \d+ requests answered meanwhile$"
     assert re.search(told, line)
     assert len(live.said("reload: ")) == 1
-    assert (await live.get("/")).json()["version"] == live.sources.version
+    assert (await live.get("/openapi.json")).json()["info"]["version"] == live.sources.version
     assert await live.metric("reload_last_seconds") < 20
     stages = re.findall(
         r'^reload_last_stage_seconds\{stage="(.*)"\}', (await live.ops("/metrics")).text, re.MULTILINE
@@ -84,10 +85,10 @@ async def test_a_reload_is_reported_in_one_line(live: Live) -> None:
 
 async def test_a_connection_changes_over_to_the_new_code(live: Live) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.api_port}") as client:
-        old = await client.get("/")
+        old = await client.get(ANY)
         live.sources.append(MODULE, "\n# a new version\n")
         await live.reloads()
-        new = await client.get("/")
+        new = await client.get(ANY)
         ends = [response.extensions["network_stream"].get_extra_info("client_addr") for response in (old, new)]
     assert ends[0] == ends[1]
     assert new.headers["x-service-version"] == live.sources.version != old.headers["x-service-version"]
@@ -99,7 +100,7 @@ async def test_a_request_in_flight_is_answered_by_the_code_that_received_it(live
     await live.reloads()
     begun = live.sources.version
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.api_port}") as client:
-        answering = asyncio.create_task(client.get("/slow"))
+        answering = asyncio.create_task(client.get("/things/slow"))
         await live.until_answering()
         live.sources.append(MODULE, "\n# while it is being answered\n")
         await live.reloads()
@@ -109,54 +110,23 @@ async def test_a_request_in_flight_is_answered_by_the_code_that_received_it(live
     assert answer.headers["connection"] == "close"
 
 
-async def test_a_stream_of_events_is_resumed_without_a_gap(live: Live) -> None:
-    async def create(title: str) -> str:
-        response = await client.post("/notes", json={"title": title})
-        note_id: str = response.json()["id"]
-        return note_id
-
+async def test_a_stream_of_events_ends_and_the_next_one_comes_from_the_new_code(live: Live) -> None:
     async with httpx.AsyncClient(base_url=live.url, timeout=WITHIN) as client:
-        events: list[dict[str, str]] = []
-        async with client.stream("GET", "/notes/events") as response:
-            begun = asyncio.Event()
-            following = asyncio.create_task(follow(response, events, begun))
-            await begun.wait()
-            created = [await create("before the reload")]
+        old = live.sources.version
+        async with client.stream("GET", "/things/events") as response:
+            assert response.headers["x-service-version"] == old
+            lines = response.aiter_lines()
+            assert await anext(lines) == "retry: 1000"
             live.sources.append(MODULE, "\n# streams\n")
             await live.reloads()
-            created.append(await create("while the old process still has the stream"))
             async with asyncio.timeout(WITHIN):
-                await following
-        assert events[-1] == {"retry": "100"}
-        created.append(await create("while nobody listens"))
-
-        last = [event["id"] for event in events if "id" in event][-1]
-        async with client.stream("GET", "/notes/events", headers={"last-event-id": last}) as response:
-            assert response.headers["x-service-version"] == live.sources.version
-            following = asyncio.create_task(follow(response, events, asyncio.Event()))
-            async with asyncio.timeout(WITHIN):
-                while not all(note_id in str(events) for note_id in created):  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-            following.cancel()
-        told = [json.loads(event["data"])["id"] for event in events if "data" in event]
-        assert [note_id for note_id in told if note_id in created] == created
+                assert [line async for line in lines if line] == ["retry: 100"]
+        async with client.stream("GET", "/things/events") as response:
+            assert response.headers["x-service-version"] == live.sources.version != old
 
 
-async def follow(response: httpx.Response, events: list[dict[str, str]], begun: asyncio.Event) -> None:
-    """Collects the blocks of a stream until it ends."""
-    block: dict[str, str] = {}
-    async for line in response.aiter_lines():
-        if line:
-            name, _, value = line.partition(": ")
-            block[name] = value
-        else:
-            events.append(block)
-            block = {}
-            begun.set()
-
-
-async def missing(live: Live, notes: set[str]) -> set[str]:
-    """The notes that were acknowledged but are not there."""
-    assert notes
-    exported = (await live.get("/notes/export")).text
-    return notes - {json.loads(line)["id"] for line in exported.splitlines()}
+async def missing(live: Live, created: set[str]) -> set[str]:
+    """The things whose creation was acknowledged but that are not there."""
+    assert created
+    exported = (await live.get("/things/export")).text
+    return created - {json.loads(line)["id"] for line in exported.splitlines()}

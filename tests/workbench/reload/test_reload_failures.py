@@ -5,8 +5,8 @@ import re
 import pytest
 
 from harness.sandbox import Sandbox
-from tests.workbench.reload.conftest import READY_WITHIN
-from tests.workbench.reload.live import CRASH, MODULE, Live, supervised
+from tests.workbench.reload.live import CRASH, READY_WITHIN, Live, supervised
+from tests.workbench.things import ANY, MODULE
 from workbench.parts.postgres import Postgres
 from workbench.reload.new_process import MAX_FRAMES
 
@@ -15,12 +15,12 @@ ENV = ".env"
 
 async def is_refused(live: Live, reason: str) -> None:
     """Waits until the new code is refused for a reason, and the old version keeps serving."""
-    good = (await live.get("/")).headers["x-service-version"]
+    good = (await live.get(ANY)).headers["x-service-version"]
     line = await live.says("the new code does not serve: ")
     assert re.search(
         rf"the new code does not serve: {reason}; version {good} keeps serving, older than the files", line
     )
-    assert (await live.get("/")).headers["x-service-version"] == good != live.sources.version
+    assert (await live.get(ANY)).headers["x-service-version"] == good != live.sources.version
     assert await live.metric("reload_code_stale") == 1
 
 
@@ -97,13 +97,13 @@ async def test_an_end_without_an_error_message(live: Live) -> None:
 
 async def test_wrong_settings(live: Live) -> None:
     live.sources.write(ENV, "SERVICE_POOL_SIZE=lots\n")
-    live_version = (await live.get("/")).headers["x-service-version"]
+    live_version = (await live.get(ANY)).headers["x-service-version"]
     line = await live.says("the new code does not serve: ")
     assert "service: SERVICE_POOL_SIZE: Input should be a valid integer" in line
     live.forget()
     live.sources.write(ENV, "POOL_SIZE=5\n")
     assert ".env, line 1: expected SERVICE_NAME=value" in await live.says("the new code does not serve: ")
-    assert (await live.get("/")).headers["x-service-version"] == live_version
+    assert (await live.get(ANY)).headers["x-service-version"] == live_version
     live.sources.write(ENV, "SERVICE_POOL_SIZE=5\n")
     await live.says("answers after")
     assert await live.metric("db_pool_limit") == 5
@@ -123,14 +123,14 @@ async def recovers_by_restoring(live: Live) -> None:
 
 
 async def test_a_crash_right_after_the_start(live: Live) -> None:
-    good = (await live.get("/")).headers["x-service-version"]
+    good = (await live.get(ANY)).headers["x-service-version"]
     crashes = await live.metric("reload_crashes_total")
     live.sources.edit(*CRASH)
     bad = live.sources.version
     line = await live.says("serves again")
     assert f"version {bad} ended right after its start (it ended without an error message, exit status 1)" in line
     assert f"version {good} serves again, older than the files" in line
-    assert (await live.get("/")).headers["x-service-version"] == good
+    assert (await live.get(ANY)).headers["x-service-version"] == good
     assert await live.metric("reload_crashes_total") == crashes + 1
     assert await live.metric("reload_code_stale") == 1
     live.sources.restore()
@@ -153,7 +153,7 @@ async def test_the_very_first_start_is_broken(postgres: Postgres, sources: Sandb
     sources.append(MODULE, f"\n{error}\n")
     async with supervised(postgres, sources) as live:
         await live.says("nothing serves; next start with the next save")
-        answer = await live.get("/notes")
+        answer = await live.get(ANY)
         assert answer.status_code == 503
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.headers["retry-after"]
@@ -169,5 +169,5 @@ async def test_the_very_first_start_is_broken(postgres: Postgres, sources: Sandb
 
         sources.write(MODULE, good)
         await live.says(f"version {sources.version} serves")
-        assert (await live.get("/")).status_code == 200
+        assert (await live.get(ANY)).status_code == 200
         assert (await live.ops("/readyz")).status_code == 200

@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from harness.breakages import MODULE as OTHER_MODULE
 from tests.waiting import WITHIN
-from tests.workbench.reload.live import MODULE, Live
+from tests.workbench.reload.live import Live, header
+from tests.workbench.things import ANY, MODULE
 from workbench.machine.folders import ROOT
 from workbench.reload import sources
 from workbench.reload.code import ignored
 from workbench.reload.sources import Change, Watcher, git_folder
 
-PAGES = "service/pages/routes.py"
-VARY = '"vary": "accept"'
-
 
 def marked(live: Live, mark: str) -> str:
-    """The source of the module that answers GET /, changed so that its answers carry a mark."""
-    return live.sources.read(PAGES).replace(VARY, f'"vary": "accept", "x-mark": "{mark}"')
+    """The source of MODULE, changed so that answers have a mark."""
+    _, old, new = header("x-mark", repr(mark))
+    return live.sources.read(MODULE).replace(old, new)
 
 
 async def mark(live: Live) -> str | None:
-    answer = await live.get("/")
+    answer = await live.get(ANY)
     found: str | None = answer.headers.get("x-mark")
     return found
 
@@ -36,17 +36,17 @@ async def ok(live: Live) -> float:
 @pytest.mark.parametrize(
     "path",
     [
-        "service/notes/.routes.py.swp",
-        "service/notes/routes.py~",
-        "service/notes/4913",
-        "service/notes/.#routes.py",
-        "service/notes/#routes.py#",
-        "service/notes/__pycache__/routes.cpython-311.pyc",
-        "service/notes/routes.pyc",
-        "service/notes/routes.py___jb_tmp___",
-        "service/notes/routes.py.tmp",
-        "service/tests/test_notes.py",
-        "service/notes/test_routes.py",
+        "service/things/.routes.py.swp",
+        "service/things/routes.py~",
+        "service/things/4913",
+        "service/things/.#routes.py",
+        "service/things/#routes.py#",
+        "service/things/__pycache__/routes.cpython-311.pyc",
+        "service/things/routes.pyc",
+        "service/things/routes.py___jb_tmp___",
+        "service/things/routes.py.tmp",
+        "service/tests/test_things.py",
+        "service/things/test_routes.py",
         "service/conftest.py",
         "service/.DS_Store",
     ],
@@ -58,11 +58,11 @@ def test_files_of_editors_and_tests_are_ignored(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "service/notes/routes.py",
-        "service/migrations/0001_notes.sql",
-        "service/pages/static/index.html",
+        "service/things/routes.py",
+        "service/migrations/0001_things.sql",
+        "service/things/static/index.html",
         "service/latest.py",
-        "service/notes/templates/note.txt",
+        "service/things/templates/thing.txt",
     ],
 )
 def test_every_other_file_is_code(path: str) -> None:
@@ -72,8 +72,8 @@ def test_every_other_file_is_code(path: str) -> None:
 async def test_ignored_files_cause_no_reload(live: Live) -> None:
     before = await ok(live)
     version = live.sources.version
-    for name in ("routes.py~", ".routes.py.swp", "4913", "test_routes.py"):
-        (live.sources.root / "service" / "notes" / name).write_text("not code")
+    for name in ("things.py~", ".things.py.swp", "4913", "test_things.py"):
+        (live.sources.root / "service" / name).write_text("not code")
     assert live.sources.version == version
     live.sources.append(MODULE, "\n# the only change\n")
     assert f"reload: {MODULE}: version" in await live.reloads()
@@ -120,7 +120,7 @@ async def test_changes_during_a_reload_lead_to_exactly_one_more(live: Live, tmp_
             await asyncio.sleep(0.005)
     for number in range(3):
         live.sources.append(MODULE, f"\n# {number}\n")
-        live.sources.append(PAGES, f"\n# {number}\n")
+        live.sources.append(OTHER_MODULE, f"\n# {number}\n")
         await asyncio.sleep(0.05)
     go_on.touch()
     await live.says(f"version {first} answers")
@@ -133,9 +133,9 @@ async def test_changes_during_a_reload_lead_to_exactly_one_more(live: Live, tmp_
 
 async def test_files_that_tar_replaces(live: Live) -> None:
     """As `tilt` syncs into a container: a new inode, with the time of another machine in whole seconds."""
-    path = live.sources.root / PAGES
+    path = live.sources.root / MODULE
     for number in (1, 2):
-        new = path.with_name("routes.py.tmp")
+        new = path.with_name("things.py.tmp")
         new.write_text(marked(live, f"tar {number}") if number == 1 else path.read_text().replace("tar 1", "tar 2"))
         os.utime(new, (1_700_000_000, 1_700_000_000))
         new.replace(path)
@@ -150,8 +150,8 @@ async def test_two_saves_of_equal_size_within_a_second_run_the_newest(live: Live
     texts = [marked(live, f"save {number}") for number in range(4)]
     now = time.time()
     for number, text in enumerate(texts):
-        live.sources.write(PAGES, text)
-        os.utime(live.sources.root / PAGES, (int(now), int(now)))
+        live.sources.write(MODULE, text)
+        os.utime(live.sources.root / MODULE, (int(now), int(now)))
         live.forget()
         await live.reloads()
         assert await mark(live) == f"save {number}"
@@ -160,20 +160,25 @@ async def test_two_saves_of_equal_size_within_a_second_run_the_newest(live: Live
 async def test_changes_of_settings_static_files_and_sql(live: Live) -> None:
     live.sources.write(".env", "SERVICE_NAME=renamed\n")
     await live.says(r"\.env: version \w+ answers after")
-    assert (await live.get("/")).json()["service"] == "renamed"
+    assert (await live.get("/openapi.json")).json()["info"]["title"] == "renamed"
     live.forget()
     (live.sources.root / ".env").unlink()
     await live.says(r"\.env: version \w+ answers after")
-    assert (await live.get("/")).json()["service"] == "slipway"
+    assert (await live.get("/openapi.json")).json()["info"]["title"] == "slipway"
 
     live.forget()
-    live.sources.append("service/pages/static/style.css", "\n/* new */\n")
+    live.sources.write("service/mark.txt", "old")
+    live.sources.edit(*header("x-mark", '__import__("pathlib").Path(__file__).with_name("mark.txt").read_text()'))
     await live.reloads()
-    assert (await live.get("/static/style.css")).text.endswith("/* new */\n")
+    assert await mark(live) == "old"
+    live.forget()
+    live.sources.write("service/mark.txt", "new")
+    assert "service/mark.txt: version" in await live.reloads()
+    assert await mark(live) == "new"
 
     live.forget()
-    (live.sources.root / "service/notes/search.sql").write_text("SELECT 1\n")
-    assert "service/notes/search.sql" in await live.reloads()
+    live.sources.write("service/search.sql", "SELECT 1\n")
+    assert "service/search.sql: version" in await live.reloads()
 
 
 def test_the_folder_of_git_is_known_in_a_worktree_too(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ import pytest
 from harness.sandbox import Sandbox
 from tests.waiting import WITHIN, eventually
 from tests.workbench.processtree import descendants, gone, oldest_first
-from tests.workbench.reload.live import CRASH, MODULE, SAYS_ITS_PID, Live, serving, slow_route, supervised
+from tests.workbench.reload.live import CRASH, SAYS_ITS_PID, Live, serving, slow_route, supervised
+from tests.workbench.things import ANY, MODULE
 from workbench.parts.postgres import Postgres
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
@@ -26,7 +27,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothi
 @pytest.fixture
 async def own(postgres: Postgres, sources: Sandbox) -> AsyncIterator[Live]:
     """A supervisor for this test only, which serves already."""
-    sources.edit("service/pages/routes.py", *SAYS_ITS_PID)
+    sources.edit(*SAYS_ITS_PID)
     async with supervised(postgres, sources) as live:
         await live.says("serves$")
         live.forget()
@@ -49,9 +50,9 @@ def answering(live: Live) -> bool:
 async def test_a_crash_after_the_trial_is_followed_by_a_restart(own: Live) -> None:
     os.kill(await serving(own), signal.SIGKILL)
     await own.says(r"the service crashed \(it ended without an error message, killed by SIGKILL\); starting it again")
-    assert (await own.get("/")).status_code in {200, 503}  # from the supervisor, or from the service again
+    assert (await own.get(ANY)).status_code in {200, 503}  # from the supervisor, or from the service again
     await own.says("serves$")
-    assert (await own.get("/")).status_code == 200
+    assert (await own.get(ANY)).status_code == 200
     assert await own.metric("reload_crashes_total") == 1
     assert await own.metric("reload_code_stale") == 0
 
@@ -76,7 +77,7 @@ async def test_repeated_crashes(postgres: Postgres, sources: Sandbox) -> None:
     async with supervised(postgres, sources) as live:
         line = await live.says("3 times in a row: there is no good code left to serve; next start in 1 s, or with")
         assert re.search(r"the service crashed \(it ended without an error message, exit status 1\)", line)
-        answer = await live.get("/")
+        answer = await live.get(ANY)
         assert answer.status_code == 503
         assert answer.json()["detail"].startswith("The service has crashed: ")
         assert (await live.ops("/livez")).status_code == 200
@@ -85,7 +86,7 @@ async def test_repeated_crashes(postgres: Postgres, sources: Sandbox) -> None:
         live.forget()
         sources.write(CRASH[0], good)
         await live.says(f"version {sources.version} serves")
-        assert (await live.get("/")).status_code == 200
+        assert (await live.get(ANY)).status_code == 200
 
 
 @linux_only
@@ -95,7 +96,7 @@ async def test_the_template_is_replaced(own: Live) -> None:
     os.kill(old, signal.SIGKILL)
     await own.says("the service crashed")
     await own.says(r"serves$")
-    assert (await own.get("/")).status_code == 200
+    assert (await own.get(ANY)).status_code == 200
     assert template(own) != old
 
 
@@ -133,7 +134,7 @@ async def test_a_signal_to_stop_is_passed_on(
     async with supervised(postgres, sources, SERVICE_SHUTDOWN_GRACE=str(WITHIN)) as live:
         await live.says("serves$")
         processes = descendants(live.part.pid)
-        begun = asyncio.create_task(live.get("/slow"))
+        begun = asyncio.create_task(live.get("/things/slow"))
         await live.until_answering()
         live.part.send(number)
 
@@ -169,7 +170,7 @@ async def test_without_a_fork(postgres: Postgres, sources: Sandbox) -> None:
         live.forget()
         sources.append(MODULE, "\n1 / 0\n")
         await live.says(rf"the new code does not serve: {MODULE}:\d+: ZeroDivisionError: division by zero;")
-        assert (await live.get("/")).status_code == 200
+        assert (await live.get(ANY)).status_code == 200
 
 
 @pytest.mark.parametrize("setting", [{"RELOAD_READY_WITHIN": "soon"}, {"RELOAD_FORK": "maybe"}])
@@ -231,7 +232,7 @@ async def test_as_process_1(postgres: Postgres, sources: Sandbox, unshare: list[
         async with asyncio.timeout(WITHIN):
             while "sleep" in descendants(first).values() or zombies(first):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-        assert (await live.get("/")).status_code == 200
+        assert (await live.get(ANY)).status_code == 200
         os.kill(first, signal.SIGTERM)
         assert await live.part.wait(WITHIN) == 0
 

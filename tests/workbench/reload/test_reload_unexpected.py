@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.sandbox import Sandbox
 from tests.waiting import eventually
-from tests.workbench.reload.live import MODULE, SAYS_ITS_PID, Live, serving, supervised
+from tests.workbench.reload.live import SAYS_ITS_PID, Live, serving, supervised
+from tests.workbench.things import ANY, MODULE, probe_sandbox
 from workbench.stack import Stack
 
 FAILED = 'reloads_total{result="failed"}'
@@ -28,8 +28,8 @@ FUNCTIONS = {
 @pytest.fixture(scope="module")
 async def faulty(live_stack: tuple[Stack, Live], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
     """A supervisor that has all those functions."""
-    sources = Sandbox(tmp_path_factory.mktemp("faulty") / "sources")
-    sources.edit("service/pages/routes.py", *SAYS_ITS_PID)
+    sources = probe_sandbox(tmp_path_factory.mktemp("faulty") / "sources")
+    sources.edit(*SAYS_ITS_PID)
     for function, (module, line) in FUNCTIONS.items():
         indent = " " * (len(line) - len(line.lstrip()))
         fault = f"if __import__('os').path.exists('{function}'):\n{indent}    raise RuntimeError('not\\nforeseen')\n"
@@ -68,7 +68,7 @@ async def test_an_error_after_a_save(faulty: Live, function: str) -> None:
     fault = let_fail(faulty, function)
     faulty.sources.append(MODULE, "\n# with an error\n")
     await is_told(faulty, function)
-    assert (await faulty.get("/")).status_code == 200
+    assert (await faulty.get(ANY)).status_code == 200
     assert await faulty.metric(FAILED) > failed
     fault.unlink()
     await a_save_is_served(faulty)
@@ -81,7 +81,7 @@ async def test_what_serves_keeps_serving(faulty: Live) -> None:
     line = await faulty.says("the new code does not serve: ")
     assert "RuntimeError: not, an unexpected error of the supervisor; " in line
     assert f"version {good} keeps serving, older than the files" in line
-    assert (await faulty.get("/")).headers["x-service-version"] == good
+    assert (await faulty.get(ANY)).headers["x-service-version"] == good
     assert await faulty.metric("reload_code_stale") == 1
     assert await faulty.metric(FAILED) == failed + 1
     fault.unlink()
@@ -90,7 +90,7 @@ async def test_what_serves_keeps_serving(faulty: Live) -> None:
 
 async def test_an_error_while_a_process_is_watched(faulty: Live) -> None:
     async def is_serving() -> bool:
-        return "x-pid" in (await faulty.get("/")).headers
+        return "x-pid" in (await faulty.get(ANY)).headers
 
     failed = await faulty.metric(FAILED)
     fault = let_fail(faulty, "reason")
