@@ -19,7 +19,7 @@ LINES = {
     },
 }
 """By file, each text to replace, and what replaces it."""
-TESTS = ("tests/service",)
+TESTS = ("tests", "bench/tests")
 
 ROOT = Path(__file__).parents[1]
 
