@@ -3,7 +3,7 @@
 import asyncio
 
 import httpx
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.notes.ingress.notes import import_notes
 from tests.page.browser import Conduct
@@ -102,6 +102,29 @@ async def test_undo_restores_a_deleted_note_unchanged(open_page: OpenPage, api: 
     await expect(note(page, f"{word} two")).to_contain_text("as it was")
     await expect(note(other, f"{word} two")).to_contain_text("as it was")
     assert await stored(api, word) == before
+
+
+async def test_a_deletion_can_be_undone_if_its_event_comes_before_its_answer(
+    open_page: OpenPage, api: httpx.AsyncClient, word: str
+) -> None:
+    page = await open_page()
+    card = await write(page, f"{word} gone")
+
+    async def answer_after_the_event(route: Route) -> None:
+        if route.request.method != "DELETE":
+            await route.continue_()
+            return
+        answer = await route.fetch()
+        await api.post("/notes", json={"title": f"{word} later"})
+        await expect(note(page, f"{word} later")).to_be_visible()  # events come in order
+        await route.fulfill(response=answer)
+
+    await page.route("**/notes/*", answer_after_the_event)
+    await button(card, "Delete").click()
+
+    await expect(button(card, "Undo")).to_be_focused()
+    await button(card, "Undo").click()
+    await expect(button(card, "Edit")).to_be_focused()
 
 
 async def test_the_search_finds_notes_while_typing(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:

@@ -87,7 +87,7 @@ async function insist(request, signal, waiting) {
 	}
 }
 
-// ---- The strip of requests
+// ---- The strip
 
 const marks = [];
 const lanes = new Map();
@@ -122,7 +122,7 @@ function current() {
 	return new Map(recent.map((mark) => [mark.instance, mark.version]));
 }
 
-/** Notice when one version takes over from another, and which requests fail meanwhile. */
+/** Notice when one version takes over from another, and what fails meanwhile. */
 function followVersions(mark) {
 	const { change } = live;
 	if (hasFailed(mark)) {
@@ -303,7 +303,7 @@ async function follow() {
 	}
 }
 
-/** Parse the events of a stream. */
+/** Parse a stream. */
 async function* eventsIn(body) {
 	const reader = body.pipeThrough(new TextDecoderStream()).getReader();
 	let rest = "";
@@ -473,7 +473,7 @@ function drawState(count) {
 	if (next && begun && nearEnd) shown().more();
 }
 
-/** Change the list without moving what a person looks at. */
+/** Change the list, but do not move what is in view. */
 function inPlace(change) {
 	const list = $("list");
 	const { activeElement } = document;
@@ -528,7 +528,7 @@ class Card {
 		this.show(note);
 	}
 
-	/** Whether it is edited, or its deletion can be undone. */
+	/** Whether it is being edited or deleted. */
 	get inUse() {
 		return this.state !== "shown";
 	}
@@ -662,6 +662,7 @@ class Card {
 	async remove() {
 		const { note } = this;
 		const button = this.button("delete", () => {});
+		this.state = "deleting"; // its event may come before the answer
 		const headers = { "if-match": `"${note.version}"` };
 		const request = () => ask(`/notes/${note.id}`, { method: "DELETE", headers });
 		const answer = await insist(request, null, () => write(button, "Waiting"));
