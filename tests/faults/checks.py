@@ -1,0 +1,17 @@
+"""A short run of a fault, as a test."""
+
+from functools import partial
+
+from tests.faults.faults import Fault
+from tests.faults.site import Site
+from tests.faults.trial import complaints, trial
+
+RATE = 40.0
+
+
+async def loses_no_write(site: Site, fault: Fault) -> None:
+    """Whatever the fault does, every acknowledged write is stored exactly once."""
+    assert fault.briefly is not None
+    ended = await trial(fault.name, site.url, site.resource, RATE, partial(fault.inject, site, fault.briefly))
+    assert not complaints(ended, fault.failures)
+    assert ended.verdict.acknowledged > 0
