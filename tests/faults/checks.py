@@ -13,5 +13,6 @@ async def loses_no_write(site: Site, fault: Fault) -> None:
     """Whatever the fault does, every acknowledged write is stored exactly once."""
     assert fault.briefly is not None
     ended = await trial(fault.name, site.url, site.resource, RATE, partial(fault.inject, site, fault.briefly))
-    assert not complaints(ended, fault.failures)
-    assert ended.verdict.acknowledged > 0
+    found = complaints(ended, fault.failures)
+    assert not found, "\n".join(found)
+    assert ended.verdict.acknowledged > 0, f"no write was acknowledged: {ended.answers}"
