@@ -137,9 +137,15 @@ sbom: environment-all ## write sbom.json, a CycloneDX bill of materials of the i
 		--output-reproducible --output-format JSON --output-file sbom.json
 	@echo "sbom.json: $$(grep -c '"purl": "pkg:pypi' sbom.json) packages"
 
+# What the tests of a cluster and WHERE=cluster write and read: the path of a collection, and its members' field of text.
+export RESOURCE ?= /notes:title
+
+FAULTS_cluster := tests.faults.cluster
+FAULTS_notes := tests.notes.faults
+
 .PHONY: faults
-faults: environment-dev ## inject faults into a workbench (or WHERE=cluster) under load, and print a table; 8 min
-	@$(VENV_PYTHON) -m tests.faults$(if $(filter cluster,$(WHERE)),.cluster) $(ARGS)
+faults: environment-dev ## inject faults under load, and print a table; 8 min; WHERE=notes, WHERE=cluster
+	@$(VENV_PYTHON) -m $(or $(FAULTS_$(WHERE)),tests.faults) $(ARGS)
 
 environment-workbench: python
 	@$(PYTHON) -m workbench.virtualenv workbench

@@ -1,17 +1,21 @@
-"""Workbenches into which faults are injected."""
+"""Workbenches of the probe domain into which faults are injected."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
+from tests.faults.dumps import empty as empty
+from tests.faults.hostile import target as target
 from tests.faults.site import Site, site
-from workbench.stack import Stack
+from tests.servers import SERVER
 
 
 @pytest.fixture(scope="session")
-def workbench(stack: Stack) -> Site:
+async def workbench(new_data: Callable[[], Path]) -> AsyncIterator[Site]:
     """The workbench of all tests. Each fault leaves it as it was."""
-    return Site(stack)
+    async with site(folder=new_data(), settings={"SERVICE_SERVER": SERVER}) as here:
+        yield here
 
 
 @pytest.fixture(scope="module")

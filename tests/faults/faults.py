@@ -111,7 +111,7 @@ async def table_locked(site: Site, seconds: float) -> None:
     connection = await site.connect()
     try:
         async with connection.transaction():
-            await connection.execute("LOCK TABLE app.notes IN ACCESS EXCLUSIVE MODE")
+            await connection.execute(f"LOCK TABLE {site.resource.table} IN ACCESS EXCLUSIVE MODE")
             await asyncio.sleep(seconds)
     finally:
         await connection.close()
@@ -119,15 +119,15 @@ async def table_locked(site: Site, seconds: float) -> None:
 
 async def statements_too_slow(site: Site, seconds: float) -> None:
     """Every INSERT takes longer than the statement timeout."""
-    connection = await site.connect()
+    connection, table = await site.connect(), site.resource.table
     try:
         await connection.execute(
             "CREATE FUNCTION app.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); "
-            "RETURN NEW; END $$; CREATE TRIGGER slow BEFORE INSERT ON app.notes EXECUTE FUNCTION app.slow()"
+            f"RETURN NEW; END $$; CREATE TRIGGER slow BEFORE INSERT ON {table} EXECUTE FUNCTION app.slow()"
         )
         await asyncio.sleep(seconds)
         # Waits for running statements, which hold the table until their timeout.
-        await connection.execute("DROP TRIGGER slow ON app.notes; DROP FUNCTION app.slow()")
+        await connection.execute(f"DROP TRIGGER slow ON {table}; DROP FUNCTION app.slow()")
     finally:
         await connection.close()
 
@@ -183,7 +183,6 @@ FAULTS = (
     Fault("Envoy, restart", ingress_restarted, briefly=0, failures=frozenset({"503", NO_ANSWER})),
     Fault("clients leave in the middle of imports", clients.imports_left, 5, 1),
     Fault("clients read exports at 1 kB/s", clients.exports_read_slowly, 20, 3, _UNAVAILABLE),
-    Fault("clients' clocks jump by ten years", clients.clock_jumps, briefly=0),
     Fault("network to PostgreSQL, 200 ms slower", network_slow, 10, 2, _UNAVAILABLE, where="network"),
     Fault("network to PostgreSQL, cut", network_cut, 10, 3, _UNAVAILABLE, where="network"),
 )

@@ -1,4 +1,6 @@
-"""Sends twice as many requests as the service can answer, from a separate process: python -m tests.faults.flood URL
+"""Sends twice as many requests as the service can answer, from a process of its own.
+
+    python -m tests.faults.flood URL /things:name
 
 First it measures how many the service can answer. Prints its figures as one line of JSON.
 """
@@ -18,6 +20,7 @@ import uvloop
 
 from tests.faults.ledger import Ledger
 from tests.faults.recorder import Outcome, Recorder, kinds
+from tests.probe.resource import Resource
 
 _PRIORITY = -15
 _CLIENTS = 32
@@ -49,8 +52,8 @@ class Flood:
     duplicated: list[str]
 
 
-async def main(url: str, seconds: float, factor: float, rate: float) -> None:
-    recorder = Recorder(url, 0, Ledger(f"f{uuid4().hex[:8]}"))
+async def main(url: str, resource: Resource, seconds: float, factor: float, rate: float) -> None:
+    recorder = Recorder(url, 0, Ledger(f"f{uuid4().hex[:8]}", resource))
     await recorder.saturate(_CLIENTS, 1)  # opens connections and prepares statements
     sustainable = rate or await recorder.saturate(_CLIENTS, _MEASURED_FOR)
     begin, busy = time.monotonic(), time.process_time()
@@ -92,10 +95,11 @@ def quantile(outcomes: Sequence[Outcome], part: float) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.faults.flood")
     parser.add_argument("url")
+    parser.add_argument("resource", type=Resource.parse, help="its path and the field with a text")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--factor", type=float, default=2)
     parser.add_argument("--rate", type=float, default=0, help="the rate that the service can answer; 0 measures it")
     chosen = parser.parse_args()
     with suppress(PermissionError):  # real clients do not compete with the service for the CPU
         os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
-    uvloop.run(main(chosen.url, chosen.seconds, chosen.factor, chosen.rate))
+    uvloop.run(main(chosen.url, chosen.resource, chosen.seconds, chosen.factor, chosen.rate))

@@ -6,12 +6,13 @@ import sys
 
 from tests.faults.flood import Flood
 from tests.faults.site import Site
+from tests.probe.resource import Resource
 
 
 async def overloaded(site: Site, seconds: float) -> tuple[str, list[str]]:
     """Returns a line with the figures, and what should not have happened."""
     before, busy_before = site.resident(), site.busy()
-    flooding = asyncio.create_task(flood(site.url, seconds))
+    flooding = asyncio.create_task(flood(site.url, site.resource, seconds))
     highest = before
     while not flooding.done():
         highest = max(highest, site.resident())
@@ -22,10 +23,11 @@ async def overloaded(site: Site, seconds: float) -> tuple[str, list[str]]:
     return f"{describe(result, seconds)}; the replicas' memory grew by {grown:.0f} MiB; CPU s: {busy}", wrong(result)
 
 
-async def flood(url: str, seconds: float, rate: float = 0) -> Flood:
+async def flood(url: str, resource: Resource, seconds: float, rate: float = 0) -> Flood:
     """Runs flood.py in a separate process."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.faults.flood", url, "--seconds", f"{seconds:g}", "--rate", f"{rate:g}"),
+        *(sys.executable, "-m", "tests.faults.flood", url, str(resource)),
+        *("--seconds", f"{seconds:g}", "--rate", f"{rate:g}"),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
@@ -48,6 +50,6 @@ def describe(result: Flood, seconds: float) -> str:
 
 def wrong(result: Flood) -> list[str]:
     found = [f"overload, lost: {entry}" for entry in result.lost]
-    found += [f"overload, done twice: {title}" for title in result.duplicated]
+    found += [f"overload, done twice: {text}" for text in result.duplicated]
     unexpected = result.answers.keys() - {"2xx", "503"}
     return found + [f"overload: {result.answers[kind]} answers should not be {kind}" for kind in sorted(unexpected)]

@@ -68,7 +68,7 @@ class Recorder:
     outcomes: list[Outcome] = field(default_factory=list)
     _idle: deque[Exchange] = field(default_factory=deque)
     _untouched: deque[Entry] = field(default_factory=deque)
-    """Acknowledged notes that were not changed since: each is changed or deleted at most once."""
+    """Acknowledged members that were not changed since: each is changed or deleted at most once."""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _in_flight: int = 0
 
@@ -130,11 +130,11 @@ class Recorder:
                     await asyncio.sleep(0.2)
 
     async def verdict(self) -> Verdict:
-        """Compares what was acknowledged with what is stored. Waits until the service can export its notes."""
+        """Compares what was acknowledged with what is stored. Waits until the service can export."""
         async with httpx.AsyncClient(base_url=self.url, timeout=60) as client:
             deadline = time.monotonic() + _SETTLED_WITHIN
             while True:
-                async with client.stream("GET", "/notes/export") as response:
+                async with client.stream("GET", f"{self.ledger.resource.path}/export") as response:
                     if response.status_code == 200:
                         return await self.ledger.check(response.aiter_lines())
                 if time.monotonic() > deadline:
@@ -148,9 +148,9 @@ class Recorder:
         await self._send_creation(due, self.ledger.open(with_key=True))
 
     async def _send_creation(self, due: float, entry: Entry, *, record: bool = True) -> None:
-        body = json.dumps({"title": entry.title}).encode()
+        body = self._body(entry.text)
         key = {"idempotency_key": entry.key} if entry.key else {}
-        response = await self._request(due, "POST", "/notes", body, record=record, **key)
+        response = await self._request(due, "POST", self.ledger.resource.path, body, record=record, **key)
         if response is not None and response.status == 201:
             entry.created(response.header("location"))
             self._untouched.append(entry)
@@ -159,12 +159,11 @@ class Recorder:
         entry = self._untouched.popleft() if self._untouched else None
         if entry is None:
             return await self._read(due)
-        entry.changing("changed")
-        body = json.dumps({"title": entry.title, "body": "changed"}).encode()
-        # No other client changes this note, so a 412 would mean that the change was made twice.
+        body = self._body(entry.changing())
+        # No other client changes this member, so a 412 would mean that the change was made twice.
         response = await self._request(due, "PUT", entry.path, body, if_match='"1"')
         if response is not None and response.status == 200:
-            entry.changed("changed")
+            entry.changed()
 
     async def _delete(self, due: float) -> None:
         entry = self._untouched.popleft() if self._untouched else None
@@ -176,7 +175,10 @@ class Recorder:
             entry.deleted()
 
     async def _read(self, due: float) -> None:
-        await self._request(due, "GET", "/notes?limit=1")
+        await self._request(due, "GET", f"{self.ledger.resource.path}?limit=1")
+
+    def _body(self, text: str) -> bytes:
+        return json.dumps(self.ledger.resource.body(text)).encode()
 
     async def _request(
         self, due: float, method: str, path: str, body: bytes = b"", *, record: bool = True, **headers: str

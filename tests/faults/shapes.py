@@ -1,21 +1,24 @@
 """Malformed requests, and requests that two parsers could read differently, as bytes.
 
-Many hide a second request, `POST /notes`, which only a wrong parser would find, or one that disagrees with the parser
-in front of it: https://datatracker.ietf.org/doc/html/rfc9112#section-11.2
+Many hide a second request, `POST /things`, which only a wrong parser would find, or one that disagrees with the
+parser in front of it: https://datatracker.ietf.org/doc/html/rfc9112#section-11.2
 """
 
 import json
 
-MARK = "%MARK%"
-"""Stands for the title of the hidden note, which is different in each test."""
+from tests.probe.resource import THINGS
 
-_BODY = json.dumps({"title": MARK})
-_HIDDEN = (
-    f"POST /notes HTTP/1.1\r\nHost: hidden\r\nContent-Type: application/json\r\nContent-Length: 45\r\n\r\n{_BODY}"
+MARK = "%MARK%"
+"""Stands for the text of the hidden request, which is different in each test and has 32 characters."""
+
+_BODY = json.dumps(THINGS.body(MARK))
+HIDDEN = (
+    f"POST {THINGS.path} HTTP/1.1\r\nHost: hidden\r\nContent-Type: application/json\r\n"
+    f"Content-Length: {len(_BODY) - len(MARK) + 32}\r\n\r\n{_BODY}"
 )
 
 
-def _post(headers: str, body: str = f"0\r\n\r\n{_HIDDEN}", version: str = "1.1") -> str:
+def _post(headers: str, body: str = f"0\r\n\r\n{HIDDEN}", version: str = "1.1") -> str:
     return f"POST /nothing HTTP/{version}\r\nHost: test\r\n{headers}\r\n\r\n{body}"
 
 
@@ -46,28 +49,28 @@ LENGTHS = {
     "a bare CR before the encoding": _post(f"{_LENGTH}\r\nX: x\rTransfer-Encoding: chunked"),
     "an underscore": _post("Content-Length: 5\r\nTransfer_Encoding: chunked", "0\r\n\r\n"),
     "chunked in HTTP/1.0": _post(f"{_LENGTH}\r\nTransfer-Encoding: chunked", version="1.0"),
-    "two lengths": _post("Content-Length: 0\r\nContent-Length: 300", _HIDDEN),
-    "a list of lengths": _post("Content-Length: 0, 300", _HIDDEN),
-    "a length with a sign": _post("Content-Length: +0", _HIDDEN),
-    "a negative length": _post("Content-Length: -1", _HIDDEN),
-    "a length in hexadecimal": _post("Content-Length: 0x0", _HIDDEN),
-    "a length with a space in it": _post("Content-Length: 0 300", _HIDDEN),
-    "an empty length": _post("Content-Length:", _HIDDEN),
-    "a length above 64 bits": _post("Content-Length: 99999999999999999999999", _HIDDEN),
+    "two lengths": _post("Content-Length: 0\r\nContent-Length: 300", HIDDEN),
+    "a list of lengths": _post("Content-Length: 0, 300", HIDDEN),
+    "a length with a sign": _post("Content-Length: +0", HIDDEN),
+    "a negative length": _post("Content-Length: -1", HIDDEN),
+    "a length in hexadecimal": _post("Content-Length: 0x0", HIDDEN),
+    "a length with a space in it": _post("Content-Length: 0 300", HIDDEN),
+    "an empty length": _post("Content-Length:", HIDDEN),
+    "a length above 64 bits": _post("Content-Length: 99999999999999999999999", HIDDEN),
 }
 
 CHUNKS = {
-    "a size that is not hexadecimal": _chunked(f"g\r\n\r\n{_HIDDEN}"),
-    "a negative size": _chunked(f"-1\r\n\r\n{_HIDDEN}"),
-    "a size with 0x": _chunked(f"0x0\r\n\r\n{_HIDDEN}"),
-    "a size above 64 bits": _chunked(f"10000000000000000\r\n\r\n{_HIDDEN}"),
-    "a size that 64 bits would truncate": _chunked(f"10000000000000005\r\nabcde\r\n0\r\n\r\n{_HIDDEN}"),
-    "a space before the size": _chunked(f" 0\r\n\r\n{_HIDDEN}"),
-    "no size": _chunked(f"\r\n\r\n{_HIDDEN}"),
-    "no line end after the data": _chunked(f"5\r\nabcde0\r\n\r\n{_HIDDEN}"),
-    "a bare LF after the size": _chunked(f"5\nabcde\r\n0\r\n\r\n{_HIDDEN}"),
-    "a bare LF in an extension": _chunked(f"5;\nabcde\r\n0\r\n\r\n{_HIDDEN}"),
-    "a bare CR in an extension": _chunked(f"5;\rabcde\r\n0\r\n\r\n{_HIDDEN}"),
+    "a size that is not hexadecimal": _chunked(f"g\r\n\r\n{HIDDEN}"),
+    "a negative size": _chunked(f"-1\r\n\r\n{HIDDEN}"),
+    "a size with 0x": _chunked(f"0x0\r\n\r\n{HIDDEN}"),
+    "a size above 64 bits": _chunked(f"10000000000000000\r\n\r\n{HIDDEN}"),
+    "a size that 64 bits would truncate": _chunked(f"10000000000000005\r\nabcde\r\n0\r\n\r\n{HIDDEN}"),
+    "a space before the size": _chunked(f" 0\r\n\r\n{HIDDEN}"),
+    "no size": _chunked(f"\r\n\r\n{HIDDEN}"),
+    "no line end after the data": _chunked(f"5\r\nabcde0\r\n\r\n{HIDDEN}"),
+    "a bare LF after the size": _chunked(f"5\nabcde\r\n0\r\n\r\n{HIDDEN}"),
+    "a bare LF in an extension": _chunked(f"5;\nabcde\r\n0\r\n\r\n{HIDDEN}"),
+    "a bare CR in an extension": _chunked(f"5;\rabcde\r\n0\r\n\r\n{HIDDEN}"),
     "an extension of 100 kB": _chunked(f"5;{'x' * 100_000}\r\nabcde\r\n0\r\n\r\n"),
 }
 

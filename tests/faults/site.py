@@ -1,11 +1,11 @@
-"""The workbench into which faults are injected."""
+"""The workbenches into which faults are injected, and the services that run there."""
 
 import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import httpx
 
 from harness import usage
 from tests.faults.proxy import Network
+from tests.probe import stack as probe
+from tests.probe.resource import THINGS, Resource
 from tests.workbench.processtree import descendants
 from workbench.console import Console
 from workbench.options import StackOptions
@@ -23,11 +25,26 @@ from workbench.parts.replica import Replica
 from workbench.stack import Stack
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service to which faults happen."""
+
+    module: str
+    """A replica runs `python -m module`."""
+    resource: Resource
+    start: Callable[[StackOptions, Console], AbstractAsyncContextManager[Stack]] = Stack
+    """Starts a workbench of it."""
+
+
+PROBE = Service(probe.MODULE, THINGS, probe.probe_stack)
+
+
 @dataclass(frozen=True)
 class Site:
     """A workbench, and the network between its replicas and its database if a test needs to break it."""
 
     stack: Stack
+    resource: Resource
     network: Network | None = None
 
     @property
@@ -65,7 +82,9 @@ class Site:
 
 
 @asynccontextmanager
-async def site(*, network: bool = False, folder: Path | None = None, **options: Any) -> AsyncIterator[Site]:
+async def site(
+    service: Service = PROBE, *, network: bool = False, folder: Path | None = None, **options: Any
+) -> AsyncIterator[Site]:
     """A separate workbench with two replicas. Its data are in `folder`, or in a folder that is removed at the end."""
     # Not in the project, as nothing of it should stay. The path is short because the folder also contains sockets.
     data = folder or Path(tempfile.mkdtemp(prefix="faults-"))
@@ -74,16 +93,11 @@ async def site(*, network: bool = False, folder: Path | None = None, **options: 
         if folder is None:
             undo.callback(shutil.rmtree, data, ignore_errors=True)
         log = undo.enter_context((data / "log").open("w"))
-        between = None
+        between, command = None, [sys.executable, "-m", service.module]
         if network:
             between = await undo.enter_async_context(Network(data / "run" / ".s.PGSQL.5432").running())
             url = f"postgresql://app_rw@127.0.0.1:{between.port}/app"
-            options["service"] = (
-                shutil.which("env") or "env",
-                f"SERVICE_DATABASE_URL={url}",
-                sys.executable,
-                "-m",
-                "service",
-            )
-        chosen = StackOptions(**{"data": data, "replicas": 2, **options})
-        yield Site(await undo.enter_async_context(Stack(chosen, Console(log))), between)
+            command = [shutil.which("env") or "env", f"SERVICE_DATABASE_URL={url}", *command]
+        chosen = StackOptions(**{"data": data, "replicas": 2, "service": command, **options})
+        stack = await undo.enter_async_context(service.start(chosen, Console(log)))
+        yield Site(stack, service.resource, between)

@@ -11,6 +11,19 @@ from tests.faults.site import Site
 Connection = asyncpg.Connection
 
 
+OWNED = "CREATE FUNCTION owned() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def function(workbench: Site) -> AsyncIterator[None]:
+    """A function of the owner of the schema, which the role may call but not change."""
+    owner = await asyncpg.connect(workbench.stack.postgres.url("app_owner"))
+    await owner.execute(OWNED)
+    yield
+    await owner.execute("DROP FUNCTION owned()")
+    await owner.close()
+
+
 @pytest.fixture
 async def role(workbench: Site) -> "AsyncIterator[Connection[asyncpg.Record]]":
     connection = await asyncpg.connect(workbench.stack.postgres.url("app_rw"))
@@ -28,16 +41,16 @@ FORBIDDEN = [
     "CREATE SCHEMA mine",
     "CREATE DATABASE mine",
     "CREATE FUNCTION app.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-    "ALTER FUNCTION app.record_note_events() RENAME TO mine",
-    "CREATE INDEX ON notes (title)",
-    "ALTER TABLE notes ADD COLUMN mine int",
-    "ALTER TABLE notes DISABLE TRIGGER ALL",
-    "ALTER TABLE notes OWNER TO app_rw",
-    "DROP TABLE notes",
+    "ALTER FUNCTION app.owned() RENAME TO mine",
+    "CREATE INDEX ON things (name)",
+    "ALTER TABLE things ADD COLUMN mine int",
+    "ALTER TABLE things DISABLE TRIGGER ALL",
+    "ALTER TABLE things OWNER TO app_rw",
+    "DROP TABLE things",
     "DROP SCHEMA app CASCADE",
-    "TRUNCATE notes",
-    "COMMENT ON TABLE notes IS 'mine'",
-    "REINDEX TABLE notes",
+    "TRUNCATE things",
+    "COMMENT ON TABLE things IS 'mine'",
+    "REINDEX TABLE things",
     # The history of migrations, which the role may read.
     "INSERT INTO schema_migrations SELECT * FROM schema_migrations",
     "UPDATE schema_migrations SET version = 99",
@@ -55,10 +68,10 @@ FORBIDDEN = [
     "SET SESSION AUTHORIZATION postgres",
     "REASSIGN OWNED BY app_owner TO app_rw",
     # The server, its files and its machine.
-    "COPY notes TO PROGRAM 'true'",
-    "COPY notes FROM PROGRAM 'echo'",
-    "COPY notes TO '/tmp/notes'",
-    "COPY notes FROM '/etc/passwd'",
+    "COPY things TO PROGRAM 'true'",
+    "COPY things FROM PROGRAM 'echo'",
+    "COPY things TO '/tmp/things'",
+    "COPY things FROM '/etc/passwd'",
     "SELECT pg_read_file('/etc/passwd')",
     "SELECT pg_ls_dir('/')",
     "SELECT lo_import('/etc/passwd')",
@@ -96,7 +109,7 @@ async def test_the_role_only_has_four_privileges(role: "Connection[asyncpg.Recor
 
     verbs = {row["table_name"]: row["verbs"] for row in granted}
     assert verbs.pop("schema_migrations") == ["SELECT"]
-    assert {"notes", "idempotency_keys", "note_events", "note_events_pruned"} <= verbs.keys()
+    assert {"things", "thing_keys"} <= verbs.keys()
     assert all(each == ["DELETE", "INSERT", "SELECT", "UPDATE"] for each in verbs.values())
     owned = await role.fetchval("SELECT count(*) FROM pg_class WHERE relowner = 'app_rw'::regrole")
     assert owned == 0
@@ -128,7 +141,7 @@ async def test_the_role_metrics_only_reads_statistics(workbench: Site) -> None:
     connection = await asyncpg.connect(workbench.stack.postgres.url("metrics"))
     try:
         assert await connection.fetchval("SELECT count(*) FROM pg_stat_activity") > 0
-        for sql in ("SELECT * FROM app.notes", "SELECT * FROM app.idempotency_keys", "SELECT * FROM pg_authid"):
+        for sql in ("SELECT * FROM app.things", "SELECT * FROM app.thing_keys", "SELECT * FROM pg_authid"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(sql)
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from tests.faults.ledger import Ledger, Verdict
 from tests.faults.recorder import ANSWERED_WITHIN, Recorder, kinds, recording
+from tests.probe.resource import Resource
 
 _BEFORE = 1.0
 _QUIET = 1.0
@@ -36,9 +37,11 @@ class Trial:
         return self.answers.total()
 
 
-async def trial(name: str, url: str, rate: float, inject: Callable[[], Awaitable[str | None]]) -> Trial:
+async def trial(
+    name: str, url: str, resource: Resource, rate: float, inject: Callable[[], Awaitable[str | None]]
+) -> Trial:
     """Applies load, injects the fault, and goes on until every answer of one second was successful."""
-    recorder = Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}"))
+    recorder = Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}", resource))
     async with recording(recorder):
         await asyncio.sleep(_BEFORE)
         async with asyncio.timeout(_ENDS_WITHIN):
@@ -73,8 +76,8 @@ def complaints(ended: Trial, failures: Collection[str]) -> list[str]:
     """Lists what should not have happened; `failures` are the kinds of answers that are allowed."""
     verdict, unexpected = ended.verdict, ended.answers.keys() - {"2xx"} - set(failures)
     found = [f"lost: {entry}" for entry in verdict.lost]
-    found += [f"done twice: {title}" for title in verdict.duplicated]
-    found += [f"never acknowledged, although it was repeated with its key: {title}" for title in verdict.unsettled]
+    found += [f"done twice: {text}" for text in verdict.duplicated]
+    found += [f"never acknowledged, although it was repeated with its key: {text}" for text in verdict.unsettled]
     found += [
         f"{ended.answers[kind]} answers should not be {kind}, such as {ended.examples[kind]!r}"
         for kind in sorted(unexpected)

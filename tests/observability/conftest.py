@@ -14,9 +14,11 @@ import pytest
 
 from harness.sandbox import Sandbox
 from tests.observability.collector import Collector
-from tests.observability.domain import ask_everything, refuse_by_lock
 from tests.observability.prometheus import Prometheus
 from tests.observability.promtool import program
+from tests.observability.traffic import ask_everything, refuse_by_lock
+from tests.probe.resource import THINGS
+from tests.probe.stack import probe_sandbox, probe_stack
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.parts.postgres import SUPERUSER
@@ -60,7 +62,7 @@ async def collector() -> AsyncIterator[Collector]:
 async def observed(
     new_data: Callable[[], Path], collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Observed]:
-    data, sources = new_data(), Sandbox(tmp_path_factory.mktemp("observed") / "sources")
+    data, sources = new_data(), probe_sandbox(tmp_path_factory.mktemp("observed") / "sources")
     log = data.parent / f"{data.name}.log"
     settings = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -77,7 +79,7 @@ async def observed(
     )
     with log.open("w") as stream:
         async with (
-            Stack(options, Console(stream)) as stack,
+            probe_stack(options, Console(stream)) as stack,
             httpx.AsyncClient(base_url=stack.ingress_url, headers={"user-agent": "slipway-tests"}) as client,
             httpx.AsyncClient(base_url=f"http://localhost:{stack.replicas[0].ops_port}") as ops,
             httpx.AsyncClient(base_url=f"{stack.prometheus.url}/api/v1" if stack.prometheus else "") as prometheus,
@@ -90,11 +92,11 @@ async def measured(observed: Observed) -> Observed:
     """After Prometheus has scraped a reload, requests of every kind, and an error of the database."""
     prometheus = observed.prometheus
     async with asyncio.timeout(WITHIN):
-        await refuse_by_lock(observed.client, observed.stack.postgres.url(SUPERUSER))
+        await refuse_by_lock(observed.client, THINGS, observed.stack.postgres.url(SUPERUSER))
         # This rule needs the results of other rules, which need two scrapes: it is the last one to have a value.
         while len(await prometheus.numbers("slo:budget_left:ratio30d")) < 2:
-            await ask_everything(observed.client)
+            await ask_everything(observed.client, THINGS)
         observed.sources.append("service/app.py", "\n# saved\n")
         while not await prometheus.numbers('increase(reloads_total{result="ok"}[30s]) > 0'):
-            await ask_everything(observed.client)
+            await ask_everything(observed.client, THINGS)
     return observed

@@ -2,6 +2,8 @@
 
     make test ARGS=tests/observability/test_cluster.py INGRESS_URL=http://localhost:8080 \
         PROMETHEUS_URL=http://localhost:9090 JAEGER_URL=http://localhost:16686
+
+The Makefile sets RESOURCE, which is what the requests write and read.
 """
 
 import asyncio
@@ -16,10 +18,11 @@ import pytest
 import yaml
 
 from tests.observability.dashboards import FILES, Expression, load, queries, variables
-from tests.observability.domain import COLLECTION, IMPORTS, LISTS, ask_everything
 from tests.observability.prometheus import Prometheus
 from tests.observability.promql import filled_in, named
 from tests.observability.promtool import RULES
+from tests.observability.traffic import ask_everything
+from tests.probe.resource import Resource
 
 WITHIN = 180  # s; Prometheus scrapes every 15 s, and a rate needs two scrapes
 JOBS = {"istio-ingressgateway", "istiod", "kubelet", "postgres", "postgres-exporter", "prometheus", "slipway"}
@@ -35,6 +38,7 @@ SHOWN = [query for file in FILES for query in queries(load(file.stem)) if "annot
 
 @dataclass(frozen=True)
 class Cluster:
+    resource: Resource
     ingress: httpx.AsyncClient
     prometheus: Prometheus
     jaeger: httpx.AsyncClient
@@ -43,6 +47,7 @@ class Cluster:
 @pytest.fixture(scope="session")
 async def cluster(ingress_url: str) -> AsyncIterator[Cluster]:
     """After requests of every kind, once Prometheus has their rates."""
+    resource = Resource.parse(os.environ["RESOURCE"])
     async with (
         httpx.AsyncClient(base_url=ingress_url, headers={"user-agent": "slipway-tests"}, timeout=30) as ingress,
         httpx.AsyncClient(base_url=f"{os.environ['PROMETHEUS_URL']}/api/v1") as client,
@@ -50,11 +55,10 @@ async def cluster(ingress_url: str) -> AsyncIterator[Cluster]:
     ):
         prometheus = Prometheus(client)
         async with asyncio.timeout(WITHIN):
-            while not await prometheus.numbers(
-                f'rate(db_query_duration_seconds_count{{statement="{IMPORTS}"}}[1m]) > 0'
-            ):
-                await ask_everything(ingress)
-        yield Cluster(ingress, prometheus, jaeger)
+            imports = f'http_requests_total{{route="{resource.path}/import"}}'
+            while not await prometheus.numbers(f"rate({imports}[1m]) > 0"):
+                await ask_everything(ingress, resource)
+        yield Cluster(resource, ingress, prometheus, jaeger)
 
 
 async def test_every_target_is_up(cluster: Cluster) -> None:
@@ -97,19 +101,20 @@ async def test_each_variable_has_values(name: str, cluster: Cluster) -> None:
 async def test_a_trace_leads_from_the_gateway_through_the_service_to_a_statement(cluster: Cluster) -> None:
     trace_id = secrets.token_hex(16)
     headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
-    answer = await cluster.ingress.get(COLLECTION, params={"limit": 1}, headers=headers)
+    collection = cluster.resource.path
+    answer = await cluster.ingress.get(collection, params={"limit": 1}, headers=headers)
     assert answer.status_code == 200
 
     async with asyncio.timeout(60):
         while len(spans := await spans_of(cluster, trace_id)) < 5:  # noqa: ASYNC110 - Jaeger has no event to wait for
             await asyncio.sleep(1)
 
-    chain = [next(span for span in spans if span["name"] == LISTS)]
+    chain = [next(span for span in spans if "db.query.text" in span["tags"])]
     while parents := [span for span in spans if span["id"] == chain[-1]["parent"]]:
         chain += parents
     gateway, sidecar, service = "istio-ingressgateway.istio-system", "slipway.slipway", "slipway"
     assert [span["service"] for span in reversed(chain)] == [gateway, gateway, sidecar, service, service]
-    assert chain[1]["name"] == f"GET {COLLECTION}"
+    assert chain[1]["name"] == f"GET {collection}"
     servers = [span["tags"]["guid:x-request-id"] for span in spans if span["tags"]["span.kind"] == "server"]
     # So that one search finds the spans of the gateway, of the sidecar and of the service.
     assert servers == 3 * [answer.headers["x-request-id"]]

@@ -1,9 +1,8 @@
 """Every expression of dashboards and rules is valid, names existing metrics, and finds data in a workbench.
 
-The tests read the metrics of a workbench from its Prometheus. Those that only a cluster has are in metrics.yaml.
+The tests read the metrics of a workbench from its Prometheus. Those that it does not have are in metrics.yaml.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,11 +11,10 @@ import yaml
 
 from tests.observability.conftest import Observed
 from tests.observability.dashboards import FILES, Expression, load, panels, queries, rules, variables
+from tests.observability.described import own_metrics, undescribed
+from tests.observability.listed import CLUSTER, DOMAIN, TARGET, listed
 from tests.observability.promql import Named, filled_in, named
-from tests.observability.promtool import ROOT, RULES, promtool
-
-ONLY_IN_A_CLUSTER = Path(__file__).with_name("metrics.yaml")
-TARGET = {"job", "namespace", "instance"}  # the labels that Prometheus adds to every series that it scrapes
+from tests.observability.promtool import RULES, promtool
 
 SHOWN = [query for file in FILES for query in queries(load(file.stem))]
 SELECTORS = [
@@ -27,23 +25,11 @@ SELECTORS = [
 ALL = [*SHOWN, *SELECTORS, *rules()]
 
 
-def only_in_a_cluster() -> Mapping[str, set[str]]:
-    """The metrics that only a cluster has, with their labels."""
-    lists = yaml.safe_load(ONLY_IN_A_CLUSTER.read_text())
-    known = {}
-    for name, labels in (
-        item for part in ("postgres_exporter", "istio", "istiod", "kubelet") for item in lists[part].items()
-    ):
-        own = labels if isinstance(labels, list) else [*labels["common"], *labels["own"]]
-        known[name] = {*own, *TARGET}
-    return known
-
-
 @pytest.fixture(scope="session")
 async def known(measured: Observed) -> Mapping[str, set[str]]:
     """All existing metrics, with their labels."""
     return {
-        **only_in_a_cluster(),
+        **listed(*CLUSTER, DOMAIN),
         **await measured.prometheus.labels(),
         "ALERTS": {"alertname", "alertstate", "severity"},
     }
@@ -116,16 +102,19 @@ def test_the_names_in_an_expression_are_found() -> None:
         filled_in("rate(a[$interval])")
 
 
-IN_A_WORKBENCH = [
-    query for query in SHOWN if not named(filled_in(query.text)).metrics.keys() & only_in_a_cluster().keys()
-]
+def of(query: Expression, *parts: str) -> bool:
+    """Whether a query names metrics of these parts of metrics.yaml."""
+    return bool(named(filled_in(query.text)).metrics.keys() & listed(*parts).keys())
+
+
+IN_A_WORKBENCH = [query for query in SHOWN if not of(query, *CLUSTER, DOMAIN)]
 
 
 def test_a_workbench_has_data_for_these_queries() -> None:
     there = {query.where for query in IN_A_WORKBENCH}
 
     for name in ("service", "edit-loop"):
-        assert {query.where for query in queries(load(name))} <= there
+        assert {query.where for query in queries(load(name)) if not of(query, DOMAIN)} <= there
     assert len([query for query in queries(load("database")) if query.where in there]) >= 10
     assert len([query for query in queries(load("mesh")) if query.where in there]) >= 10
 
@@ -171,11 +160,7 @@ async def test_prometheus_keeps_the_exemplars(measured: Observed) -> None:
 
 
 async def test_every_metric_of_the_service_is_described(measured: Observed) -> None:
-    """All except those of every Python program."""
-    described = (ROOT / "docs" / "observability.md").read_text()
-    known = await measured.prometheus.ask("/label/__name__/values", **{"match[]": '{job="slipway"}'})
-    own = {re.sub(r"_(bucket|sum|count)$", "", name) for name in known}
-    own = {name for name in own if not re.match(r"process_|python_|scrape_|up$|slo:|ALERTS", name)}
+    own = own_metrics(await measured.prometheus.ask("/label/__name__/values", **{"match[]": '{job="slipway"}'}))
 
     assert len(own) > 15
-    assert [name for name in sorted(own) if f"`{name}`" not in described] == []
+    assert undescribed(own) == []

@@ -7,21 +7,18 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.observability.collector import Received
 from tests.observability.conftest import WITHIN, Observed
-from tests.observability.domain import (
-    COLLECTION,
-    CREATES,
-    DUPLICATES,
-    EVENTS,
-    EXPORT,
-    EXPORTS,
-    GETS,
-    IMPORT,
-    IMPORTS,
-    ITEM,
-    TABLE,
-    create,
-    import_lines,
-)
+from tests.observability.traffic import create, import_lines
+from tests.probe import things
+from tests.probe.resource import THINGS
+
+COLLECTION = THINGS.path
+ITEM = f"{COLLECTION}/<uuid:thing_id>"  # as the route is called
+IMPORT = f"{COLLECTION}/import"
+EXPORT = f"{COLLECTION}/export"
+EVENTS = f"{COLLECTION}/events"
+
+DUPLICATE = '{"name": "twice", "id": "0190b6a4-0000-7000-8000-000000000001"}'
+"""A line of an import. If it is there twice, the import violates a unique constraint."""
 
 
 def names(spans: list[Received]) -> list[str]:
@@ -43,10 +40,10 @@ class Traced:
 async def test_a_request_through_envoy_continues_the_trace_of_its_client(observed: Observed) -> None:
     traced = Traced()
 
-    answer = await create(observed.client, "Traced", traced.headers)
+    answer = await create(observed.client, THINGS, "Traced", traced.headers)
 
     request, *_, statement = await traced.spans(observed, f"POST {COLLECTION}")
-    assert (request.name, statement.name) == (f"POST {COLLECTION}", CREATES)
+    assert (request.name, statement.name) == (f"POST {COLLECTION}", things.CREATE.name)
     assert (request.parent_id, statement.parent_id) == (traced.span_id, request.span_id)
     assert (request.span.kind, statement.span.kind) == (Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT)
     assert request.attributes | {"url.path": COLLECTION} == {
@@ -57,7 +54,7 @@ async def test_a_request_through_envoy_continues_the_trace_of_its_client(observe
         "user_agent.original": "slipway-tests",
         "guid:x-request-id": answer.headers["x-request-id"],
     }
-    assert f"INSERT INTO {TABLE}" in str(statement.attributes["db.query.text"])
+    assert "INSERT INTO things" in str(statement.attributes["db.query.text"])
     assert not request.failed
     assert not statement.failed
     assert request.resource["service.name"] == "slipway"
@@ -73,12 +70,12 @@ async def test_a_request_through_envoy_continues_the_trace_of_its_client(observe
 
 async def test_a_span_is_named_after_the_route_and_not_after_the_path(observed: Observed) -> None:
     traced = Traced()
-    path = (await create(observed.client, "Named")).headers["location"]
+    path = (await create(observed.client, THINGS, "Named")).headers["location"]
 
     await observed.client.get(path, headers=traced.headers)
 
     request, *_, statement = await traced.spans(observed, f"GET {ITEM}")
-    assert (request.attributes["url.path"], statement.name) == (path, GETS)
+    assert (request.attributes["url.path"], statement.name) == (path, things.GET.name)
 
 
 async def test_a_request_without_a_trace_starts_one(observed: Observed) -> None:
@@ -93,11 +90,12 @@ async def test_a_request_without_a_trace_starts_one(observed: Observed) -> None:
 async def test_an_error_names_its_trace_and_the_statement_that_failed(observed: Observed) -> None:
     traced = Traced()
 
-    problem = (await import_lines(observed.client, DUPLICATES, traced.headers)).json()
+    answer = await import_lines(observed.client, THINGS, DUPLICATE, DUPLICATE, headers=traced.headers)
 
+    problem = answer.json()
     assert (problem["status"], problem["trace_id"]) == (409, traced.trace_id)
     request, *_, statement = await traced.spans(observed, f"POST {IMPORT}")
-    assert (statement.name, statement.failed) == (IMPORTS, True)
+    assert (statement.name, statement.failed) == (things.IMPORT.name, True)
     assert statement.attributes["error.type"] == "UniqueViolationError"
     assert not request.failed, "the client caused the error, not the service"
     assert "twice" not in str(request.span) + str(statement.span), "a span must not contain anything of a body"
@@ -140,7 +138,7 @@ async def test_the_span_of_a_stream_ends_when_its_response_starts(observed: Obse
 
     async with observed.client.stream("GET", EVENTS, headers=traced.headers) as stream:
         assert stream.status_code == 200
-        [request] = await traced.spans(observed, f"GET {EVENTS}")
+        request, *_ = await traced.spans(observed, f"GET {EVENTS}")
 
     assert request.attributes["http.response.status_code"] == 200
 
@@ -151,7 +149,7 @@ async def test_an_export_has_one_statement_span(observed: Observed) -> None:
     await observed.client.get(EXPORT, headers=traced.headers)
 
     request, *_, statement = await traced.spans(observed, f"GET {EXPORT}")
-    assert (statement.name, statement.parent_id) == (EXPORTS, request.span_id)
+    assert (statement.name, statement.parent_id) == (things.EXPORT.name, request.span_id)
 
 
 async def test_metrics_lead_to_traces(observed: Observed) -> None:

@@ -1,6 +1,6 @@
 """Things: a name and a version. One route of each kind, and as little as possible behind it.
 
-POST, GET /things              GET is polled: with X-Poll it is logged at debug level only
+POST, GET /things              POST may have Idempotency-Key. GET is polled: with X-Poll it is logged at debug only
 GET, PUT, DELETE /things/<id>  PUT may have If-Match
 POST /things/import            one COPY in one transaction, as long as the client sends
 GET /things/export             batches of one cursor, as long as the client reads
@@ -31,11 +31,20 @@ SCHEMA = """
         id      uuid PRIMARY KEY DEFAULT uuidv7(),
         name    text NOT NULL,
         version bigint NOT NULL DEFAULT 1
-    )
+    );
+    CREATE TABLE thing_keys (key text PRIMARY KEY, id uuid NOT NULL DEFAULT uuidv7())
 """
 """To be run as app_owner, as migrations are: its default privileges let the service read and write rows."""
 
 CREATE = Statement("thing_create", "INSERT INTO things (name) VALUES ($1) RETURNING id, name, version")
+CREATE_ONCE = Statement(
+    "thing_create_once",
+    """
+    WITH made AS (INSERT INTO thing_keys (key) VALUES ($2) ON CONFLICT (key) DO NOTHING RETURNING id)
+    INSERT INTO things (id, name) SELECT id, $1 FROM made RETURNING id, name, version
+    """,
+)
+CREATED = Statement("thing_created", "SELECT things.* FROM things JOIN thing_keys USING (id) WHERE key = $1")
 GET = Statement("thing_get", "SELECT id, name, version FROM things WHERE id = $1")
 LIST = Statement("thing_list", "SELECT id, name, version FROM things ORDER BY id DESC LIMIT $1")
 REPLACE = Statement(
@@ -82,6 +91,10 @@ class ListQuery(BaseModel):
     limit: int = Field(20, ge=1, le=100)
 
 
+class CreateHeaders(BaseModel):
+    idempotency_key: str | None = Field(None, pattern=r"^[!-~]{1,200}$")
+
+
 class ChangeHeaders(BaseModel):
     if_match: str | None = Field(None, pattern=r'^"[1-9]\d{0,17}"$', description="The ETag of the version to change")
 
@@ -102,10 +115,17 @@ def _build(machinery: Machinery) -> Built:
 
 def _add_collection(routes: Blueprint, database: Database) -> None:
     @routes.post("")
-    @endpoint(content=ThingContent, if_too_large="Use /things/import.", answer=Thing, status=201)
-    async def create(content: ThingContent) -> Answer:
+    @endpoint(
+        headers=CreateHeaders, content=ThingContent, if_too_large="Use /things/import.", answer=Thing, status=201
+    )
+    async def create(headers: CreateHeaders, content: ThingContent) -> Answer:
+        key = headers.idempotency_key
         async with database.connection() as connection:
-            [thing] = await connection.fetch(CREATE, content.name)
+            if key is None:
+                [thing] = await connection.fetch(CREATE, content.name)
+            else:
+                made = await connection.fetchrow(CREATE_ONCE, content.name, key)
+                thing = made or await _existing(connection, CREATED, key)
         return _answer(thing, 201, location=f"/things/{thing['id']}")
 
     @routes.get("")
@@ -171,10 +191,10 @@ def _answer(thing: asyncpg.Record, status: int = 200, **headers: str) -> Answer:
     return json(dict(thing), {"etag": f'"{thing["version"]}"', **headers}, status)
 
 
-async def _existing(connection: Connection, statement: Statement, thing_id: UUID) -> asyncpg.Record:
-    thing = await connection.fetchrow(statement, thing_id)
+async def _existing(connection: Connection, statement: Statement, key: UUID | str) -> asyncpg.Record:
+    thing = await connection.fetchrow(statement, key)
     if thing is None:
-        raise NotFound(f"There is no thing {thing_id}.")
+        raise NotFound(f"There is no thing {key}.")
     return thing
 
 
