@@ -25,7 +25,7 @@ class SettingsError(Exception):
 
 
 class Group(BaseModel):
-    """The settings of one domain. A field is the variable `SERVICE_<FIELD>`, so no two groups may share a name."""
+    """The settings of one domain. Each field is the variable `SERVICE_<FIELD>`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -134,14 +134,12 @@ def load(environment: Mapping[str, str], groups: Sequence[type[Group]] = (), *, 
 
 
 def build(values: Mapping[str, object], groups: Sequence[type[Group]] = (), *, strict: bool = True) -> Settings:
-    """Build the settings from values by field name. Raises as load() does, and TypeError if groups share a field."""
+    """Build the settings from values by field name. Raises as load() does."""
     made: dict[type[Group], Group] = {}
     problems: list[str] = []
     known: set[str] = set()
     every: tuple[type[Group], ...] = (Settings, *groups)
     for group in every:
-        if shared := known & group.model_fields.keys():
-            raise TypeError(f"{group.__name__}: another group has the field {min(shared)}; rename it")
         known |= group.model_fields.keys()
         try:
             made[group] = group.model_validate({n: values[n] for n in group.model_fields if n in values})

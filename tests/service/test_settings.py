@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.app import SETTINGS_GROUPS
-from service.settings import Group, Settings, SettingsError, load, table
+from service.settings import Settings, SettingsError, load, table
 from tests.service.commands import run_command
 
 ROOT = Path(__file__).parents[2]
@@ -98,14 +98,6 @@ async def test_an_argument_is_an_error() -> None:
 
     assert (done.status, done.stdout) == (2, "")
     assert done.stderr == "service: takes no arguments (--port 8000); set SERVICE_* variables instead\n"
-
-
-def test_two_groups_cannot_share_a_field() -> None:
-    class Other(Group):
-        pool_size: int = 1
-
-    with pytest.raises(TypeError, match="Other: another group has the field pool_size"):
-        load({}, (Other,))
 
 
 def documented() -> str:
