@@ -1,4 +1,4 @@
-"""Workbenches and copies of the project whose service has the probe domain, and no other one."""
+"""Workbenches whose service has the probe domain, and no other one."""
 
 import re
 import shutil
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import asyncpg
 
-from harness.sandbox import Sandbox
 from tests.probe import things
 from workbench.console import Console
 from workbench.machine.folders import INGRESS_RULES
@@ -21,9 +20,6 @@ MODULE = "tests.probe"
 """The module that a replica runs."""
 
 _STREAMS = re.compile(r"exact: /\w+/(events|export|import)\b")
-_APP = "service/app.py"
-_IMPORT = re.compile(r"^from service import .*\n", re.MULTILINE)
-_DOMAINS = re.compile(r"^DOMAINS\b.*\n", re.MULTILINE)
 
 
 @asynccontextmanager
@@ -41,19 +37,6 @@ async def make_table(postgres: Postgres) -> None:
         await owner.execute(things.SCHEMA)
     finally:
         await owner.close()
-
-
-def probe_sandbox(root: Path) -> Sandbox:
-    """A copy of the project in which the probe domain replaces the project's own domains."""
-    sources = Sandbox(root)
-    for domain in ("notes", "pages"):
-        shutil.rmtree(root / "service" / domain, ignore_errors=True)
-    assert things.__file__
-    sources.write("service/things.py", Path(things.__file__).read_text())
-    app, found = _DOMAINS.subn("from service import things\nDOMAINS = (things.DOMAIN,)\n", sources.read(_APP))
-    assert found == 1, f"{_APP} does not assign DOMAINS in one line"
-    sources.write(_APP, _IMPORT.sub("", app, count=1))
-    return sources
 
 
 def _rules(data: Path) -> Path:

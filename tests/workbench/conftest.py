@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.probe.stack import make_table
 from tests.servers import SERVER
-from tests.workbench import things
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.stack import Stack
@@ -25,5 +25,5 @@ async def stack(new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
     )
     with (data.parent / f"{data.name}.log").open("w") as log:
         async with Stack(options, Console(log)) as stack:
-            await things.make_table(stack.postgres)
+            await make_table(stack.postgres)
             yield stack

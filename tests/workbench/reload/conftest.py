@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from harness.sandbox import Sandbox
+from tests.probe.project import probe_sandbox
+from tests.probe.stack import make_table
 from tests.workbench.reload.live import Live, live_workbench
-from tests.workbench.things import make_table, probe_sandbox
 from workbench.parts.postgres import Postgres
 from workbench.stack import Stack
 

@@ -16,9 +16,10 @@ import httpx
 
 from harness.sandbox import Sandbox
 from harness.tls import NO_TLS
+from tests.probe.project import MODULE
 from tests.servers import SERVER
 from tests.waiting import WITHIN
-from tests.workbench.things import ANY, MODULE
+from tests.workbench.things import ANY
 from workbench.console import Console
 from workbench.machine import ports
 from workbench.options import StackOptions

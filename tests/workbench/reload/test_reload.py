@@ -11,9 +11,10 @@ import pytest
 
 from harness.breakages import BREAKAGES
 from harness.steady_load import Answer, Load, loaded
+from tests.probe.project import MODULE
 from tests.waiting import WITHIN
 from tests.workbench.reload.live import Live, slow_route
-from tests.workbench.things import ANY, LOAD, MODULE
+from tests.workbench.things import ANY, LOAD
 
 EDITS = 10
 RATE = 100  # requests a second

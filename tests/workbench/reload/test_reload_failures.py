@@ -5,8 +5,9 @@ import re
 import pytest
 
 from harness.sandbox import Sandbox
+from tests.probe.project import MODULE
 from tests.workbench.reload.live import CRASH, READY_WITHIN, Live, supervised
-from tests.workbench.things import ANY, MODULE
+from tests.workbench.things import ANY
 from workbench.parts.postgres import Postgres
 from workbench.reload.new_process import MAX_FRAMES
 

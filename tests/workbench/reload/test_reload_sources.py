@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.breakages import MODULE as OTHER_MODULE
+from tests.probe.project import MODULE
 from tests.waiting import WITHIN
 from tests.workbench.reload.live import Live, header
-from tests.workbench.things import ANY, MODULE
+from tests.workbench.things import ANY
 from workbench.machine.folders import ROOT
 from workbench.reload import sources
 from workbench.reload.code import ignored

@@ -15,10 +15,11 @@ import httpx
 import pytest
 
 from harness.sandbox import Sandbox
+from tests.probe.project import MODULE
 from tests.waiting import WITHIN, eventually
 from tests.workbench.processtree import descendants, gone, oldest_first
 from tests.workbench.reload.live import CRASH, SAYS_ITS_PID, Live, serving, slow_route, supervised
-from tests.workbench.things import ANY, MODULE
+from tests.workbench.things import ANY
 from workbench.parts.postgres import Postgres
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")

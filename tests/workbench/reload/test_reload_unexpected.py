@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.probe.project import MODULE, probe_sandbox
 from tests.waiting import eventually
 from tests.workbench.reload.live import SAYS_ITS_PID, Live, serving, supervised
-from tests.workbench.things import ANY, MODULE, probe_sandbox
+from tests.workbench.things import ANY
 from workbench.stack import Stack
 
 FAILED = 'reloads_total{result="failed"}'

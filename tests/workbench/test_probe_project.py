@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.workbench.things import with_things
+from tests.probe.project import with_things
 from workbench.machine.folders import ROOT
 
 OF_NO_DOMAIN = """\
@@ -57,5 +57,5 @@ def test_things_become_the_only_domain_of_this_project() -> None:
     ],
 )
 def test_a_line_that_is_missing_is_an_error(app: str, line: str) -> None:
-    with pytest.raises(LookupError, match=rf"^service/app\.py has no line {line}: adapt the patterns in things\.py"):
+    with pytest.raises(LookupError, match=rf"^service/app\.py has no line {line}: adapt the patterns in project\.py"):
         with_things(app)
