@@ -17,7 +17,7 @@ from tests.observability.collector import Collector
 from tests.observability.prometheus import Prometheus
 from tests.observability.promtool import program
 from tests.observability.traffic import ask_everything, refuse_by_lock
-from tests.probe.resource import THINGS
+from tests.probe.collection import THINGS
 from tests.probe.stack import probe_sandbox, probe_stack
 from workbench.console import Console
 from workbench.options import StackOptions
