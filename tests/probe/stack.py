@@ -50,9 +50,10 @@ def probe_sandbox(root: Path) -> Sandbox:
         shutil.rmtree(root / "service" / domain, ignore_errors=True)
     assert things.__file__
     sources.write("service/things.py", Path(things.__file__).read_text())
-    app, found = _DOMAINS.subn("from service import things\nDOMAINS = (things.DOMAIN,)\n", sources.read(_APP))
+    app = _IMPORT.sub("", sources.read(_APP), count=1)
+    app, found = _DOMAINS.subn("from service import things\nDOMAINS = (things.DOMAIN,)\n", app)
     assert found == 1, f"{_APP} does not assign DOMAINS in one line"
-    sources.write(_APP, _IMPORT.sub("", app, count=1))
+    sources.write(_APP, app)
     return sources
 
 
