@@ -137,8 +137,8 @@ sbom: environment-all ## write sbom.json, a CycloneDX bill of materials of the i
 		--output-reproducible --output-format JSON --output-file sbom.json
 	@echo "sbom.json: $$(grep -c '"purl": "pkg:pypi' sbom.json) packages"
 
-# What the tests of a cluster and WHERE=cluster write and read: the path of a collection, and its members' field of text.
-export RESOURCE ?= /notes:title
+# What the tests of a cluster and WHERE=cluster write and read: a path, and the field of its members that holds a text.
+export COLLECTION ?= /notes:title
 
 FAULTS_cluster := tests.faults.cluster
 FAULTS_notes := tests.notes.faults

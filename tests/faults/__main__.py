@@ -1,6 +1,6 @@
 """`make faults`: every fault of tests/faults/faults.py, on the probe domain. Takes about eight minutes.
 
-`make faults WHERE=notes` is the same for the notes (tests/notes/faults), and WHERE=cluster breaks the cluster.
+`make faults WHERE=notes` does the same with the service's own domain, and WHERE=cluster breaks the cluster.
 """
 
 import sys

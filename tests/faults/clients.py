@@ -22,11 +22,11 @@ MANY_THINGS = """
 
 async def imports_left(site: Site, seconds: float) -> str:
     """One client after another sends half of an import and disconnects. None of it may be stored."""
-    resource, text, left, end = site.resource, f"left {uuid4().hex}", 0, time.monotonic() + seconds
-    line = json.dumps(resource.body(text)).encode() + b"\n"
+    collection, text, left, end = site.collection, f"left {uuid4().hex}", 0, time.monotonic() + seconds
+    line = json.dumps(collection.body(text)).encode() + b"\n"
     chunk = b"%x\r\n%s\r\n" % (len(line) * 500, line * 500)
     while time.monotonic() < end or not left:
-        async with _connection(site, f"POST {resource.path}/import", _UPLOAD) as (_, writer):
+        async with _connection(site, f"POST {collection.path}/import", _UPLOAD) as (_, writer):
             for _ in range(4):
                 writer.write(chunk)
                 await writer.drain()
@@ -36,7 +36,7 @@ async def imports_left(site: Site, seconds: float) -> str:
     connection = await site.connect()
     try:
         imported = await connection.fetchval(
-            f"SELECT count(*) FROM {resource.table} WHERE {resource.field} = $1",  # noqa: S608 - the tests' own names
+            f"SELECT count(*) FROM {collection.table} WHERE {collection.field} = $1",  # noqa: S608 - the tests' own names
             text,
         )
     finally:
@@ -68,7 +68,7 @@ async def exports_read_slowly(site: Site, seconds: float, many: str = MANY_THING
 
 async def _read_slowly(site: Site, seconds: float) -> bytes:
     """Returns the status of the answer."""
-    async with _connection(site, f"GET {site.resource.path}/export") as (reader, _):
+    async with _connection(site, f"GET {site.collection.path}/export") as (reader, _):
         status = await reader.read(15)
         end = time.monotonic() + seconds
         while time.monotonic() < end and await reader.read(1000):  # noqa: ASYNC110 - the clock sets the pace
@@ -78,7 +78,7 @@ async def _read_slowly(site: Site, seconds: float) -> bytes:
 
 async def _fill(site: Site, many: str) -> None:
     """Stores 20 MB once: far more than all buffers between the service and a client can hold."""
-    table, field = site.resource.table, site.resource.field
+    table, field = site.collection.table, site.collection.field
     connection = await site.connect()
     try:
         query = f"SELECT count(*) FROM {table} WHERE {field} LIKE 'long export%'"  # noqa: S608 - the tests' own names

@@ -1,7 +1,7 @@
 """`make faults WHERE=cluster`: faults of the cluster, with load through its gateway and the same accounting.
 
-INGRESS_URL is the URL of the gateway. RESOURCE is what the load writes and reads there: the path of a collection, and
-the field of its members that holds a text. Needs a running `tilt up`; leaves new pods and members behind.
+INGRESS_URL is the URL of the gateway. COLLECTION is what the load writes and reads there: its path, and the field of
+its members that holds a text. Needs a running `tilt up`; leaves new pods and members behind.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from tests.faults import overload
 from tests.faults.recorder import NO_ANSWER
 from tests.faults.table import HEAD, row
 from tests.faults.trial import complaints, trial
-from tests.probe.resource import Resource
+from tests.probe.collection import Collection
 
 _READY_WITHIN = "180s"
 _REPLICAS = "--selector=app.kubernetes.io/name=slipway"
@@ -87,17 +87,17 @@ FAULTS = (
 _say = partial(print, flush=True)
 
 
-async def main(url: str, resource: Resource, rate: float, only: str, overloaded_for: float) -> int:
+async def main(url: str, collection: Collection, rate: float, only: str, overloaded_for: float) -> int:
     wrong: list[str] = []
-    _say(f"{datetime.now(UTC):%Y-%m-%d}, {CONTEXT}, {url}, {rate:g} requests a second to {resource.path}")
+    _say(f"{datetime.now(UTC):%Y-%m-%d}, {CONTEXT}, {url}, {rate:g} requests a second to {collection.path}")
     _say(HEAD)
     for fault in FAULTS:
         if only in fault.name:
-            ended = await trial(fault.name, url, resource, rate, partial(fault.inject, fault.seconds))
+            ended = await trial(fault.name, url, collection, rate, partial(fault.inject, fault.seconds))
             _say(row(ended, fault.seconds))
             wrong += complaints(ended, fault.failures)
     if only in {"", "load"}:
-        result = await overload.flood(url, resource, overloaded_for)
+        result = await overload.flood(url, collection, overloaded_for)
         _say(f"\n- {overload.describe(result, overloaded_for)}")
         wrong += overload.wrong(result)
     for line in wrong:
@@ -144,12 +144,12 @@ if __name__ == "__main__":
     )
     parser.add_argument("--overloaded-for", type=float, default=60, help="seconds of overload; %(default)g")
     parser.add_argument(
-        "--resource",
-        type=Resource.parse,
-        default=os.environ.get("RESOURCE"),
-        required="RESOURCE" not in os.environ,
-        help="path:field; default: the variable RESOURCE",
+        "--collection",
+        type=Collection.parse,
+        default=os.environ.get("COLLECTION"),
+        required="COLLECTION" not in os.environ,
+        help="path:field; default: the variable COLLECTION",
     )
     chosen = parser.parse_args()
     url = os.environ.get("INGRESS_URL") or "http://localhost:8080"
-    sys.exit(asyncio.run(main(url, chosen.resource, chosen.rate, chosen.only, chosen.overloaded_for)))
+    sys.exit(asyncio.run(main(url, chosen.collection, chosen.rate, chosen.only, chosen.overloaded_for)))

@@ -23,7 +23,7 @@ async def idle_and_slow_connections(site: Site, rate: float) -> str:
     """Compares requests before and during 2,000 idle connections, 500 slow headers and 500 slow bodies."""
     before = await _requests(site, rate)
     headers = _slow_connections(site, b"GET / HTTP/1.1\r\nhost: slipway\r\n", b"x-slow: 1\r\n")
-    bodies = _slow_connections(site, _HEAD_OF_LONG_BODY % site.resource.path.encode(), b" ")
+    bodies = _slow_connections(site, _HEAD_OF_LONG_BODY % site.collection.path.encode(), b" ")
     async with _idle_connections(site), headers, bodies:
         during = await _requests(site, rate)
     quiet, crowded = _p99(before) * 1000, _p99(during) * 1000
@@ -38,7 +38,7 @@ async def idle_and_slow_connections(site: Site, rate: float) -> str:
 async def _idle_connections(site: Site) -> AsyncGenerator[None]:
     """Each connection has received one answer, so that the server keeps it alive."""
     connections: list[Exchange] = []
-    request = encode("GET", f"{site.resource.path}?limit=1", "slipway")
+    request = encode("GET", f"{site.collection.path}?limit=1", "slipway")
     try:
         for _ in range(0, _IDLE, _OPENED_AT_ONCE):
             opened = [Exchange.open("127.0.0.1", site.stack.envoy.port) for _ in range(_OPENED_AT_ONCE)]
@@ -76,7 +76,7 @@ async def _slow_connections(site: Site, begin: bytes, more: bytes) -> AsyncGener
 
 
 async def _requests(site: Site, rate: float) -> Sequence[Outcome]:
-    recorder = Recorder(site.url, rate, Ledger(f"f{uuid4().hex[:8]}", site.resource))
+    recorder = Recorder(site.url, rate, Ledger(f"f{uuid4().hex[:8]}", site.collection))
     await recorder.run_for(_SECONDS, rate)
     recorder.close()
     return recorder.outcomes

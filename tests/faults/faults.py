@@ -111,7 +111,7 @@ async def table_locked(site: Site, seconds: float) -> None:
     connection = await site.connect()
     try:
         async with connection.transaction():
-            await connection.execute(f"LOCK TABLE {site.resource.table} IN ACCESS EXCLUSIVE MODE")
+            await connection.execute(f"LOCK TABLE {site.collection.table} IN ACCESS EXCLUSIVE MODE")
             await asyncio.sleep(seconds)
     finally:
         await connection.close()
@@ -119,7 +119,7 @@ async def table_locked(site: Site, seconds: float) -> None:
 
 async def statements_too_slow(site: Site, seconds: float) -> None:
     """Every INSERT takes longer than the statement timeout."""
-    connection, table = await site.connect(), site.resource.table
+    connection, table = await site.connect(), site.collection.table
     try:
         await connection.execute(
             "CREATE FUNCTION app.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); "

@@ -20,7 +20,7 @@ import uvloop
 
 from tests.faults.ledger import Ledger
 from tests.faults.recorder import Outcome, Recorder, kinds
-from tests.probe.resource import Resource
+from tests.probe.collection import Collection
 
 _PRIORITY = -15
 _CLIENTS = 32
@@ -52,8 +52,8 @@ class Flood:
     duplicated: list[str]
 
 
-async def main(url: str, resource: Resource, seconds: float, factor: float, rate: float) -> None:
-    recorder = Recorder(url, 0, Ledger(f"f{uuid4().hex[:8]}", resource))
+async def main(url: str, collection: Collection, seconds: float, factor: float, rate: float) -> None:
+    recorder = Recorder(url, 0, Ledger(f"f{uuid4().hex[:8]}", collection))
     await recorder.saturate(_CLIENTS, 1)  # opens connections and prepares statements
     sustainable = rate or await recorder.saturate(_CLIENTS, _MEASURED_FOR)
     begin, busy = time.monotonic(), time.process_time()
@@ -95,11 +95,13 @@ def quantile(outcomes: Sequence[Outcome], part: float) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.faults.flood")
     parser.add_argument("url")
-    parser.add_argument("resource", type=Resource.parse, help="its path and the field with a text")
+    parser.add_argument(
+        "collection", type=Collection.parse, help="its path, and the field of its members that holds a text"
+    )
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--factor", type=float, default=2)
     parser.add_argument("--rate", type=float, default=0, help="the rate that the service can answer; 0 measures it")
     chosen = parser.parse_args()
     with suppress(PermissionError):  # real clients do not compete with the service for the CPU
         os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
-    uvloop.run(main(chosen.url, chosen.resource, chosen.seconds, chosen.factor, chosen.rate))
+    uvloop.run(main(chosen.url, chosen.collection, chosen.seconds, chosen.factor, chosen.rate))

@@ -56,7 +56,7 @@ async def everything_sent(port: int, request: bytes) -> bytes:
 
 async def still_serves(target: Target) -> None:
     async with httpx.AsyncClient(base_url=target.url) as client:
-        assert (await client.get(target.site.resource.path, params={"limit": 1})).status_code == 200
+        assert (await client.get(target.site.collection.path, params={"limit": 1})).status_code == 200
 
 
 async def finds_nothing_private(url: str, paths: list[str]) -> None:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 
-from tests.probe.resource import Resource
+from tests.probe.collection import Collection
 
 Stored = tuple[str, str]
 """The path and the text of a member."""
@@ -66,7 +66,7 @@ class Ledger:
 
     run: str
     """A word with which the texts begin; the number follows."""
-    resource: Resource
+    collection: Collection
     entries: list[Entry] = field(default_factory=list)
 
     def open(self, *, with_key: bool) -> Entry:
@@ -80,9 +80,9 @@ class Ledger:
         stored: defaultdict[str, list[Stored]] = defaultdict(list)
         async for line in exported:
             member = json.loads(line)
-            text = member[self.resource.field]
+            text = member[self.collection.field]
             if text.startswith(f"{self.run} "):
-                stored[text.removesuffix(" changed")].append((f"{self.resource.path}/{member['id']}", text))
+                stored[text.removesuffix(" changed")].append((f"{self.collection.path}/{member['id']}", text))
         return Verdict(
             acknowledged=sum(1 for entry in self.entries if entry.path),
             lost=[f"{entry} but {found}" for entry in self.entries if not _holds(entry, found := stored[entry.text])],

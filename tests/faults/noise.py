@@ -40,11 +40,11 @@ def _requests(collection: str, paths: Sequence[str]) -> st.SearchStrategy[dict[s
 
 
 async def noise_harms_nothing(site: Site, *more: str) -> None:
-    """Sends noise to the ingress and to the service: to its resource, to the paths `more`, and to random ones.
+    """Sends noise to the ingress and to the service: to the collection, to the paths `more`, and to random ones.
 
     Every answer is a client error or a success, and no replica ends.
     """
-    stack, collection = site.stack, site.resource.path
+    stack, collection = site.stack, site.collection.path
     urls = [site.url, f"http://127.0.0.1:{stack.replicas[0].api_port}"]
     paths = ["/", collection, f"{collection}/import", f"{collection}/export", "/openapi.json", *more]
     pids = [replica.part.pid for replica in stack.replicas if replica.part]

@@ -6,13 +6,13 @@ import sys
 
 from tests.faults.flood import Flood
 from tests.faults.site import Site
-from tests.probe.resource import Resource
+from tests.probe.collection import Collection
 
 
 async def overloaded(site: Site, seconds: float) -> tuple[str, list[str]]:
     """Returns a line with the figures, and what should not have happened."""
     before, busy_before = site.resident(), site.busy()
-    flooding = asyncio.create_task(flood(site.url, site.resource, seconds))
+    flooding = asyncio.create_task(flood(site.url, site.collection, seconds))
     highest = before
     while not flooding.done():
         highest = max(highest, site.resident())
@@ -23,10 +23,10 @@ async def overloaded(site: Site, seconds: float) -> tuple[str, list[str]]:
     return f"{describe(result, seconds)}; the replicas' memory grew by {grown:.0f} MiB; CPU s: {busy}", wrong(result)
 
 
-async def flood(url: str, resource: Resource, seconds: float, rate: float = 0) -> Flood:
+async def flood(url: str, collection: Collection, seconds: float, rate: float = 0) -> Flood:
     """Runs flood.py in a separate process."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.faults.flood", url, str(resource)),
+        *(sys.executable, "-m", "tests.faults.flood", url, str(collection)),
         *("--seconds", f"{seconds:g}", "--rate", f"{rate:g}"),
         stdout=asyncio.subprocess.PIPE,
     )

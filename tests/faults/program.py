@@ -50,7 +50,7 @@ class Program:
         """Returns what went wrong."""
         wrong: list[str] = []
         today, python = f"{datetime.now(UTC):%Y-%m-%d}", platform.python_version()
-        _say(f"{today}, Python {python}, {rate:g} requests a second to {self.service.resource.path}, 2 replicas")
+        _say(f"{today}, Python {python}, {rate:g} requests a second to {self.service.collection.path}, 2 replicas")
         _say(HEAD)
         for where in ("anywhere", "small disk", "network"):
             faults = [fault for fault in self.faults if fault.where == where and only in fault.name]
@@ -84,7 +84,7 @@ class Program:
 async def _inject(here: Site, rate: float, faults: Sequence[Fault]) -> list[str]:
     wrong = []
     for fault in faults:
-        ended = await trial(fault.name, here.url, here.resource, rate, partial(fault.inject, here, fault.seconds))
+        ended = await trial(fault.name, here.url, here.collection, rate, partial(fault.inject, here, fault.seconds))
         _say(row(ended, fault.seconds))
         wrong += complaints(ended, fault.failures)
     return wrong

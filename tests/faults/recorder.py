@@ -134,7 +134,7 @@ class Recorder:
         async with httpx.AsyncClient(base_url=self.url, timeout=60) as client:
             deadline = time.monotonic() + _SETTLED_WITHIN
             while True:
-                async with client.stream("GET", f"{self.ledger.resource.path}/export") as response:
+                async with client.stream("GET", f"{self.ledger.collection.path}/export") as response:
                     if response.status_code == 200:
                         return await self.ledger.check(response.aiter_lines())
                 if time.monotonic() > deadline:
@@ -150,7 +150,7 @@ class Recorder:
     async def _send_creation(self, due: float, entry: Entry, *, record: bool = True) -> None:
         body = self._body(entry.text)
         key = {"idempotency_key": entry.key} if entry.key else {}
-        response = await self._request(due, "POST", self.ledger.resource.path, body, record=record, **key)
+        response = await self._request(due, "POST", self.ledger.collection.path, body, record=record, **key)
         if response is not None and response.status == 201:
             entry.created(response.header("location"))
             self._untouched.append(entry)
@@ -175,10 +175,10 @@ class Recorder:
             entry.deleted()
 
     async def _read(self, due: float) -> None:
-        await self._request(due, "GET", f"{self.ledger.resource.path}?limit=1")
+        await self._request(due, "GET", f"{self.ledger.collection.path}?limit=1")
 
     def _body(self, text: str) -> bytes:
-        return json.dumps(self.ledger.resource.body(text)).encode()
+        return json.dumps(self.ledger.collection.body(text)).encode()
 
     async def _request(
         self, due: float, method: str, path: str, body: bytes = b"", *, record: bool = True, **headers: str

@@ -6,7 +6,7 @@ parser in front of it: https://datatracker.ietf.org/doc/html/rfc9112#section-11.
 
 import json
 
-from tests.probe.resource import THINGS
+from tests.probe.collection import THINGS
 
 MARK = "%MARK%"
 """Stands for the text of the hidden request, which is different in each test and has 32 characters."""

@@ -16,7 +16,7 @@ import httpx
 from harness import usage
 from tests.faults.proxy import Network
 from tests.probe import stack as probe
-from tests.probe.resource import THINGS, Resource
+from tests.probe.collection import THINGS, Collection
 from tests.workbench.processtree import descendants
 from workbench.console import Console
 from workbench.options import StackOptions
@@ -31,7 +31,7 @@ class Service:
 
     module: str
     """A replica runs `python -m module`."""
-    resource: Resource
+    collection: Collection
     start: Callable[[StackOptions, Console], AbstractAsyncContextManager[Stack]] = Stack
     """Starts a workbench of it."""
 
@@ -44,7 +44,7 @@ class Site:
     """A workbench, and the network between its replicas and its database if a test needs to break it."""
 
     stack: Stack
-    resource: Resource
+    collection: Collection
     network: Network | None = None
 
     @property
@@ -100,4 +100,4 @@ async def site(
             command = [shutil.which("env") or "env", f"SERVICE_DATABASE_URL={url}", *command]
         chosen = StackOptions(**{"data": data, "replicas": 2, "service": command, **options})
         stack = await undo.enter_async_context(service.start(chosen, Console(log)))
-        yield Site(stack, service.resource, between)
+        yield Site(stack, service.collection, between)

@@ -26,7 +26,7 @@ from tests.faults.hostile import (
 )
 from tests.faults.shapes import HIDDEN, MARK, SHAPES
 from tests.faults.site import Site
-from tests.probe.resource import THINGS
+from tests.probe.collection import THINGS
 
 # 408: some requests announce more bytes than they send, and the ingress waits 20 s for the rest.
 # 501: RFC 9112 requires it for an unknown Transfer-Encoding.

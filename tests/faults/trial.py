@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
 from tests.faults.ledger import Ledger, Verdict
 from tests.faults.recorder import ANSWERED_WITHIN, Recorder, kinds, recording
-from tests.probe.resource import Resource
+from tests.probe.collection import Collection
 
 _BEFORE = 1.0
 _QUIET = 1.0
@@ -38,10 +38,10 @@ class Trial:
 
 
 async def trial(
-    name: str, url: str, resource: Resource, rate: float, inject: Callable[[], Awaitable[str | None]]
+    name: str, url: str, collection: Collection, rate: float, inject: Callable[[], Awaitable[str | None]]
 ) -> Trial:
     """Applies load, injects the fault, and goes on until every answer of one second was successful."""
-    recorder = Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}", resource))
+    recorder = Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}", collection))
     async with recording(recorder):
         await asyncio.sleep(_BEFORE)
         async with asyncio.timeout(_ENDS_WITHIN):
@@ -72,7 +72,7 @@ async def _until_well(recorder: Recorder, since: float) -> None:
                 return
 
 
-def complaints(ended: Trial, failures: Collection[str]) -> list[str]:
+def complaints(ended: Trial, failures: frozenset[str]) -> list[str]:
     """Lists what should not have happened; `failures` are the kinds of answers that are allowed."""
     verdict, unexpected = ended.verdict, ended.answers.keys() - {"2xx"} - set(failures)
     found = [f"lost: {entry}" for entry in verdict.lost]

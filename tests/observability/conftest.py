@@ -17,8 +17,8 @@ from tests.observability.collector import Collector
 from tests.observability.prometheus import Prometheus
 from tests.observability.promtool import program
 from tests.observability.traffic import ask_everything, refuse_by_lock
+from tests.probe.collection import THINGS
 from tests.probe.project import probe_sandbox
-from tests.probe.resource import THINGS
 from tests.probe.stack import probe_stack
 from workbench.console import Console
 from workbench.options import StackOptions

@@ -3,7 +3,7 @@
     make test ARGS=tests/observability/test_cluster.py INGRESS_URL=http://localhost:8080 \
         PROMETHEUS_URL=http://localhost:9090 JAEGER_URL=http://localhost:16686
 
-The Makefile sets RESOURCE, which is what the requests write and read.
+The Makefile sets COLLECTION, which is what the requests write and read.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from tests.observability.prometheus import Prometheus
 from tests.observability.promql import filled_in, named
 from tests.observability.promtool import RULES
 from tests.observability.traffic import ask_everything
-from tests.probe.resource import Resource
+from tests.probe.collection import Collection
 
 WITHIN = 180  # s; Prometheus scrapes every 15 s, and a rate needs two scrapes
 JOBS = {"istio-ingressgateway", "istiod", "kubelet", "postgres", "postgres-exporter", "prometheus", "slipway"}
@@ -38,7 +38,7 @@ SHOWN = [query for file in FILES for query in queries(load(file.stem)) if "annot
 
 @dataclass(frozen=True)
 class Cluster:
-    resource: Resource
+    collection: Collection
     ingress: httpx.AsyncClient
     prometheus: Prometheus
     jaeger: httpx.AsyncClient
@@ -47,7 +47,7 @@ class Cluster:
 @pytest.fixture(scope="session")
 async def cluster(ingress_url: str) -> AsyncIterator[Cluster]:
     """After requests of every kind, once Prometheus has their rates."""
-    resource = Resource.parse(os.environ["RESOURCE"])
+    collection = Collection.parse(os.environ["COLLECTION"])
     async with (
         httpx.AsyncClient(base_url=ingress_url, headers={"user-agent": "slipway-tests"}, timeout=30) as ingress,
         httpx.AsyncClient(base_url=f"{os.environ['PROMETHEUS_URL']}/api/v1") as client,
@@ -55,10 +55,10 @@ async def cluster(ingress_url: str) -> AsyncIterator[Cluster]:
     ):
         prometheus = Prometheus(client)
         async with asyncio.timeout(WITHIN):
-            imports = f'http_requests_total{{route="{resource.path}/import"}}'
+            imports = f'http_requests_total{{route="{collection.path}/import"}}'
             while not await prometheus.numbers(f"rate({imports}[1m]) > 0"):
-                await ask_everything(ingress, resource)
-        yield Cluster(resource, ingress, prometheus, jaeger)
+                await ask_everything(ingress, collection)
+        yield Cluster(collection, ingress, prometheus, jaeger)
 
 
 async def test_every_target_is_up(cluster: Cluster) -> None:
@@ -101,8 +101,8 @@ async def test_each_variable_has_values(name: str, cluster: Cluster) -> None:
 async def test_a_trace_leads_from_the_gateway_through_the_service_to_a_statement(cluster: Cluster) -> None:
     trace_id = secrets.token_hex(16)
     headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
-    collection = cluster.resource.path
-    answer = await cluster.ingress.get(collection, params={"limit": 1}, headers=headers)
+    path = cluster.collection.path
+    answer = await cluster.ingress.get(path, params={"limit": 1}, headers=headers)
     assert answer.status_code == 200
 
     async with asyncio.timeout(60):
@@ -114,7 +114,7 @@ async def test_a_trace_leads_from_the_gateway_through_the_service_to_a_statement
         chain += parents
     gateway, sidecar, service = "istio-ingressgateway.istio-system", "slipway.slipway", "slipway"
     assert [span["service"] for span in reversed(chain)] == [gateway, gateway, sidecar, service, service]
-    assert chain[1]["name"] == f"GET {collection}"
+    assert chain[1]["name"] == f"GET {path}"
     servers = [span["tags"]["guid:x-request-id"] for span in spans if span["tags"]["span.kind"] == "server"]
     # So that one search finds the spans of the gateway, of the sidecar and of the service.
     assert servers == 3 * [answer.headers["x-request-id"]]

@@ -9,7 +9,7 @@ from tests.observability.collector import Received
 from tests.observability.conftest import WITHIN, Observed
 from tests.observability.traffic import create, import_lines
 from tests.probe import things
-from tests.probe.resource import THINGS
+from tests.probe.collection import THINGS
 
 COLLECTION = THINGS.path
 ITEM = f"{COLLECTION}/<uuid:thing_id>"  # as the route is called

@@ -12,4 +12,4 @@ from workbench.stack import Stack
 @pytest.fixture(scope="session")
 def workbench(stack: Stack) -> Site:
     """The workbench of all tests. Each fault leaves it as it was."""
-    return Site(stack, NOTES.resource)
+    return Site(stack, NOTES.collection)

@@ -13,9 +13,9 @@ from tests.faults import faults
 from tests.faults.clients import exports_read_slowly
 from tests.faults.faults import Fault
 from tests.faults.site import Service, Site
-from tests.probe.resource import Resource
+from tests.probe.collection import Collection
 
-NOTES = Service("service", Resource("/notes", "title"))
+NOTES = Service("service", Collection("/notes", "title"))
 
 _MANY = """
     INSERT INTO app.notes (title, body) SELECT 'long export', repeat('x', 10000) FROM generate_series(1, 2000)

@@ -1,11 +1,11 @@
-"""The resource that the tests write and read under load."""
+"""The collection that the tests write and read under load."""
 
 from dataclasses import dataclass
 from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class Collection:
     """A collection of the API, with import, export and events below it, as the probe's things are."""
 
     path: str
@@ -17,7 +17,7 @@ class Resource:
         """Reads `/path:field`. Raises ValueError."""
         path, colon, field = text.partition(":")
         if not (path.startswith("/") and colon and field):
-            raise ValueError(f"{text!r} is not a resource such as /things:name")
+            raise ValueError(f"{text!r} is not a collection such as /things:name")
         return cls(path, field)
 
     def __str__(self) -> str:
@@ -33,4 +33,4 @@ class Resource:
         return {self.field: text}
 
 
-THINGS = Resource("/things", "name")
+THINGS = Collection("/things", "name")
