@@ -69,9 +69,9 @@ def test_links_lead_to_ports_of_the_cluster_or_to_forwarded_ones(declared: Decla
 
 
 def test_a_button_runs_its_command_in_the_project(declared: Declared) -> None:
-    commands = declared.of("v1alpha1.cmd")
-    assert declared.of("v1alpha1.ui_button").keys() == commands.keys()
-    for name, button in declared.of("v1alpha1.ui_button").items():
+    buttons, commands = declared.of("v1alpha1.ui_button"), declared.of("v1alpha1.cmd")
+    assert buttons.keys() == commands.keys() == {"restart-replica", "psql", "reset-data", "backup"}
+    for name, button in buttons.items():
         assert commands[name]["start_on"]["ui_buttons"] == [name]
         assert commands[name]["dir"] == str(ROOT)
         # Tilt shows a button, and the log of its command, only where all of these name the same resource.

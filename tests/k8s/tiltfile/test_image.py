@@ -86,8 +86,10 @@ def test_the_build_arguments_of_the_dockerfile_come_from_the_environment(tilt: R
     names = {rest.partition("=")[0] for instruction, rest in built("dev") if instruction == "ARG"}
     given = {name: f"of {name}" for name in names - {"SERVER"}}  # SERVER is a flag
     assert given.keys() == {"PYTHON_IMAGE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"}
+    declared = tilt(environment={**given, "HTTP_PROXY": "http://proxy"})
 
-    assert tilt(environment={**given, "HTTP_PROXY": "http://proxy"}).only("docker_build")["build_args"] == given
+    assert declared.only("docker_build")["build_args"] == given
+    assert {call["key"] for call in declared.calls if call.function == "os.getenv"} == {*given, "PIP_CERT"}
 
 
 def test_the_server_is_chosen_when_the_image_is_built(tilt: Run) -> None:

@@ -59,6 +59,7 @@ def test_the_version_of_istio_is_read_from_its_file(project: Path, folder: Path)
     assert run(project, Machine(folder, istioctl="client version: 1.99.0")).resources
 
 
-def test_tilt_sends_nothing_to_its_makers(declared: Declared) -> None:
+def test_tilt_logs_no_secrets_and_sends_nothing_to_its_makers(declared: Declared) -> None:
+    assert all(call["quiet"] and call["echo_off"] for call in declared.calls if call.function == "local")
     assert declared.only("analytics_settings")["enable"] is False
     assert declared.only("version_settings")["check_updates"] is False
