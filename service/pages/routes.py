@@ -3,7 +3,6 @@
 import importlib.util
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from quart import Blueprint, Response, abort, request, send_from_directory
 from quart_schema import hide, tag_blueprint
@@ -45,20 +44,22 @@ def _add_root(routes: Blueprint, machinery: Machinery) -> None:
     tools = {name.removeprefix("link_"): url for name, url in settings.of(PageSettings) if url}
 
     @cache
-    def document(available: bool, version: str | None) -> dict[str, Any]:
+    def document(available: bool, version: str | None) -> Answer:
         database = DatabaseStatus(status="available" if available else "unavailable", version=version)
-        return Root(
+        root = Root(
             service=settings.name,
             version=settings.version,
             environment=settings.environment,
             instance=settings.instance,
             database=database,
             links={**machinery.links, **tools},
-        ).model_dump()
+        )
+        return json(root.model_dump(), _HEADERS)
 
     async def root_as_json() -> Answer:
         check = lifecycle.checks.get("database")
-        return json(document(check is not None and check.ok, readiness.server_version), _HEADERS)
+        known = document(check is not None and check.ok, readiness.server_version)
+        return Answer(known.status, known.body, [*known.headers])
 
     @routes.get("/")
     @endpoint(answer=Root, for_clients=root_as_json, polled=True)

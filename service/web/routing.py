@@ -1,8 +1,8 @@
 """Finds the route of a request. The layers below decide by it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 from quart import Quart
@@ -13,15 +13,14 @@ from service.web.endpoint import Endpoint, Kind, endpoint_of
 _MATCH = "match"
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """The route of one request."""
 
     route: str | None = None
     """Its template, such as `/notes/<uuid:note_id>`; None if there is no such route."""
     endpoint: Endpoint | None = None
     """The matched endpoint; None if Quart answers: pages, OPTIONS, and the router's errors."""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = MappingProxyType({})
     """The parameters of the path."""
 
     @property
@@ -39,6 +38,7 @@ class Routing:
         self._app = app
         self._views = quart.view_functions
         self._router = quart.url_map.bind("")
+        self._known: dict[tuple[str, str], Match] = {}  # of routes without parameters, which are few
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "http":
@@ -47,6 +47,8 @@ class Routing:
 
     def _match(self, scope: HTTPScope) -> Match:
         path, method = scope["path"], scope["method"]
+        if (known := self._known.get((method, path))) is not None:
+            return known
         if not path.startswith("/"):
             return _NO_ROUTE
         try:
@@ -55,7 +57,10 @@ class Routing:
             return _NO_ROUTE
         if method == "OPTIONS":
             return Match(rule.rule)
-        return Match(rule.rule, endpoint_of(self._views[rule.endpoint]), arguments)
+        match = Match(rule.rule, endpoint_of(self._views[rule.endpoint]), arguments)
+        if not arguments:
+            self._known[method, path] = match
+        return match
 
 
 def match_of(scope: HTTPScope) -> Match:
