@@ -60,6 +60,7 @@ def test_the_deployment_runs_the_target_that_reloads(declared: Declared) -> None
 
 def test_docker_gets_the_sources_of_the_image_and_nothing_else(declared: Declared) -> None:
     sources = {source for source, _, _ in copies(built("dev"))}
+    assert {"requirements/service.txt", "requirements/reload.txt", "service", "workbench"} <= sources
     assert {source for source in sources if not (ROOT / source).exists()} == set()
     folders = {Path(source).parts[0] for source in sources}
     assert set(declared.only("docker_build")["only"]) == folders  # so that a save elsewhere builds nothing
