@@ -99,7 +99,10 @@ def receive_request(connection: socket.socket) -> tuple[bytes, list[int]]:
     """One encoded StartRequest and its descriptors; an empty line when the other end is closed."""
     line, descriptors = b"", []
     while not line.endswith(b"\n"):
-        data, received, _, _ = socket.recv_fds(connection, 65536, _MAX_DESCRIPTORS)
+        try:
+            data, received, _, _ = socket.recv_fds(connection, 65536, _MAX_DESCRIPTORS)
+        except ConnectionResetError:  # the other end was closed before it read all that was sent to it
+            data = b""
         if not data:
             return b"", []
         line += data

@@ -103,6 +103,15 @@ def test_the_service_sends_the_notifications_that_the_supervisor_reads(tmp_path:
     assert methods == {"status", "stage", "ready", "handed_over"}, "one of them is not tried above"
 
 
+def test_there_is_no_request_from_an_end_that_was_closed(ends: tuple[socket.socket, socket.socket]) -> None:
+    """As at Ctrl-C: the template ends before it has read that the preforked process is warm."""
+    template, preforked = ends
+    preforked.sendall(protocol.WARM)
+    template.close()
+
+    assert protocol.receive_request(preforked) == (b"", [])
+
+
 def test_several_lines_in_a_datagram_and_unknown_ones() -> None:
     datagram = b"MAINPID=1\nREADY=1\n\nSTATUS=a=b\nREADY=0"
     assert list(protocol.decode_notifications(datagram)) == [Ready(), protocol.Status("a=b")]
