@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from quart import Quart
 
-from service import notes, pages
+import service.domains
+from service import pages
 from service.database.pool import Database
 from service.database.readiness import Readiness
 from service.domain import Domain, Machinery, settings_groups
@@ -22,7 +25,14 @@ from service.web.middleware import Middleware
 from service.web.quart_app import make_quart
 from service.web.routing import Routing
 
-DOMAINS: tuple[Domain, ...] = (notes.DOMAIN, pages.DOMAIN)
+
+def find_domains() -> tuple[Domain, ...]:
+    """The `DOMAIN` of each module in `service/domains/`, in the order of their names, and the pages."""
+    names = sorted(module.name for module in iter_modules(service.domains.__path__))
+    return (*(import_module(f"service.domains.{name}").DOMAIN for name in names), pages.DOMAIN)
+
+
+DOMAINS = find_domains()
 
 SETTINGS_GROUPS: tuple[type[Group], ...] = settings_groups(DOMAINS)
 

@@ -1,4 +1,4 @@
-"""What a domain hands to app.py. A domain is a package with a part of the API; the rest of the service ignores it."""
+"""What a domain hands to app.py. A domain is a part of the API, and the rest of the service ignores it."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """An entry of `DOMAINS` in app.py."""
+    """What a package in `service/domains/` defines as `DOMAIN`."""
 
     build: Callable[[Machinery], Built]
     """Makes the parts of the domain. Does no I/O."""

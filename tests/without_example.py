@@ -1,23 +1,17 @@
 """Checks a copy of the project without its example: python -m tests.without_example [pytest arguments]
 
-Nothing but `service/app.py` and their own tests may need the notes and the pages, so that another domain can replace
-them. In the copy, ruff, mypy, the import contracts and TESTS, or the tests that the arguments name, have to pass. The
-exit status is 0 if everything passes.
+Nothing but their own tests may need the notes, so that another domain can replace them. In the copy, ruff, mypy, the
+import contracts and TESTS, or the tests that the arguments name, have to pass. The exit status is 0 if everything
+passes.
 """
 
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-REMOVED = ("service/notes", "service/pages", "tests/notes", "tests/page")
-LINES = {
-    "service/app.py": {r"^from service import notes, pages\n": "", r"\(notes\.DOMAIN, pages\.DOMAIN\)": "()"},
-    "docs/troubleshooting.md": {r"^\| `the tests of the page need Chromium`.*\n": ""},
-}
-"""By file, a pattern for each text to replace, and what replaces it."""
+REMOVED = ("service/domains/notes", "tests/notes")
 TESTS = "tests bench/tests"
 
 ROOT = Path(__file__).parents[1]
@@ -43,16 +37,9 @@ def copy_project(folder: Path) -> None:
 
 
 def remove_example(folder: Path) -> None:
-    """Raises FileNotFoundError or LookupError if the project does not contain what is to be removed."""
+    """Raises FileNotFoundError if the project does not contain what is to be removed."""
     for name in REMOVED:
         shutil.rmtree(folder / name)
-    for name, texts in LINES.items():
-        source = (folder / name).read_text()
-        for old, new in texts.items():
-            source, found = re.subn(old, new, source, flags=re.MULTILINE)
-            if not found:
-                raise LookupError(f"{name} does not contain {old!r}; correct {Path(__file__).name}")
-        (folder / name).write_text(source)
 
 
 def commands(arguments: list[str]) -> list[list[str]]:

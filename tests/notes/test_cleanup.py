@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from service.notes import cleanup
+from service.domains.notes import cleanup
 from tests.notes.notes import follow
 from tests.service.databases import Database
 from tests.service.fixtures import StartService

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from service.app import DOMAINS
-from service.notes.feed import Feed
+from service.domains.notes.feed import Feed
 from tests.notes.notes import HAS_LOOKED, follow, insert, note_of
 from tests.service.databases import Database
 from tests.service.fixtures import StartService

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from service.notes.models import uuid7
+from service.domains.notes.models import uuid7
 from tests.service.databases import Database
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.notes.settings import NoteSettings
+from service.domains.notes.settings import NoteSettings
 from tests.workbench.ingress.changed_rules import RULES, STREAMS, changed_rules
 from tests.workbench.ingress.translation import connection_manager, http_names, route, routes, seconds
 from workbench.ingress.bootstrap import cluster_name

@@ -12,7 +12,7 @@ from harness.sandbox import Sandbox
 from tests.waiting import WITHIN
 from tests.workbench.reload.live import Live, live_workbench
 
-MODULE = "service/notes/routes.py"
+MODULE = "service/domains/notes/routes.py"
 
 
 @pytest.fixture

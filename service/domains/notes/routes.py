@@ -9,9 +9,9 @@ from quart_schema import tag_blueprint
 from werkzeug.http import parse_etags
 
 from service.database.pool import Database
-from service.notes import store, transfer
-from service.notes.feed import Feed
-from service.notes.models import (
+from service.domains.notes import store, transfer
+from service.domains.notes.feed import Feed
+from service.domains.notes.models import (
     ChangeHeaders,
     CreateHeaders,
     EventsHeaders,

@@ -13,9 +13,9 @@ from uuid import UUID
 import asyncpg
 
 from service.database.pool import Connection
+from service.domains.notes import queries
+from service.domains.notes.models import ListQuery, Note, NoteContent
 from service.errors import Conflict, Invalid, NotFound, PreconditionFailed
-from service.notes import queries
-from service.notes.models import ListQuery, Note, NoteContent
 
 NoteFields: TypeAlias = dict[str, Any]
 

@@ -18,11 +18,11 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from service.database.errors import DATABASE_ERRORS
 from service.database.pool import Database
+from service.domains.notes import queries
+from service.domains.notes.models import Event
+from service.domains.notes.settings import NoteSettings
 from service.errors import Invalid, Unavailable
 from service.lifecycle import Lifecycle
-from service.notes import queries
-from service.notes.models import Event
-from service.notes.settings import NoteSettings
 
 logger = getLogger(__name__)
 

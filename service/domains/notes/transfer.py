@@ -6,9 +6,9 @@ import asyncpg
 from pydantic import ValidationError
 
 from service.database.pool import Connection, Database
+from service.domains.notes import queries
+from service.domains.notes.models import ImportedNote
 from service.errors import Conflict, Invalid, TooLarge
-from service.notes import queries
-from service.notes.models import ImportedNote
 from service.web.problem import wrong_fields
 
 NDJSON = "application/x-ndjson"

@@ -11,10 +11,10 @@ cleanup.py    removes expired Idempotency-Keys and events
 """
 
 from service.domain import Built, Domain, Machinery
-from service.notes.cleanup import Cleanup
-from service.notes.feed import Feed
-from service.notes.routes import blueprint
-from service.notes.settings import NoteSettings
+from service.domains.notes.cleanup import Cleanup
+from service.domains.notes.feed import Feed
+from service.domains.notes.routes import blueprint
+from service.domains.notes.settings import NoteSettings
 
 
 def _build(machinery: Machinery) -> Built:

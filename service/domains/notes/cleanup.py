@@ -8,9 +8,9 @@ from logging import getLogger
 from prometheus_client import CollectorRegistry, Counter
 
 from service.database.pool import Database, Statement
+from service.domains.notes import queries
+from service.domains.notes.settings import NoteSettings
 from service.errors import Unavailable
-from service.notes import queries
-from service.notes.settings import NoteSettings
 
 logger = getLogger(__name__)
 
