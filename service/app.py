@@ -15,6 +15,8 @@ from service.database.readiness import Readiness
 from service.domain import Domain, Machinery, settings_groups
 from service.lifecycle import Lifecycle, background_tasks
 from service.migrate import expected_version
+from service.resource.cleanup import Cleanup
+from service.resource.feeds import Feeds
 from service.settings import Group, Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import Ops
@@ -55,8 +57,10 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
     metrics = Metrics(settings, lifecycle, tracing.exemplar)
     database = Database(settings, metrics, tracing)
     readiness = Readiness(settings, database, lifecycle, expected_version())
+    feeds = Feeds(settings, database, lifecycle, metrics.registry)
+    cleanup = Cleanup(settings, database, metrics.registry)
     links = {name: path for domain in domains for name, path in domain.links.items()}
-    machinery = Machinery(settings, lifecycle, metrics, database, readiness, links)
+    machinery = Machinery(settings, lifecycle, metrics, database, readiness, feeds, links)
     built = [domain.build(machinery) for domain in domains]
 
     quart = make_quart(settings, " ".join(domain.summary for domain in domains if domain.summary))
@@ -66,7 +70,8 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
     @quart.while_serving
     async def lifespan() -> AsyncGenerator[None]:
         await database.open()
-        async with background_tasks(readiness.run(), *(task() for domain in built for task in domain.tasks)):
+        tasks = (task() for domain in built for task in domain.tasks)
+        async with background_tasks(readiness.run(), feeds.run(), cleanup.run(), *tasks):
             yield
         await database.close()
         await tracing.close()

@@ -9,6 +9,7 @@ from quart import Blueprint
 from service.database.pool import Database
 from service.database.readiness import Readiness
 from service.lifecycle import Lifecycle
+from service.resource.feeds import Feeds
 from service.settings import Group, Settings
 from service.telemetry.metrics import Metrics
 
@@ -23,6 +24,8 @@ class Machinery:
     """A domain registers metrics of its own in `metrics.registry`."""
     database: Database
     readiness: Readiness
+    feeds: Feeds
+    """`feeds.of(table)` is the event stream of a table."""
     links: Mapping[str, str]
     """The links of all domains, as `GET /` shows them."""
 

@@ -1,9 +1,11 @@
 """`python -m service.migrate` brings the schema up to date.
 
-The migrations are the files `migrations/NNNN_name.sql`. They are applied in the order of their numbers, each in a
-transaction of its own. Several runs at the same time are safe: each takes an advisory lock before it reads which
-versions are applied. Editing or removing an applied file is an error; write a new file instead. SIGTERM and SIGINT
-cancel the running statement: its file is rolled back, the files before it stay applied.
+The migrations are the files `migrations/NNNN_name.sql`, and before them those of `migrations/shared/`, about what all
+resources share. Each folder has numbers of its own, so later versions of what is shared never take a number of the
+service. The files are applied in the order of their numbers, each in a transaction of its own. Several runs at the
+same time are safe: each takes an advisory lock before it reads which versions are applied. Editing or removing an
+applied file is an error; write a new file instead. SIGTERM and SIGINT cancel the running statement: its file is
+rolled back, the files before it stay applied.
 
 `--wait SECONDS` retries while the database is not up yet.
 """
@@ -17,10 +19,12 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import asyncpg
 
 from service.database.errors import DATABASE_ERRORS
+from service.database.schema import SchemaVersion, Sequence
 from service.settings import Settings, SettingsError, load
 
 DIRECTORY = Path(__file__).parent / "migrations"
@@ -39,11 +43,15 @@ _NAME = re.compile(r"(?P<number>[0-9]{4})_(?P<name>.+)\.sql")
 
 _CREATE_HISTORY = """
     CREATE TABLE IF NOT EXISTS schema_migrations (
-        version    integer PRIMARY KEY,
+        version    integer NOT NULL,
         name       text NOT NULL,
         checksum   text NOT NULL,
-        applied_at timestamptz NOT NULL DEFAULT now()
-    )
+        applied_at timestamptz NOT NULL DEFAULT now(),
+        sequence   text NOT NULL DEFAULT 'service',
+        PRIMARY KEY (sequence, version)
+    );
+    -- The service reads the history and must not write it.
+    REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM app_rw
 """
 
 
@@ -53,13 +61,14 @@ class MigrationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
+    sequence: Sequence
     version: int
     name: str
     sql: str
 
     @property
     def file(self) -> str:
-        return f"{self.version:04}_{self.name}.sql"
+        return _file(self.sequence, self.version, self.name)
 
     @property
     def checksum(self) -> str:
@@ -67,7 +76,11 @@ class Migration:
 
 
 def read(directory: Path = DIRECTORY) -> list[Migration]:
-    """The migrations of a folder, in order. Raises MigrationError for a wrong file name or a number used twice."""
+    """All migrations, in order. Raises MigrationError for a wrong file name or a number used twice."""
+    return [*_read(directory / "shared", "shared"), *_read(directory, "service")]
+
+
+def _read(directory: Path, sequence: Sequence) -> list[Migration]:
     migrations: dict[int, Migration] = {}
     for path in sorted(directory.glob("*.sql")):
         name = _NAME.fullmatch(path.name)
@@ -78,26 +91,29 @@ def read(directory: Path = DIRECTORY) -> list[Migration]:
             raise MigrationError(
                 f"{path.name}: {migrations[version].file} has number {version} too; use the next free number"
             )
-        migrations[version] = Migration(version, name["name"], path.read_text(encoding="utf-8"))
+        migrations[version] = Migration(sequence, version, name["name"], path.read_text(encoding="utf-8"))
     return [migrations[version] for version in sorted(migrations)]
 
 
-def expected_version(directory: Path = DIRECTORY) -> int:
+def expected_version(directory: Path = DIRECTORY) -> SchemaVersion:
     """The schema version that this code needs."""
-    return max((migration.version for migration in read(directory)), default=0)
+    return SchemaVersion(**{migration.sequence: migration.version for migration in read(directory)})
+
+
+def _file(sequence: str, version: int, name: str) -> str:
+    return f"{'shared/' if sequence == 'shared' else ''}{version:04}_{name}.sql"
 
 
 async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", migrations: list[Migration]) -> list[Migration]:
     """Apply the pending migrations and return them. Raises MigrationError; those applied before it stay applied."""
     await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
     try:
-        await connection.execute(_CREATE_HISTORY)
-        applied = {
-            row["version"]: (row["name"], row["checksum"])
-            for row in await connection.fetch("SELECT version, name, checksum FROM schema_migrations")
-        }
-        _check_history(applied, migrations)
-        pending = [migration for migration in migrations if migration.version not in applied]
+        await _create_history(connection)
+        applied = {sequence: await _applied(connection, sequence) for sequence in get_args(Sequence)}
+        for sequence in get_args(Sequence):
+            own = [migration for migration in migrations if migration.sequence == sequence]
+            _check_history(sequence, applied[sequence], own)
+        pending = [migration for migration in migrations if migration.version not in applied[migration.sequence]]
         for migration in pending:
             await _apply(connection, migration)
         return pending
@@ -105,11 +121,32 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", migrations: 
         await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
 
 
-def _check_history(applied: dict[int, tuple[str, str]], migrations: list[Migration]) -> None:
+async def _create_history(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await connection.execute(_CREATE_HISTORY)
+    try:
+        await connection.fetch("SELECT sequence FROM schema_migrations LIMIT 1")
+    except asyncpg.UndefinedColumnError:
+        raise MigrationError(
+            "the database was made by version 0.1, whose schema cannot be brought up to date: export its data with "
+            "that version, begin with an empty database, and import the data"
+        ) from None
+
+
+async def _applied(
+    connection: "asyncpg.Connection[asyncpg.Record]", sequence: Sequence
+) -> dict[int, tuple[str, str]]:
+    """Name and checksum by version."""
+    rows = await connection.fetch(
+        "SELECT version, name, checksum FROM schema_migrations WHERE sequence = $1", sequence
+    )
+    return {row["version"]: (row["name"], row["checksum"]) for row in rows}
+
+
+def _check_history(sequence: Sequence, applied: dict[int, tuple[str, str]], migrations: list[Migration]) -> None:
     files = {migration.version: migration for migration in migrations}
     newest_file = max(files, default=0)
     for version, (name, checksum) in sorted(applied.items()):
-        file = f"{version:04}_{name}.sql"
+        file = _file(sequence, version, name)
         if version in files and files[version].checksum != checksum:
             raise MigrationError(f"{file} was edited after it had been applied; restore it and write a new migration")
         if version not in files and version <= newest_file:
@@ -128,7 +165,8 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
         async with connection.transaction():
             await connection.execute(migration.sql)
             await connection.execute(
-                "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
+                "INSERT INTO schema_migrations (sequence, version, name, checksum) VALUES ($1, $2, $3, $4)",
+                migration.sequence,
                 migration.version,
                 migration.name,
                 migration.checksum,

@@ -15,6 +15,7 @@ PREFIX = "SERVICE_"
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=3600)]
+Lifetime = Annotated[float, Field(gt=0, le=366 * 86_400)]
 Descriptor = Annotated[str, Field(pattern=r"^fd://\d+$")]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Bind = Annotated[str, Field(pattern=r"^(.+:\d{1,5}|unix:.+|fd://\d+)$")]
@@ -81,6 +82,15 @@ class Settings(Group):
         ge=1024,
         description="Maximum request body in bytes; a streamed upload has no limit. The gateway's limit is 327,680",
     )
+
+    import_timeout: PositiveSeconds = Field(
+        600,
+        description="Maximum duration of an import; event streams wait for its end. The gateway's limit is 660",
+    )
+    heartbeat: PositiveSeconds = Field(15, description="Time between the heartbeats of an event stream")
+    key_lifetime: Lifetime = Field(86_400, description="How long the answer to an `Idempotency-Key` is kept")
+    event_lifetime: Lifetime = Field(86_400, description="How long an event stream can be resumed after an event")
+    cleanup_interval: PositiveSeconds = Field(60, description="Time between two removals of expired keys and events")
 
     server: Literal["hypercorn", "uvicorn"] = Field(
         "hypercorn", description="The HTTP server; `uvicorn` needs `requirements/uvicorn.txt` and has no HTTP/2"

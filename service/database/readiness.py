@@ -7,11 +7,14 @@ import asyncpg
 
 from service.database.errors import DATABASE_ERRORS
 from service.database.pool import Database
+from service.database.schema import SchemaVersion
 from service.lifecycle import Check, Lifecycle
 from service.settings import Settings
 
 _QUERY = """
-    SELECT current_setting('server_version') AS server, max(version) AS schema_version
+    SELECT current_setting('server_version') AS server,
+           coalesce(max(version) FILTER (WHERE sequence = 'shared'), 0) AS shared,
+           coalesce(max(version) FILTER (WHERE sequence = 'service'), 0) AS service
       FROM schema_migrations
 """
 
@@ -23,7 +26,9 @@ class Readiness:
     check does not use the pool: a busy pool means load, not an outage.
     """
 
-    def __init__(self, settings: Settings, database: Database, lifecycle: Lifecycle, schema_version: int) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, lifecycle: Lifecycle, schema_version: SchemaVersion
+    ) -> None:
         self._settings = settings
         self._database = database
         self._lifecycle = lifecycle
@@ -51,19 +56,22 @@ class Readiness:
                 if self._connection is None:
                     self._connection = await self._database.connect()
                 row = await self._connection.fetchrow(_QUERY)
-        except asyncpg.UndefinedTableError:
-            return {"database": Check(True, "answers"), "schema": self._schema_check(None)}
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+            return {"database": Check(True, "answers"), "schema": self._schema_check(SchemaVersion())}
         except DATABASE_ERRORS as error:
             self._disconnect()
             reason = next(iter(str(error).splitlines()), "it did not answer in time")
             return {"database": Check(False, f"no answer: {reason}"), "schema": Check(False, "unknown")}
         assert row is not None  # noqa: S101 - an aggregate always returns a row
         self.server_version = row["server"]
-        return {"database": Check(True, "answers"), "schema": self._schema_check(row["schema_version"])}
+        return {
+            "database": Check(True, "answers"),
+            "schema": self._schema_check(SchemaVersion(row["shared"], row["service"])),
+        }
 
-    def _schema_check(self, version: int | None) -> Check:
-        found, needed = version or 0, self._schema_version
-        if found < needed:
+    def _schema_check(self, found: SchemaVersion) -> Check:
+        needed = self._schema_version
+        if not found.includes(needed):
             return Check(False, f"version {found} found, {needed} needed: run `python -m service.migrate`")
         return Check(True, f"version {found}")
 

@@ -109,7 +109,7 @@ async def test_the_role_only_has_four_privileges(role: "Connection[asyncpg.Recor
 
     verbs = {row["table_name"]: row["verbs"] for row in granted}
     assert verbs.pop("schema_migrations") == ["SELECT"]
-    assert {"things", "thing_keys"} <= verbs.keys()
+    assert {"things", "events", "idempotency_keys"} <= verbs.keys()
     assert all(each == ["DELETE", "INSERT", "SELECT", "UPDATE"] for each in verbs.values())
     owned = await role.fetchval("SELECT count(*) FROM pg_class WHERE relowner = 'app_rw'::regrole")
     assert owned == 0
@@ -141,7 +141,7 @@ async def test_the_role_metrics_only_reads_statistics(workbench: Site) -> None:
     connection = await asyncpg.connect(workbench.stack.postgres.url("metrics"))
     try:
         assert await connection.fetchval("SELECT count(*) FROM pg_stat_activity") > 0
-        for sql in ("SELECT * FROM app.things", "SELECT * FROM app.thing_keys", "SELECT * FROM pg_authid"):
+        for sql in ("SELECT * FROM app.things", "SELECT * FROM app.idempotency_keys", "SELECT * FROM pg_authid"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(sql)
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):

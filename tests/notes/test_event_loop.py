@@ -2,7 +2,6 @@
 
 import json
 
-from tests.notes.notes import follow
 from tests.service.routes import routes_of
 from tests.service.serving import Service
 from tests.service.test_event_loop import blocking_is_an_error
@@ -40,7 +39,7 @@ async def every_route(service: Service) -> dict[tuple[str, str], int]:
         ("GET", "/openapi.json"): (await api.get("/openapi.json")).status_code,
         ("GET", "/static/<name>"): (await api.get("/static/swagger-ui-bundle.js")).status_code,
     }
-    async with follow(service) as subscriber:
+    async with service.subscribe("/notes/events") as subscriber:
         await subscriber.block()
         statuses["GET", "/notes/events"] = subscriber.response.status_code
     # The same routes answer browsers and have other files.

@@ -143,12 +143,3 @@ async def test_a_wrong_line_of_an_import_is_named(
 )
 async def test_a_wrong_parameter_is_named(shared_service: Service, query: str, field: str) -> None:
     assert errors_of(await shared_service.api.get(f"/notes?{query}")).keys() == {field}
-
-
-@pytest.mark.parametrize("key", ["", "a b", "x" * 201, "schlüssel".encode()])
-async def test_a_wrong_idempotency_key_is_refused(shared_service: Service, key: str | bytes) -> None:
-    value = key.encode() if isinstance(key, str) else key
-
-    response = await shared_service.api.post("/notes", json={"title": "Launch"}, headers={b"idempotency-key": value})
-
-    assert errors_of(response).keys() == {"idempotency-key"}

@@ -1,6 +1,5 @@
 """The log contains no text of a note and no Idempotency-Key."""
 
-from tests.notes.notes import create
 from tests.service.databases import Database
 from tests.service.test_logs import logged
 
@@ -9,7 +8,7 @@ async def test_neither_notes_nor_keys_nor_searches_are_logged(database: Database
     """Even at level debug, and even in the error of a refused request."""
     lines: list[str] = []
     async with logged(database, "json", lines, module="service") as process:
-        path = await create(process, "s3cret", body="s3cret")
+        path = await process.create("/notes", title="s3cret", body="s3cret")
         key, ndjson = {"idempotency-key": "s3cret"}, {"content-type": "application/x-ndjson"}
         answers = [
             await process.api.post("/notes", json={"title": "s3cret" * 50}),

@@ -61,7 +61,7 @@ async def test_the_last_value_of_a_repeated_name_counts(shared_service: Service)
         ({}, "name", "is missing"),
         ({"name": ""}, "name", "at least 1 character"),
         ({"name": "x" * 201}, "name", "at most 200 characters"),
-        ({"name": "a\x00b"}, "name", "should match pattern"),
+        ({"name": "a\x00b"}, "name", "must not contain the NUL character"),
         ({"name": None}, "name", "valid string"),
         ({"name": 1}, "name", "valid string"),
         ({"name": True}, "name", "valid string"),
@@ -226,11 +226,11 @@ async def test_a_repeated_parameter_is_refused(shared_service: Service) -> None:
     assert errors_of(await shared_service.api.get("/things?limit=1&limit=2")).keys() == {"limit"}
 
 
-@pytest.mark.parametrize("tag", [b"", b"1", b'"0"', b'W/"1"', b'"1", "2"', '"1"ü'.encode()])
-async def test_a_wrong_header_is_named(shared_service: Service, tag: bytes) -> None:
-    response = await shared_service.api.put(A_THING, json={"name": "Launch"}, headers={b"if-match": tag})
+@pytest.mark.parametrize("key", [b"", b"a b", b"x" * 201, "schlüssel".encode()])
+async def test_a_wrong_header_is_named(shared_service: Service, key: bytes) -> None:
+    response = await shared_service.api.post("/things", json={"name": "Launch"}, headers={b"idempotency-key": key})
 
-    assert errors_of(response).keys() == {"if-match"}
+    assert errors_of(response).keys() == {"idempotency-key"}
 
 
 @pytest.mark.parametrize(

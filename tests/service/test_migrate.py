@@ -9,7 +9,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from service.migrate import DIRECTORY, LOCK, MigrationError, expected_version
+from service.database.schema import SchemaVersion
+from service.migrate import LOCK, MigrationError, expected_version, read
 from tests.service.commands import ended, run_command, running
 from tests.service.databases import Database, migrate
 from tests.waiting import WITHIN, eventually
@@ -35,7 +36,9 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 async def applied(database: Database) -> list[int]:
     async with database.connection() as connection:
-        rows = await connection.fetch("SELECT version FROM schema_migrations ORDER BY applied_at, version")
+        rows = await connection.fetch(
+            "SELECT version FROM schema_migrations WHERE sequence = 'service' ORDER BY applied_at, version"
+        )
     return [row["version"] for row in rows]
 
 
@@ -50,7 +53,7 @@ async def test_files_are_applied_in_the_order_of_their_numbers(empty_database: D
 
     assert [migration.version for migration in await migrate(empty_database, folder)] == [1, 2, 10]
     assert await applied(empty_database) == [1, 2, 10]
-    assert expected_version(folder) == 10
+    assert expected_version(folder) == SchemaVersion(0, 10)
 
 
 async def test_a_second_run_applies_nothing(empty_database: Database, folder: Path) -> None:
@@ -79,9 +82,55 @@ async def test_the_migrations_of_the_service_lead_to_the_version_that_its_code_n
 ) -> None:
     done = await migrate(empty_database)
 
-    assert await applied(empty_database) == [migration.version for migration in done]
-    assert done[-1].version == expected_version()
+    assert done == read()
     assert await tables(empty_database) > {"schema_migrations"}
+    history = await empty_database.fetchval(
+        "SELECT array_agg(DISTINCT sequence ORDER BY sequence) FROM app.schema_migrations"
+    )
+    assert history == [name for name in ("service", "shared") if getattr(expected_version(), name)]
+
+
+async def test_shared_files_come_first_and_have_numbers_of_their_own(empty_database: Database, folder: Path) -> None:
+    (folder / "shared").mkdir()
+    write(folder / "shared", {"0001_ports.sql": "CREATE TABLE ports ();"})
+    write(folder, {"0001_boats.sql": "CREATE TABLE boats (name text); ALTER TABLE ports ADD name text"})
+
+    done = [migration.file for migration in await migrate(empty_database, folder)]
+
+    assert done == ["shared/0001_ports.sql", "0001_boats.sql", "0002_crew.sql"]
+    assert expected_version(folder) == SchemaVersion(shared=1, service=2)
+
+
+async def test_a_later_shared_file_is_applied_whatever_number_the_service_is_at(
+    empty_database: Database, folder: Path
+) -> None:
+    await migrate(empty_database, folder)
+    (folder / "shared").mkdir()
+    write(folder / "shared", {"0001_ports.sql": "CREATE TABLE ports ();"})
+
+    assert [migration.file for migration in await migrate(empty_database, folder)] == ["shared/0001_ports.sql"]
+
+    write(folder / "shared", {"0001_ports.sql": "CREATE TABLE harbours ();"})
+    with pytest.raises(MigrationError, match=r"^shared/0001_ports\.sql was edited"):
+        await migrate(empty_database, folder)
+
+
+async def test_a_database_of_version_0_1_is_refused_and_keeps_its_data(
+    empty_database: Database, folder: Path
+) -> None:
+    await empty_database.execute("CREATE TABLE schema_migrations (version integer, name text, checksum text)")
+
+    with pytest.raises(MigrationError, match="made by version 0"):
+        await migrate(empty_database, folder)
+
+    assert await tables(empty_database) == {"schema_migrations"}
+
+
+@pytest.mark.parametrize(
+    ("found", "enough"), [((1, 2), True), ((2, 3), True), ((0, 2), False), ((1, 1), False), ((2, 1), False)]
+)
+def test_each_sequence_has_to_be_new_enough(found: tuple[int, int], enough: bool) -> None:
+    assert SchemaVersion(*found).includes(SchemaVersion(1, 2)) is enough
 
 
 @pytest.mark.parametrize(
@@ -199,7 +248,7 @@ async def test_the_command_prints_what_it_applied(empty_database: Database) -> N
 
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        *(f"migrate: applied {path.name}" for path in sorted(DIRECTORY.glob("*.sql"))),
+        *(f"migrate: applied {migration.file}" for migration in read()),
         f"migrate: the schema is at version {expected_version()}",
     ]
 

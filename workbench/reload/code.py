@@ -38,7 +38,7 @@ def read(root: Path = ROOT) -> dict[Path, bytes]:
 
 def migrations(files: Mapping[Path, bytes]) -> dict[Path, bytes]:
     """The files that change the schema, among these."""
-    return {path: content for path, content in files.items() if path.parent == MIGRATIONS and path.suffix == ".sql"}
+    return {path: content for path, content in files.items() if MIGRATIONS in path.parents and path.suffix == ".sql"}
 
 
 def version(files: Mapping[Path, bytes], root: Path = ROOT) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.domains.notes.settings import NoteSettings
+from service.settings import Settings
 from tests.workbench.ingress.changed_rules import RULES, STREAMS, changed_rules
 from tests.workbench.ingress.translation import connection_manager, http_names, route, routes, seconds
 from workbench.ingress.bootstrap import cluster_name
@@ -37,7 +37,7 @@ def test_the_streams_of_notes_have_the_rules_of_those_that_are_tried_on_an_envoy
 
 
 def test_the_gateway_allows_longer_requests_than_the_import_timeout() -> None:
-    setting = NoteSettings.model_fields["import_timeout"]
+    setting = Settings.model_fields["import_timeout"]
     limit = seconds(connection_manager(RULES)["request_timeout"])
     assert limit > setting.default
     assert f"The gateway's limit is {limit:g}" in str(setting.description)

@@ -7,7 +7,8 @@ from tests.workbench.reload.live import Live
 from tests.workbench.things import ANY
 from workbench.parts.postgres import Postgres
 
-NUMBER = expected_version() + 1
+EXPECTED = expected_version()
+NUMBER = EXPECTED.service + 1
 FILE = f"{NUMBER:04}_moods.sql"
 MIGRATION = f"service/migrations/{FILE}"
 
@@ -37,7 +38,7 @@ async def test_migrations(live: Live, postgres: Postgres) -> None:
     live.sources.write(MIGRATION, "CREATE TABLE moods (name text);\n")
     await live.reloads()
     assert await tables(postgres) == before | {"moods"}
-    assert (await live.ops("/readyz")).json()["checks"]["schema"]["detail"] == f"version {NUMBER}"
+    assert (await live.ops("/readyz")).json()["checks"]["schema"]["detail"] == f"version {EXPECTED.shared}.{NUMBER}"
 
     live.forget()
     live.sources.append(MIGRATION, "-- edited after it was applied\n")

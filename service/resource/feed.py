@@ -1,36 +1,47 @@
-"""Changes of notes as Server-Sent Events: live for all subscribers, and resumable without a gap.
+"""Changes of one resource as Server-Sent Events: live for all subscribers, and resumable without a gap.
 
-One connection per process listens for notifications from the database and reads new events into memory, which keeps
-the latest ones. Each subscriber reads at its own speed: from memory, or from the table if it is further behind. An
-event's id is its position in the order of all events, so `Last-Event-ID` resumes on any replica.
+`Feeds` reads new events into memory, which keeps the latest ones. Each subscriber reads at its own speed: from
+memory, or from the table if it is further behind. An event's id is its position in the order of all events, so
+`Last-Event-ID` resumes on any replica.
 """
 
 import asyncio
 from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
-from logging import getLogger
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+from uuid import UUID
 
 import asyncpg
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import Gauge
+from pydantic import BaseModel, Field
 
-from service.database.errors import DATABASE_ERRORS
 from service.database.pool import Database
-from service.domains.notes import queries
-from service.domains.notes.models import Event
-from service.domains.notes.settings import NoteSettings
 from service.errors import Invalid, Unavailable
 from service.lifecycle import Lifecycle
-
-logger = getLogger(__name__)
+from service.resource import queries
+from service.resource.fields import Version
+from service.web.endpoint import Media
 
 _MEMORY = 1000  # events
 _BATCH = 500  # events
-_RECHECK = 0.05  # s, while an event cannot be read because an older transaction is still running
-_KEEPALIVE = 10.0  # s; a dead connection is noticed only when it is used
-_RECONNECT = 0.25  # s
+_RETRY = 0.25  # s
+
+STREAM = Media("text/event-stream", "Server-Sent Events: `created`, `updated`, `deleted`, `reset`")
+
+
+class EventsHeaders(BaseModel):
+    """The headers of an event stream."""
+
+    last_event_id: str | None = Field(None, description="The id of the last event that the client received")
+
+
+class Event(BaseModel):
+    """The data of one event. `kind` is also the type of the event."""
+
+    kind: Literal["created", "updated", "deleted", "reset"]
+    id: UUID | None = Field(description="The id of the row; null for `reset`, which means: read the list again")
+    version: Version | None
 
 
 class Position(NamedTuple):
@@ -61,71 +72,46 @@ class _Message(NamedTuple):
 
 
 class Feed:
-    """The events for all subscribers of one process."""
+    """The events of one resource, for all subscribers of a process. `Feeds` makes it, starts it and makes it read."""
 
     def __init__(
-        self, settings: NoteSettings, database: Database, lifecycle: Lifecycle, registry: CollectorRegistry
+        self, resource: str, heartbeat: float, database: Database, lifecycle: Lifecycle, subscribers: Gauge
     ) -> None:
-        self._heartbeat = settings.heartbeat
+        self.resource = resource
+        self._heartbeat = heartbeat
         self._database = database
         self._lifecycle = lifecycle
-        self._subscribers = Gauge("notes_event_subscribers", "Open /notes/events streams.", registry=registry)
+        self._subscribers = subscribers
         self._memory: deque[_Message] = deque(maxlen=_MEMORY)
         self._memory_from: Position | None = None  # the memory holds every event after this one
         self._read_to: Position | None = None
         self._news = asyncio.Event()  # set, and replaced by a new one, whenever subscribers have something to do
 
-    # The reader: one per process.
+    # What Feeds calls.
 
-    async def run(self) -> None:
-        """Read events until cancelled; connect again when the connection is lost."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._wake_at_close())
-            while True:
-                try:
-                    await self._follow()
-                except DATABASE_ERRORS as error:
-                    logger.debug("feed: %s: %s", type(error).__name__, error)
-                await asyncio.sleep(_RECONNECT)
+    def start(self, position: Position) -> None:
+        """Begin at this position, unless the feed has begun already."""
+        if self._read_to is None:
+            self._read_to = self._memory_from = position
+            self.wake()
 
-    async def _follow(self) -> None:
-        connection = await self._database.connect()
-        notified = asyncio.Event()
-        try:
-            connection.add_termination_listener(lambda *_: notified.set())
-            await connection.add_listener("note_events", lambda *_: notified.set())
-            if self._read_to is None:
-                now: int = await connection.fetchval(queries.EVENTS_NOW.sql)
-                self._read_to = self._memory_from = Position(now, 0)
-                self._wake()
-            while not connection.is_closed():
-                notified.clear()
-                waiting = await self._read(connection)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(notified.wait(), _RECHECK if waiting else _KEEPALIVE)
-        finally:
-            connection.terminate()
-
-    async def _read(self, connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    async def read(self, connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
         """Read all events that can be read. Returns True if there are others, which cannot be read yet."""
-        assert self._read_to is not None  # noqa: S101 - set by _follow
-        while rows := await connection.fetch(queries.EVENTS_AFTER.sql, *self._read_to, _BATCH):
+        assert self._read_to is not None  # noqa: S101 - it was started
+        while rows := await connection.fetch(queries.EVENTS_AFTER.sql, self.resource, *self._read_to, _BATCH):
             for message in map(_message, rows):
                 if len(self._memory) == _MEMORY:
                     self._memory_from = self._memory[0].position
                 self._memory.append(message)
                 self._read_to = message.position
-            self._wake()
-        waiting: bool = await connection.fetchval(queries.EVENTS_WAITING.sql, *self._read_to)
+            self.wake()
+        waiting: bool = await connection.fetchval(queries.EVENTS_WAITING.sql, self.resource, *self._read_to)
         return waiting
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let all subscribers see what has changed."""
         self._news.set()
         self._news = asyncio.Event()
-
-    async def _wake_at_close(self) -> None:
-        await self._lifecycle.closing.wait()
-        self._wake()
 
     # The subscribers.
 
@@ -134,7 +120,7 @@ class Feed:
 
         Before its first chunk, raises Invalid if the id is wrong and Unavailable if the database does not answer.
         """
-        position, lost = await self._start(last_event_id)
+        position, lost = await self._begin(last_event_id)
         self._subscribers.inc()
         try:
             # An id without data: a client that has not seen an event yet knows where to resume.
@@ -156,7 +142,7 @@ class Feed:
         finally:
             self._subscribers.dec()
 
-    async def _start(self, last_event_id: str | None) -> tuple[Position, bool]:
+    async def _begin(self, last_event_id: str | None) -> tuple[Position, bool]:
         """Where the stream begins, and whether this client has lost events before that."""
         if last_event_id is None and self._read_to is not None:
             return self._read_to, False
@@ -175,9 +161,9 @@ class Feed:
     async def _read_table(self, position: Position) -> Sequence[_Message]:
         try:
             async with self._database.connection() as connection:
-                rows = await connection.fetch(queries.EVENTS_AFTER, *position, _BATCH)
+                rows = await connection.fetch(queries.EVENTS_AFTER, self.resource, *position, _BATCH)
         except Unavailable:
-            await asyncio.sleep(_RECONNECT)  # keep the stream open until the database is back
+            await asyncio.sleep(_RETRY)  # keep the stream open until the database is back
             return []
         return [_message(row) for row in rows]
 
@@ -191,7 +177,7 @@ class Feed:
 
 def _message(row: asyncpg.Record) -> _Message:
     position = Position(row["tx"], row["id"])
-    event = Event.model_construct(kind=row["kind"], id=row["note_id"], version=row["version"])
+    event = Event.model_construct(kind=row["kind"], id=row["item"], version=row["version"])
     return _Message(position, _encode(position, event))
 
 

@@ -1,43 +1,42 @@
-"""An export is a snapshot, and an import stores all notes or none."""
+"""An export is a snapshot, and an import stores all things or none."""
 
 import json
 
-from tests.notes.notes import create
 from tests.service.databases import Database
 from tests.service.problems import problem_of
 from tests.service.raw import COPYING, stalled_import
 from tests.service.serving import Service
 
 # More than fits into all buffers between PostgreSQL and a client that does not read.
-MANY = "INSERT INTO notes (title, body) SELECT 'note ' || n, repeat('x', 10000) FROM generate_series(1, 1000) AS n"
-EXPORTING = "query LIKE '%json_build_object%' AND xact_start IS NOT NULL"
+MANY = "INSERT INTO things (name) SELECT n || repeat('x', 10000) FROM generate_series(1, 1000) AS n"
+EXPORTING = "query LIKE '%row_to_json%' AND xact_start IS NOT NULL"
 
 
 async def titles(service: Service) -> list[str]:
-    return [note["title"] for note in (await service.api.get("/notes")).json()["items"]]
+    return [thing["name"] for thing in (await service.api.get("/things")).json()["items"]]
 
 
 async def test_an_export_is_a_snapshot_that_concurrent_changes_do_not_affect(
     service: Service, database: Database
 ) -> None:
     await database.execute(MANY)
-    async with service.api.stream("GET", "/notes/export") as response:
+    async with service.api.stream("GET", "/things/export") as response:
         lines = response.aiter_lines()
         exported = [json.loads(await anext(lines))]
         await database.until(1, EXPORTING)
-        await database.execute("UPDATE notes SET title = 'changed', version = 2")
-        await database.execute("DELETE FROM notes WHERE id IN (SELECT id FROM notes ORDER BY id DESC LIMIT 500)")
-        await database.execute("INSERT INTO notes (title, body) VALUES ('new', '')")
+        await database.execute("UPDATE things SET name = 'changed', version = 2")
+        await database.execute("DELETE FROM things WHERE id IN (SELECT id FROM things ORDER BY id DESC LIMIT 500)")
+        await database.execute("INSERT INTO things (name) VALUES ('new')")
         await database.until(1, EXPORTING)  # the export was still running during the changes
         exported += [json.loads(line) async for line in lines]
 
-    assert [note["title"] for note in exported] == [f"note {number}" for number in range(1, 1001)]
-    assert {note["version"] for note in exported} == {1}
+    assert [thing["name"].rstrip("x") for thing in exported] == [f"{number}" for number in range(1, 1001)]
+    assert {thing["version"] for thing in exported} == {1}
 
 
 async def test_an_import_whose_client_disconnects_is_rolled_back(service: Service, database: Database) -> None:
-    lines = (json.dumps({"title": f"note {number}"}).encode() for number in range(1000))
-    async with stalled_import(service, *lines, path="/notes/import"):
+    lines = (json.dumps({"name": f"thing {number}"}).encode() for number in range(1000))
+    async with stalled_import(service, *lines):
         await database.until(1, COPYING)
 
     await database.until(0, COPYING)
@@ -45,12 +44,12 @@ async def test_an_import_whose_client_disconnects_is_rolled_back(service: Servic
 
 
 async def test_an_import_that_violates_a_constraint_in_its_last_line_is_rolled_back(service: Service) -> None:
-    path = await create(service)
+    path = await service.create()
     taken = path.rpartition("/")[2]
-    body = "".join(json.dumps(note) + "\n" for note in ({"title": "new"}, {"title": "old", "id": taken}))
+    body = "".join(json.dumps(thing) + "\n" for thing in ({"name": "new"}, {"name": "old", "id": taken}))
 
     response = await service.api.post(
-        "/notes/import", content=body.encode(), headers={"content-type": "application/x-ndjson"}
+        "/things/import", content=body.encode(), headers={"content-type": "application/x-ndjson"}
     )
 
     assert problem_of(response, 409)["detail"].startswith("line 2: ")

@@ -1,4 +1,4 @@
-"""uuid7() makes the ids of imported notes, PostgreSQL's uuidv7() those of all others."""
+"""uuid7() makes the ids of imported things, PostgreSQL's uuidv7() those of all others."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from service.domains.notes.models import uuid7
+from service.resource.fields import uuid7
 from tests.service.databases import Database
 
 

@@ -1,15 +1,15 @@
-"""/notes/events: a subscriber gets every event exactly once, in one order, live and after a reconnection."""
+"""/things/events: a subscriber gets every event exactly once, in one order, live and after a reconnection."""
 
 import asyncio
 import json
 
 import pytest
 
-from tests.notes.notes import HAS_LOOKED, INSERT, create, follow, insert, note_of
 from tests.service.databases import Database
 from tests.service.fixtures import StartService
 from tests.service.problems import problem_of
 from tests.service.raw import COPYING, stalled_import
+from tests.service.resource.things import HAS_LOOKED, INSERT, follow, insert, thing_of
 from tests.service.serving import Service
 from tests.service.sse import Block, Subscriber
 
@@ -21,16 +21,16 @@ def position(block: Block) -> tuple[int, int]:
 
 
 async def test_changes_by_any_sql_become_events(subscriber: Subscriber, database: Database) -> None:
-    [note] = await insert(database, "Launch")
-    await database.execute("UPDATE notes SET body = 'At high tide.', version = version + 1")
-    await database.execute("DELETE FROM notes")
+    [thing] = await insert(database, "Launch")
+    await database.execute("UPDATE things SET name = 'Landing', version = version + 1")
+    await database.execute("DELETE FROM things")
 
     events = await subscriber.events(3)
 
     assert [(event.event, json.loads(event.data or "")) for event in events] == [
-        ("created", {"kind": "created", "id": note, "version": 1}),
-        ("updated", {"kind": "updated", "id": note, "version": 2}),
-        ("deleted", {"kind": "deleted", "id": note, "version": 2}),
+        ("created", {"kind": "created", "id": thing, "version": 1}),
+        ("updated", {"kind": "updated", "id": thing, "version": 2}),
+        ("deleted", {"kind": "deleted", "id": thing, "version": 2}),
     ]
 
 
@@ -40,12 +40,12 @@ async def test_a_rollback_or_a_statement_that_changes_no_row_is_not_an_event(
     async with database.connection() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await connection.execute("INSERT INTO notes (title, body) VALUES ('never', '')")
+        await connection.execute("INSERT INTO things (name) VALUES ('never')")
         await transaction.rollback()
-    await database.execute("UPDATE notes SET title = 'never' WHERE false")
-    [note] = await insert(database, "Launch")
+    await database.execute("UPDATE things SET name = 'never' WHERE false")
+    [thing] = await insert(database, "Launch")
 
-    assert note_of(await subscriber.event()) == note
+    assert thing_of(await subscriber.event()) == thing
 
 
 async def test_a_transaction_that_began_earlier_and_commits_later_is_not_missed(
@@ -55,13 +55,13 @@ async def test_a_transaction_that_began_earlier_and_commits_later_is_not_missed(
         first = str(await earlier.fetchval(INSERT, "first"))
         [second] = await insert(database, "second")
         committed = await database.fetchval("SELECT clock_timestamp()")
-        # The feed has looked for the second note, and could have sent its event.
+        # The feed has looked for the second thing, and could have sent its event.
         await database.until(1, f"{HAS_LOOKED} AND query_start > '{committed}'")
     [third] = await insert(database, "third")
 
     events = await subscriber.events(3)
 
-    assert [note_of(event) for event in events] == [first, second, third]
+    assert [thing_of(event) for event in events] == [first, second, third]
     assert [position(event) for event in events] == sorted(position(event) for event in events)
 
 
@@ -72,15 +72,15 @@ async def test_a_reconnection_resumes_without_a_gap_on_a_restarted_service(
     async with follow(before) as subscriber:
         seen = await insert(database, "seen")
         last = await subscriber.event()
-        assert [note_of(last)] == seen
+        assert [thing_of(last)] == seen
     missed = await insert(database, "missed", "missed too")
 
     after = await start_service()  # like another process, it has a feed of its own with an empty memory
 
     async with follow(after, last.id) as subscriber:
-        assert [note_of(event) for event in await subscriber.events(2)] == missed
+        assert [thing_of(event) for event in await subscriber.events(2)] == missed
         live = await insert(database, "live")
-        assert [note_of(await subscriber.event())] == live
+        assert [thing_of(await subscriber.event())] == live
 
 
 async def test_a_subscriber_without_an_event_resumes_from_the_first_id(service: Service, database: Database) -> None:
@@ -92,7 +92,7 @@ async def test_a_subscriber_without_an_event_resumes_from_the_first_id(service: 
     missed = await insert(database, "missed")
 
     async with follow(service, greeting.id) as subscriber:
-        assert [note_of(await subscriber.event())] == missed
+        assert [thing_of(await subscriber.event())] == missed
 
 
 async def test_events_older_than_the_memory_are_read_from_the_table(service: Service, database: Database) -> None:
@@ -102,31 +102,31 @@ async def test_events_older_than_the_memory_are_read_from_the_table(service: Ser
         greeting = await subscriber.block()
         assert greeting is not None
         for _ in range(11):
-            await database.execute("INSERT INTO notes (title, body) SELECT 'note', '' FROM generate_series(1, 100)")
+            await database.execute("INSERT INTO things (name) SELECT 'thing' FROM generate_series(1, 100)")
             live += await subscriber.events(100)
     # The memory holds the last 1000 events.
-    assert await service.metric("db_query_duration_seconds_count", statement="note_events_after") == 0
+    assert await service.metric("db_query_duration_seconds_count", statement="events_after") == 0
 
     async with follow(service, greeting.id) as subscriber:
         resumed = await subscriber.events(1100)
 
     assert resumed == live
     assert len({event.id for event in resumed}) == 1100
-    assert await service.metric("db_query_duration_seconds_count", statement="note_events_after") > 0
+    assert await service.metric("db_query_duration_seconds_count", statement="events_after") > 0
 
 
 async def test_a_slow_subscriber_gets_the_same_events_as_a_fast_one(service: Service, database: Database) -> None:
     async with follow(service) as slow, follow(service) as fast:
         for _ in range(11):
-            await database.execute("INSERT INTO notes (title, body) SELECT 'note', '' FROM generate_series(1, 100)")
+            await database.execute("INSERT INTO things (name) SELECT 'thing' FROM generate_series(1, 100)")
         got = await fast.events(1100)
 
         assert await slow.events(1100) == got
 
 
-async def test_a_statement_that_changes_many_notes_is_one_reset(subscriber: Subscriber, database: Database) -> None:
-    await database.execute("INSERT INTO notes (title, body) SELECT 'note', '' FROM generate_series(1, 101)")
-    await database.execute("DELETE FROM notes WHERE id IN (SELECT id FROM notes LIMIT 100)")
+async def test_a_statement_that_changes_many_things_is_one_reset(subscriber: Subscriber, database: Database) -> None:
+    await database.execute("INSERT INTO things (name) SELECT 'thing' FROM generate_series(1, 101)")
+    await database.execute("DELETE FROM things WHERE id IN (SELECT id FROM things LIMIT 100)")
 
     reset = await subscriber.event()
     assert (reset.event, json.loads(reset.data or "")) == ("reset", {"kind": "reset", "id": None, "version": None})
@@ -142,11 +142,11 @@ async def test_an_id_before_the_removed_events_gives_reset(service: Service, dat
     async with follow(service) as subscriber:
         [_, kept] = await insert(database, "pruned", "kept")
         pruned, last = await subscriber.events(2)
-    await database.execute("DELETE FROM note_events WHERE (tx, id) <= ($1, $2)", *position(pruned))
-    await database.execute("UPDATE note_events_pruned SET tx = $1, id = $2", *position(pruned))
+    await database.execute("DELETE FROM events WHERE (tx, id) <= ($1, $2)", *position(pruned))
+    await database.execute("UPDATE events_pruned SET tx = $1, id = $2", *position(pruned))
 
     async with follow(service, pruned.id) as subscriber:
-        assert note_of(await subscriber.event()) == kept, "nothing is missing after the newest removed event"
+        assert thing_of(await subscriber.event()) == kept, "nothing is missing after the newest removed event"
     assert last.id is not None
     await resets(service, database, f"{position(pruned)[0] - 1}-1")
 
@@ -156,10 +156,10 @@ async def resets(service: Service, database: Database, last_event_id: str) -> No
     async with follow(service, last_event_id) as subscriber:
         reset = await subscriber.event()
         assert reset.event == "reset"
-        notes = await insert(database, "live")
-        assert [note_of(await subscriber.event())] == notes
+        things = await insert(database, "live")
+        assert [thing_of(await subscriber.event())] == things
     async with follow(service, reset.id) as subscriber:
-        assert [note_of(await subscriber.event())] == notes
+        assert [thing_of(await subscriber.event())] == things
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ async def resets(service: Service, database: Database, last_event_id: str) -> No
     ],
 )
 async def test_a_malformed_id_is_refused(shared_service: Service, last: str) -> None:
-    response = await shared_service.api.get("/notes/events", headers={b"last-event-id": last.encode()})
+    response = await shared_service.api.get("/things/events", headers={b"last-event-id": last.encode()})
 
     [error] = problem_of(response, 422)["errors"]
     assert error["field"] == "last-event-id"
@@ -201,32 +201,32 @@ async def test_events_wait_for_an_import_only_until_its_maximum_duration(
 ) -> None:
     """One client that sends a line now and then would otherwise withhold all events from all subscribers."""
     service = await start_service(import_timeout=0.5)
-    lines = [b'{"title": "slow"}'] * 2000
+    lines = [b'{"name": "slow"}'] * 2000
 
-    async with follow(service) as subscriber, stalled_import(service, *lines, path="/notes/import") as slow:
+    async with follow(service) as subscriber, stalled_import(service, *lines) as slow:
 
         async def send() -> None:
             while True:
-                await slow.send_chunk(b'{"title": "slow"}\n')
+                await slow.send_chunk(b'{"name": "slow"}\n')
                 await asyncio.sleep(0.05)
 
         await database.until(1, COPYING)
         sending = asyncio.create_task(send())
-        path = await create(service)
+        path = await service.create()
         response = await slow.response()
         sending.cancel()
         event = await subscriber.event()
 
     assert "0.5 seconds" in problem_of(response, 408)["detail"]
-    assert path.rpartition("/")[2] == note_of(event)
-    assert [note["title"] for note in (await service.api.get("/notes")).json()["items"]] == ["Launch"]
+    assert path.rpartition("/")[2] == thing_of(event)
+    assert [thing["name"] for thing in (await service.api.get("/things")).json()["items"]] == ["Launch"]
 
 
 async def test_the_open_streams_are_counted(service: Service) -> None:
     async with follow(service) as subscriber, follow(service):
         await subscriber.block()
-        await service.until_metric(2, "notes_event_subscribers")
+        await service.until_metric(2, "event_subscribers")
 
-    await service.until_metric(0, "notes_event_subscribers")
-    await service.until_metric(2, "http_requests_total", route="/notes/events", status="200")
-    assert await service.metric("http_request_duration_seconds_count", route="/notes/events") == 0
+    await service.until_metric(0, "event_subscribers")
+    await service.until_metric(2, "http_requests_total", route="/things/events", status="200")
+    assert await service.metric("http_request_duration_seconds_count", route="/things/events") == 0

@@ -6,19 +6,20 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from service.domains.notes import cleanup
-from tests.notes.notes import follow
+from service.resource import cleanup
 from tests.service.databases import Database
 from tests.service.fixtures import StartService
+from tests.service.resource.things import follow
 from tests.service.serving import Service
 from tests.waiting import eventually
 
 OLD_KEYS = """
-    INSERT INTO app.idempotency_keys (key, fingerprint, answer, created_at)
-    SELECT 'old-' || n, '', '{}', now() - interval '25 hours' FROM generate_series(1, 1200) AS n
+    INSERT INTO app.idempotency_keys (scope, key, fingerprint, answer, created_at)
+    SELECT 'POST /things', 'old-' || n, '', '{}', now() - interval '25 hours' FROM generate_series(1, 1200) AS n
 """
 OLD_EVENTS = """
-    INSERT INTO app.note_events (kind, at) SELECT 'reset', now() - interval '25 hours' FROM generate_series(1, 1200)
+    INSERT INTO app.events (resource, kind, at)
+    SELECT 'things', 'reset', now() - interval '25 hours' FROM generate_series(1, 1200)
 """
 
 
@@ -42,10 +43,10 @@ async def locked(database: Database, key: str) -> AsyncIterator[None]:
 
 
 async def create(service: Service, key: str) -> str:
-    answer = await service.api.post("/notes", json={"title": "Launch"}, headers={"idempotency-key": key})
+    answer = await service.api.post("/things", json={"name": "Launch"}, headers={"idempotency-key": key})
     assert answer.status_code == 201, answer.text
-    note_id: str = answer.json()["id"]
-    return note_id
+    thing_id: str = answer.json()["id"]
+    return thing_id
 
 
 async def test_a_key_is_removed_after_its_lifetime_and_not_before(tidy: Service, database: Database) -> None:
@@ -57,7 +58,7 @@ async def test_a_key_is_removed_after_its_lifetime_and_not_before(tidy: Service,
 
     assert await create(tidy, "new") == new
     assert await create(tidy, "old") != old, "the key is free again"
-    assert (await tidy.api.get(f"/notes/{old}")).status_code == 200, "only the key is gone"
+    assert (await tidy.api.get(f"/things/{old}")).status_code == 200, "only the key is gone"
 
 
 async def test_all_expired_rows_are_removed_and_counted(tidy: Service, database: Database) -> None:
@@ -65,9 +66,9 @@ async def test_all_expired_rows_are_removed_and_counted(tidy: Service, database:
     await database.execute(OLD_EVENTS)
 
     await until_rows(database, 0, "idempotency_keys")
-    await until_rows(database, 0, "note_events")
+    await until_rows(database, 0, "events")
     await tidy.until_metric(1200, "db_rows_expired_total", statement="idempotency_keys_expire")
-    await tidy.until_metric(1200, "db_rows_expired_total", statement="note_events_expire")
+    await tidy.until_metric(1200, "db_rows_expired_total", statement="events_expire")
 
 
 async def test_the_removal_and_requests_do_not_wait_for_each_other(tidy: Service, database: Database) -> None:
@@ -85,7 +86,7 @@ async def test_several_replicas_can_remove_at_the_same_time(start_service: Start
     services = await asyncio.gather(*(start_service(cleanup_interval=0.05) for _ in range(3)))
 
     await until_rows(database, 0, "idempotency_keys")
-    await until_rows(database, 0, "note_events")
+    await until_rows(database, 0, "events")
     for service in services:
         assert await service.metric("db_errors_total") == 0
 
@@ -94,8 +95,8 @@ async def test_a_subscriber_that_resumes_from_before_a_removed_event_gets_reset(
     tidy: Service, database: Database
 ) -> None:
     await database.execute(OLD_EVENTS)
-    newest = await database.fetchval("SELECT max(tx) FROM app.note_events")
-    await until_rows(database, 0, "note_events")
+    newest = await database.fetchval("SELECT max(tx) FROM app.events")
+    await until_rows(database, 0, "events")
 
     async with follow(tidy, f"{newest}-1") as subscriber:
         assert (await subscriber.event()).event == "reset"
@@ -110,8 +111,8 @@ async def test_the_table_stays_small_however_many_keys_are_used(
     sizes = []
     for wave in range(10):
         await database.execute(
-            "INSERT INTO app.idempotency_keys (key, fingerprint, answer) "
-            "SELECT $1 || n, sha256('x'), '{\"title\": \"Launch\"}' FROM generate_series(1, 400) AS n",
+            "INSERT INTO app.idempotency_keys (scope, key, fingerprint, answer) "
+            "SELECT 'POST /things', $1 || n, sha256('x'), '{\"name\": \"Launch\"}' FROM generate_series(1, 400) AS n",
             f"{wave}-",
         )
         await until_rows(database, 0, "idempotency_keys")

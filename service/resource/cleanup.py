@@ -8,9 +8,9 @@ from logging import getLogger
 from prometheus_client import CollectorRegistry, Counter
 
 from service.database.pool import Database, Statement
-from service.domains.notes import queries
-from service.domains.notes.settings import NoteSettings
 from service.errors import Unavailable
+from service.resource import queries
+from service.settings import Settings
 
 logger = getLogger(__name__)
 
@@ -21,7 +21,7 @@ _PAUSE = 0.05  # s between two batches, in which requests can use the connection
 class Cleanup:
     """Keeps the tables small: removes rows whose lifetime is over."""
 
-    def __init__(self, settings: NoteSettings, database: Database, registry: CollectorRegistry) -> None:
+    def __init__(self, settings: Settings, database: Database, registry: CollectorRegistry) -> None:
         self._interval = settings.cleanup_interval
         self._lifetimes = (
             (queries.KEYS_EXPIRE, timedelta(seconds=settings.key_lifetime)),
