@@ -56,7 +56,7 @@ def response_headers(status: int, **headers: str) -> Callable[[Route], Route]:
 
 
 class Description(OpenAPIProvider):
-    """Adds problems, response headers, streamed bodies and UUIDs to quart-schema's description; keeps the result."""
+    """quart-schema's description with problems, headers, streamed bodies, UUIDs and unique ids; made only once."""
 
     _made: dict[str, Any] | None = None
 
@@ -70,6 +70,11 @@ class Description(OpenAPIProvider):
             made["components"]["schemas"]["Problem"].pop("$defs", None)
             self._made = made
         return self._made
+
+    def operation_id(self, method: str, path: str, func: Callable[..., Any]) -> str:
+        """From the method and the path, which no two routes share: `get_notes_by_note_id`."""
+        parts = [part.replace("{", "by_").replace("}", "") for part in path.split("/") if part]
+        return "_".join([method.lower(), *(parts or ["root"])]).replace("-", "_").replace(".", "_")
 
     def build_path_parameter(self, name: str, converter: BaseConverter) -> dict[str, Any]:
         parameter = super().build_path_parameter(name, converter)

@@ -41,8 +41,9 @@ CREATE TABLE events_pruned (
 INSERT INTO events_pruned (tx, id) VALUES (0, 0);
 
 -- One event for each row. A statement that changes many (an import) is one 'reset': "read the list again". The
--- notification names only the resource: it wakes the readers, who read the table.
-CREATE FUNCTION record_events() RETURNS trigger LANGUAGE plpgsql AS $$
+-- notification names only the resource: it wakes the readers, who read the table. It works for every role, whatever
+-- its search_path.
+CREATE FUNCTION record_events() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     number bigint;
 BEGIN

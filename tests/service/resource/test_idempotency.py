@@ -2,13 +2,31 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 
+import asyncpg
 import httpx
+import pytest
 
+from service.database.pool import Database as Pool
+from service.database.pool import Statement
+from service.lifecycle import Lifecycle
+from service.resource import idempotency
+from service.telemetry.metrics import Metrics
+from tests.probe import things
 from tests.service.databases import Database
 from tests.service.fixtures import StartService
 from tests.service.problems import problem_of
-from tests.service.serving import Service
+from tests.service.serving import Service, settings_for
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    settings = settings_for(database)
+    pool = Pool(settings, Metrics(settings, Lifecycle()))
+    await pool.open()
+    yield pool
+    await pool.close()
 
 
 async def create_with_key(service: Service, key: str, title: str = "Launch") -> httpx.Response:
@@ -73,3 +91,45 @@ async def test_a_first_attempt_that_timed_out_leaves_the_key_free(
     assert answer.status_code == 201
     assert "idempotency-replayed" not in answer.headers
     assert await database.fetchval("SELECT count(*) FROM app.things") == 1
+
+
+async def test_a_key_belongs_to_the_method_and_the_path(service: Service, pool: Pool) -> None:
+    thing = (await create_with_key(service, "mine")).json()
+    content = things.ThingContent(name="Launch")
+
+    async with pool.connection() as connection:
+        other = await idempotency.once(
+            connection, "POST /others", "mine", content, things.CREATE_WITH_KEY, "Launch", answer=things.Thing
+        )
+
+    assert not other.replayed
+    assert str(other.row["id"]) != thing["id"], "the same key and content on another path is another request"
+
+
+async def test_a_violation_of_the_tables_own_constraint_is_not_taken_for_a_used_key(
+    pool: Pool, database: Database
+) -> None:
+    await database.execute("ALTER TABLE things ADD UNIQUE (name); INSERT INTO things (name) VALUES ('Launch')")
+    content = things.ThingContent(name="Launch")
+
+    with pytest.raises(asyncpg.UniqueViolationError) as error:
+        async with pool.connection() as connection:
+            await idempotency.once(
+                connection, "POST /things", "mine", content, things.CREATE_WITH_KEY, "Launch", answer=things.Thing
+            )
+
+    assert error.value.table_name == "things"
+    assert await database.fetchval("SELECT count(*) FROM app.idempotency_keys") == 0, "the key is free"
+
+
+@pytest.mark.parametrize("parameters", [0, 1, 12])
+def test_the_statement_with_a_key_keeps_the_parameters_of_the_insert(parameters: int) -> None:
+    numbers = [f"${number}" for number in range(1, parameters + 1)]
+    insert = Statement("made", f"INSERT INTO things VALUES ({', '.join(numbers)}) RETURNING *")  # noqa: S608
+
+    statement = idempotency.with_key(insert)
+
+    assert statement.name == "made_with_key"
+    assert insert.sql in statement.sql
+    own = ", ".join(f"${parameters + number}" for number in (1, 2, 3))
+    assert f"SELECT {own}, to_jsonb(made)" in statement.sql

@@ -54,3 +54,16 @@ async def test_an_import_that_violates_a_constraint_in_its_last_line_is_rolled_b
 
     assert problem_of(response, 409)["detail"].startswith("line 2: ")
     assert await titles(service) == ["Launch"]
+
+
+async def test_a_line_that_contradicts_a_rule_of_the_table_is_named(service: Service, database: Database) -> None:
+    await database.execute("ALTER TABLE things ADD CONSTRAINT things_are_short CHECK (char_length(name) < 5)")
+
+    response = await service.api.post(
+        "/things/import",
+        content=b'{"name": "new"}\n{"name": "Launch"}\n',
+        headers={"content-type": "application/x-ndjson"},
+    )
+
+    assert problem_of(response, 409)["detail"].startswith("line 2: contradicts the rule things_are_short; nothing")
+    assert await titles(service) == []
