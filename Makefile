@@ -158,6 +158,8 @@ environment-dev: python
 environment-all: python
 	@$(PYTHON) -m workbench.virtualenv all
 
+-include adoption/targets.mk
+
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	echo "make: Python 3.11 or later is needed, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing):" \

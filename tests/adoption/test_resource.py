@@ -1,0 +1,124 @@
+"""A new resource passes lint and its own tests as it is, and a wrong name changes nothing."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adoption.errors import AdoptionError
+from adoption.resource import TEMPLATE, plural_of, write
+from harness.sandbox import Sandbox
+
+PYTHON = sys.executable
+NAMES = ("booking", "berth_charge", "q", "w" * 29)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """What the service and its ingress tests need."""
+    Sandbox(tmp_path, "harness", "tests", "adoption")
+    return tmp_path
+
+
+def run(copy: Path, *command: str) -> None:
+    done = subprocess.run(
+        [PYTHON, "-m", *command],
+        cwd=copy,
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_new_resource_has_the_style_of_the_project(copy: Path, name: str) -> None:
+    written = [str(path) for path in write(name, root=copy) if path.suffix == ".py"]
+
+    run(copy, "ruff", "check", *written)
+    run(copy, "ruff", "format", "--check", *written)
+
+
+def test_new_resources_pass_their_tests_and_those_of_all_routes(copy: Path) -> None:
+    for name in NAMES:
+        write(name, root=copy)
+
+    run(copy, "mypy", "service", "tests")
+    own = [f"tests/{plural_of(name)}" for name in NAMES]
+    run(copy, "pytest", "-q", *own, "tests/service/test_domains.py", "tests/service/test_plans.py")
+
+
+def test_nothing_that_exists_is_edited(copy: Path) -> None:
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+
+    written = write("booking", root=copy)
+
+    assert {path: path.read_bytes() for path in before} == before
+    assert {copy / path for path in written}.isdisjoint(before)
+
+
+def test_the_migration_has_the_next_number(copy: Path) -> None:
+    migrations = copy / "service" / "migrations"
+    (migrations / "0041_boats.sql").write_text("SELECT 1;")
+
+    assert Path("service/migrations/0042_bookings.sql") in write("booking", root=copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "plural", "message"),
+    [
+        ("Booking", "", "NAME=Booking is not a name such as booking or berth_charge"),
+        ("2nd", "", "NAME=2nd is not a name"),
+        ("berth-charge", "", "NAME=berth-charge is not a name"),
+        ("berth__charge", "", "NAME=berth__charge is not a name"),
+        ("schlüssel", "", "NAME=schlüssel is not a name"),
+        ("../booking", "", "is not a name"),
+        ("class", "", "NAME=class is a word of Python"),
+        ("list", "", "NAME=list is a word of Python"),
+        ("x" * 31, "", "longer than 30 characters"),
+        ("sheep", "sheep", "NAME and PLURAL are both sheep"),
+        ("event", "", "PLURAL=events is taken: a table of the service"),
+        ("page", "", "PLURAL=pages is taken: a path or a part of the service"),
+        ("reference", "", "PLURAL=references is taken: a word of SQL"),
+        ("fault", "", "tests/faults/ exists already"),
+    ],
+)
+def test_a_wrong_name_is_refused_and_nothing_is_written(copy: Path, name: str, plural: str, message: str) -> None:
+    before = sorted(copy.rglob("*"))
+
+    with pytest.raises(AdoptionError, match=re.escape(message)):
+        write(name, plural, root=copy)
+
+    assert sorted(copy.rglob("*")) == before
+
+
+def test_a_resource_is_not_written_twice(copy: Path) -> None:
+    write("booking", root=copy)
+
+    with pytest.raises(AdoptionError, match="service/domains/bookings/ exists already"):
+        write("booking", root=copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "plural"),
+    [
+        ("booking", "bookings"),
+        ("berth", "berths"),
+        ("box", "boxes"),
+        ("watch", "watches"),
+        ("entry", "entries"),
+        ("day", "days"),
+    ],
+)
+def test_the_plural_follows_the_rules_of_english(name: str, plural: str) -> None:
+    assert plural_of(name) == plural
+
+
+def test_every_file_of_the_template_is_used(copy: Path) -> None:
+    templates = [path for path in TEMPLATE.rglob("*") if path.is_file()]
+
+    assert len(write("booking", root=copy)) == len(templates)
