@@ -54,5 +54,14 @@ class Domain:
 
 
 def settings_groups(domains: Sequence[Domain]) -> tuple[type[Group], ...]:
-    """The settings groups of these domains."""
-    return tuple(domain.settings for domain in domains if domain.settings is not None)
+    """The settings groups of these domains. Raises ValueError if two groups have a setting of the same name."""
+    groups = tuple(domain.settings for domain in domains if domain.settings is not None)
+    owners: dict[str, type[Group]] = {}
+    for group in (Settings, *groups):
+        for name in group.model_fields:
+            if owners.setdefault(name, group) is not group:
+                raise ValueError(
+                    f"SERVICE_{name.upper()} is a setting of {owners[name].__name__} and of {group.__name__}: "
+                    "rename one of them"
+                )
+    return groups

@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from service.app import SETTINGS_GROUPS
-from service.settings import Settings, SettingsError, load, table
+from service.domain import Domain, settings_groups
+from service.settings import Group, Settings, SettingsError, load, table
+from tests.probe import things
 from tests.service.commands import run_command
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +55,34 @@ def test_an_unknown_variable_is_named_with_what_to_do() -> None:
 def test_a_wrong_value_is_named(field: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^SERVICE_{field.upper()}: .+"):
         load({f"SERVICE_{field.upper()}": value})
+
+
+class BoatSettings(Group):
+    boats: int = Field(3, ge=1, description="Maximum boats")
+
+
+class OtherSettings(Group):
+    boats: int = 5
+
+
+def test_a_domain_has_settings_of_its_own() -> None:
+    groups = settings_groups([Domain(build=things.DOMAIN.build, settings=BoatSettings), things.DOMAIN])
+
+    assert load({"SERVICE_BOATS": "7"}, groups).of(BoatSettings).boats == 7
+    assert load({}, groups).of(BoatSettings).boats == 3
+    assert "| `SERVICE_BOATS` | `3` | Maximum boats |" in table(groups)
+    with pytest.raises(SettingsError, match="^SERVICE_BOATS: .+"):
+        load({"SERVICE_BOATS": "0"}, groups)
+
+
+@pytest.mark.parametrize("group", [OtherSettings, type("MoreSettings", (Group,), {"__annotations__": {"name": str}})])
+def test_no_two_domains_have_a_setting_of_the_same_name(group: type[Group]) -> None:
+    domains = [Domain(build=things.DOMAIN.build, settings=each) for each in (BoatSettings, group)]
+
+    with pytest.raises(
+        ValueError, match=r"^SERVICE_(BOATS|NAME) is a setting of \w+ and of \w+: rename one of them$"
+    ):
+        settings_groups(domains)
 
 
 def test_all_wrong_variables_are_named_together() -> None:
