@@ -57,7 +57,8 @@ def settings_groups(domains: Sequence[Domain]) -> tuple[type[Group], ...]:
     """The settings groups of these domains. Raises ValueError if two groups have a setting of the same name."""
     groups = tuple(domain.settings for domain in domains if domain.settings is not None)
     owners: dict[str, type[Group]] = {}
-    for group in (Settings, *groups):
+    every: tuple[type[Group], ...] = (Settings, *groups)
+    for group in every:
         for name in group.model_fields:
             if owners.setdefault(name, group) is not group:
                 raise ValueError(

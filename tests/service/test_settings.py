@@ -71,7 +71,7 @@ def test_a_domain_has_settings_of_its_own() -> None:
     assert load({"SERVICE_BOATS": "7"}, groups).of(BoatSettings).boats == 7
     assert load({}, groups).of(BoatSettings).boats == 3
     assert "| `SERVICE_BOATS` | `3` | Maximum boats |" in table(groups)
-    with pytest.raises(SettingsError, match="^SERVICE_BOATS: .+"):
+    with pytest.raises(SettingsError, match=r"^SERVICE_BOATS: .+"):
         load({"SERVICE_BOATS": "0"}, groups)
 
 
