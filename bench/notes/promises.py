@@ -1,4 +1,4 @@
-"""Measures promises of the README on a separate workbench: python -m bench.promises
+"""Measures promises of the README on a separate workbench: python -m bench.notes.promises
 
 A replica that is stopped, a database that is killed, and a table with a million notes.
 """
@@ -18,23 +18,23 @@ from uuid import UUID
 
 import httpx
 
-from bench.notes import NOTES
 from harness import usage
 from harness.clients import clients, missing
+from harness.resource import Resource
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.stack import Stack
 
 MILLION = 1_000_000
 ROUNDS = 200
-
+NOTES = Resource("/notes", lambda number: {"title": f"Load {number}"}, read="/")
 
 say = partial(print, flush=True)
 
 
 async def main() -> None:
     say(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}")
-    with tempfile.TemporaryDirectory(prefix="slipway-promises-") as folder, (Path(folder) / "log").open("w") as log:
+    with tempfile.TemporaryDirectory(prefix="promises-") as folder, (Path(folder) / "log").open("w") as log:
         options = StackOptions(data=Path(folder) / "data", replicas=2)
         async with Stack(options, Console(log)) as stack:
             await replica_stops(stack)

@@ -15,7 +15,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import Parameter
 from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
 
-from bench.peers import sql
+from bench.notes.peers import sql
 
 
 class Content(msgspec.Struct):

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.speed import aims, report, startup, wrk
-from bench.speed.arena import opened
-from bench.speed.compare import Plan, compare
-from bench.speed.contenders import CONTENDERS, chosen
+from bench.notes.speed import aims, report, startup, wrk
+from bench.notes.speed.arena import opened
+from bench.notes.speed.compare import Plan, compare
+from bench.notes.speed.contenders import CONTENDERS, chosen
 from workbench.console import Console
 from workbench.errors import WorkbenchError
 

@@ -11,7 +11,7 @@ from flask import Flask, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 from psycopg2.extras import RealDictCursor
 
-from bench.peers import sql
+from bench.notes.peers import sql
 
 app = Flask(__name__)
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from typing import Any
 
-from bench.speed.compare import Plan
-from bench.speed.contenders import REFERENCE, SERVICE, Contender
-from bench.speed.results import Series, find, ratio
+from bench.notes.speed.compare import Plan
+from bench.notes.speed.contenders import REFERENCE, SERVICE, Contender
+from bench.notes.speed.results import Series, find, ratio
 
 _PACKAGES = (
     *("quart", "hypercorn", "asyncpg", "uvloop", "pydantic", "uvicorn", "httptools", "granian", "fastapi"),

@@ -11,7 +11,7 @@ from prometheus_client import Counter, Histogram, generate_latest
 from quart import Quart, Response, abort, current_app, g, request
 from quart.typing import ResponseReturnValue
 
-from bench.peers import sql
+from bench.notes.peers import sql
 
 app = Quart(__name__)
 REQUESTS = Counter("http_requests", "Requests.", ["method", "route", "status"])

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from bench.speed import wrk
-from bench.speed.arena import Arena, Runner
-from bench.speed.contenders import Contender
-from bench.speed.results import Sample, Series
+from bench.notes.speed import wrk
+from bench.notes.speed.arena import Arena, Runner
+from bench.notes.speed.contenders import Contender
+from bench.notes.speed.results import Sample, Series
 
 _WARM_UP = 1  # s, before the first round: connections, caches, prepared statements
 

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.speed.contenders import LOAD_CORE
+from bench.notes.speed.contenders import LOAD_CORE
 
 _SCRIPT = Path(__file__).with_name("requests.lua")
 

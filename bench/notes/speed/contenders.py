@@ -33,18 +33,25 @@ _GRANIAN = (
     *("--no-ws", "--log-level", "warning"),
 )
 
-SERVICE = Contender("slipway", _SERVICE, "the service on Hypercorn, the default")
-ON_UVICORN = Contender("slipway-uvicorn", _SERVICE, "the service on uvicorn", {"SERVICE_SERVER": "uvicorn"})
+SERVICE = Contender("service", _SERVICE, "the service on Hypercorn, the default")
+ON_UVICORN = Contender("service-uvicorn", _SERVICE, "the service on uvicorn", {"SERVICE_SERVER": "uvicorn"})
 REFERENCE = Contender(
     "fastapi",
-    (*_UVICORN, "bench.peers.fastapi_notes:app"),
+    (*_UVICORN, "bench.notes.peers.fastapi_app:app"),
     "FastAPI, uvicorn, asyncpg, prometheus-fastapi-instrumentator",
 )
 ORIGINAL = Contender(
     "flask",
     (
         *("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1", "--threads", "16"),
-        *("--worker-class", "gthread", "--keep-alive", "75", "--no-control-socket", "bench.peers.flask_notes:app"),
+        *(
+            "--worker-class",
+            "gthread",
+            "--keep-alive",
+            "75",
+            "--no-control-socket",
+            "bench.notes.peers.flask_app:app",
+        ),
     ),
     "Flask, psycopg2 with a connection for each request, gunicorn with 16 threads; no metrics",
 )
@@ -55,24 +62,34 @@ CONTENDERS = (
     REFERENCE,
     Contender(
         "litestar",
-        (*_UVICORN, "bench.peers.litestar_notes:app"),
+        (*_UVICORN, "bench.notes.peers.litestar_app:app"),
         "Litestar, msgspec, uvicorn, asyncpg, Litestar's Prometheus middleware",
     ),
     Contender(
         "quart",
-        ("-m", "hypercorn", "--bind", "127.0.0.1:{port}", "-k", "uvloop", "-w", "0", "bench.peers.quart_notes:app"),
+        (
+            "-m",
+            "hypercorn",
+            "--bind",
+            "127.0.0.1:{port}",
+            "-k",
+            "uvloop",
+            "-w",
+            "0",
+            "bench.notes.peers.quart_app:app",
+        ),
         "plain Quart on Hypercorn with uvloop, asyncpg, handwritten metrics",
     ),
     ORIGINAL,
     Contender(
         "bare-uvicorn",
-        (*_UVICORN, "bench.peers.asgi_notes:app"),
+        (*_UVICORN, "bench.notes.peers.asgi_app:app"),
         "a bare ASGI function on uvicorn, asyncpg; no metrics: about the minimum",
         notes_only=True,
     ),
     Contender(
         "bare-granian",
-        (*_GRANIAN, "bench.peers.asgi_notes:app"),
+        (*_GRANIAN, "bench.notes.peers.asgi_app:app"),
         "the same function on granian",
         notes_only=True,
     ),

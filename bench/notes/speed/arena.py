@@ -13,8 +13,8 @@ from pathlib import Path
 
 import asyncpg
 
-from bench.speed.contenders import POOL_SIZE, SERVER_CORE, Contender
-from bench.speed.wrk import Load
+from bench.notes.speed.contenders import POOL_SIZE, SERVER_CORE, Contender
+from bench.notes.speed.wrk import Load
 from bench.subjects import always_ready
 from harness import usage
 from workbench.console import Console

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-from bench.speed import report, wrk
-from bench.speed.arena import opened
-from bench.speed.compare import Plan, compare
-from bench.speed.contenders import SERVICE, Contender
-from bench.speed.results import find, ratio
+from bench.notes.speed import report, wrk
+from bench.notes.speed.arena import opened
+from bench.notes.speed.compare import Plan, compare
+from bench.notes.speed.contenders import SERVICE, Contender
+from bench.notes.speed.results import find, ratio
 from workbench.errors import WorkbenchError
 
 

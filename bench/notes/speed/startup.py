@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.speed.arena import Arena
+from bench.notes.speed.arena import Arena
 from harness import usage
 from harness.sandbox import Sandbox
 from workbench.console import Console
@@ -44,7 +44,7 @@ class Startup:
 
 async def measure(arena: Arena, console: Console) -> Startup:
     service = [await _service(arena, console) for _ in range(_SERVICE_STARTS)]
-    with tempfile.TemporaryDirectory(prefix="slipway-start-") as folder:
+    with tempfile.TemporaryDirectory(prefix="start-") as folder:
         data = Path(folder) / "data"
         await _make_dev(ROOT, data, console)  # creates the data folder
         warm = [await _make_dev(ROOT, data, console) for _ in range(_MAKE_DEV_STARTS)]

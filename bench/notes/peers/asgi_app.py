@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from bench.peers import sql
+from bench.notes.peers import sql
 
 _state: dict[str, Any] = {}
 

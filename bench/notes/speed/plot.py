@@ -1,4 +1,4 @@
-"""Draws the pictures of the docs from results in JSON: python -m bench.speed.plot RESULTS.json PICTURE.svg"""
+"""Draws the pictures of the docs from results in JSON: python -m bench.notes.speed.plot RESULTS.json PICTURE.svg"""
 
 import json
 import math
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from bench.speed.contenders import CONTENDERS, SERVICE
+from bench.notes.speed.contenders import CONTENDERS, SERVICE
 
 _STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #24292f }

@@ -1,7 +1,7 @@
 """make bench-check: fails if the service uses more CPU time than before, relative to FastAPI in the same run.
 
-Exits with status 1 if a ratio is more than 15 % above the one in bench/baseline.json; ARGS=--update renews that file.
-A busy machine can cause a failure: repeat the run before you believe it.
+Exits with status 1 if a ratio is more than 15 % above that of the baseline; ARGS=--update makes the results the new
+baseline. A busy machine can cause a failure: repeat the run before you believe it.
 """
 
 import argparse
@@ -10,15 +10,15 @@ import json
 import sys
 from collections.abc import Mapping
 
-from bench.speed import wrk
-from bench.speed.arena import opened
-from bench.speed.compare import Plan, compare
-from bench.speed.contenders import ON_UVICORN, REFERENCE, SERVICE
-from bench.speed.results import find, share
+from bench.notes.speed import wrk
+from bench.notes.speed.arena import opened
+from bench.notes.speed.compare import Plan, compare
+from bench.notes.speed.contenders import ON_UVICORN, REFERENCE, SERVICE
+from bench.notes.speed.results import find, share
 from workbench.errors import WorkbenchError
 from workbench.machine.folders import ROOT
 
-BASELINE = ROOT / "bench" / "baseline.json"
+BASELINE = ROOT / "bench" / "notes" / "measured" / "baseline.json"
 _TOLERATED = 1.15
 _PLAN = Plan(endpoints=("note", "list", "create", "root"), vias=("direct",), rounds=10, seconds=2)
 
@@ -51,8 +51,11 @@ def losses(now: Ratios, baseline: Ratios) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-check ARGS=...", description=__doc__)
-    parser.add_argument("--update", action="store_true", help="write the results to bench/baseline.json")
+    parser.add_argument("--update", action="store_true", help="make the results the new baseline")
     arguments = parser.parse_args()
+    if not (arguments.update or BASELINE.exists()):
+        sys.stderr.write("make bench-check: there is no baseline yet: ARGS=--update measures and writes one\n")
+        return 2
     try:
         now = asyncio.run(measured())
     except (wrk.LoadFailed, WorkbenchError) as error:
@@ -60,6 +63,7 @@ def main() -> int:
         return 1
     sys.stdout.write(json.dumps(now, indent=2) + "\n")
     if arguments.update:
+        BASELINE.parent.mkdir(exist_ok=True)
         BASELINE.write_text(json.dumps(now, indent=2) + "\n")
         return 0
     lost = losses(now, json.loads(BASELINE.read_text()))

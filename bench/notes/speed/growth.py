@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.speed import report, wrk
-from bench.speed.arena import Arena, Runner, opened
-from bench.speed.compare import Plan, measure
-from bench.speed.contenders import POOL_SIZE, SERVICE
-from bench.speed.subscribers import deliver
+from bench.notes.speed import report, wrk
+from bench.notes.speed.arena import Arena, Runner, opened
+from bench.notes.speed.compare import Plan, measure
+from bench.notes.speed.contenders import POOL_SIZE, SERVICE
+from bench.notes.speed.subscribers import deliver
 from workbench.errors import WorkbenchError
 from workbench.parts.postgres import SUPERUSER, program
 

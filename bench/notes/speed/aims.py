@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.speed.contenders import ON_UVICORN, ORIGINAL, REFERENCE, SERVICE
-from bench.speed.results import Series, find, ratio
-from bench.speed.startup import Startup
+from bench.notes.speed.contenders import ON_UVICORN, ORIGINAL, REFERENCE, SERVICE
+from bench.notes.speed.results import Series, find, ratio
+from bench.notes.speed.startup import Startup
 
 _CPU = ((SERVICE, 1.15), (ON_UVICORN, 0.75))
 _RATE = ((SERVICE, 6.0), (ON_UVICORN, 10.0))
