@@ -59,7 +59,8 @@ lock: python ## update requirements/*.txt to the newest versions that pyproject.
 	$(COMPILE) --group reload -c requirements/service.txt -o requirements/reload.txt
 	$(COMPILE) --group workbench -c requirements/service.txt -o requirements/workbench.txt
 	$(COMPILE) $(DEV) -c requirements/workbench.txt -o requirements/dev.txt
-	$(COMPILE) $(wildcard bench/*/requirements.in) $(DEV) --group audit -c requirements/dev.txt -o requirements/all.txt
+	cat /dev/null $(wildcard bench/*/requirements.in) | $(COMPILE) - $(DEV) --group audit -c requirements/dev.txt \
+		-o requirements/all.txt
 
 screenshots: environment-dev ## update the pictures of the page; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots
