@@ -72,8 +72,8 @@ def markdown(
             lines += [
                 f"{_ENDPOINTS[endpoint]}, {'directly' if via == 'direct' else 'through Envoy'}",
                 "",
-                f"| stack | CPU µs/request | of {REFERENCE.name}'s | of {SERVICE.name}'s | requests/s "
-                f"| of {SERVICE.name}'s | p50 ms | p99 ms | MiB |",
+                f"| stack | CPU µs/request | of {REFERENCE.name}'s | of the service's | requests/s "
+                "| of the service's | p50 ms | p99 ms | MiB |",
                 "|---|---|---|---|---|---|---|---|---|",
             ]
             for contender in contenders:
