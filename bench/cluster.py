@@ -171,7 +171,7 @@ def run() -> int:
 
 async def _measure(measurement: Measurement, arguments: argparse.Namespace) -> None:
     target = await find_target(_url(arguments))
-    say(f"{target}. {target.why}".strip())
+    say(f"{target}. {target.why_only_reads}".strip())
     await measurement(arguments, target)
 
 

@@ -94,8 +94,8 @@ async def main(arguments: argparse.Namespace) -> None:
         )
         async with Stack(options, console) as stack:
             target = await find_target(stack.ingress_url)
-            if target.why:
-                say(target.why)
+            if target.why_only_reads:
+                say(target.why_only_reads)
             ours = Subject("make dev", (), ops_port=stack.replicas[0].ops_port)
             load = target.load(stack.envoy.port, arguments.rate, keys=False)
             result = await edits(ours, load, sources, arguments.edits)

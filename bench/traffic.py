@@ -32,7 +32,9 @@ async def main(url: str, rate: float, seconds: int) -> int:
     except CannotCreate as error:
         sys.stderr.write(f"make load: {error}\n")
         return 2
-    sys.stdout.write(f"{rate:g} requests/s: {target}{f' ({target.why})' if target.why else ''}\n")
+    sys.stdout.write(f"{rate:g} requests/s: {target}\n")
+    if target.why_only_reads:
+        sys.stderr.write(f"make load: {target.why_only_reads}\n")
     async with loaded(target.load(port, rate)) as load:
         begin = 0
         for second in range(1, seconds + 1):

@@ -13,7 +13,8 @@ numbers = itertools.count(1)
 
 
 @app.get("/")
-def root() -> Response:
+@app.get("/<path:collection>")
+def read(collection: str = "") -> Response:
     return jsonify(service="flask", version=VERSION)
 
 

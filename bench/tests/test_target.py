@@ -24,13 +24,15 @@ class Service:
         self.url = ""
         self.port = 0
         self.failing = False
+        self.has_root = True
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str], Any]:
         collection, _, member = path.rpartition("/")
         if path == "/openapi.json":
             content = {"application/json": {"schema": NAMED}}
             post = {"requestBody": {"content": content}, "responses": {"201": {}}}
-            return 200, {}, {"paths": {path: {"post": post} for path in self.collections}}
+            root: dict[str, Any] = {"/": {"get": {}}} if self.has_root else {}
+            return 200, {}, {"paths": {path: {"post": post} for path in self.collections} | root}
         if method == "POST" and path in self.collections:
             return self._create(path, json.loads(body))
         is_there = int(member or 0) <= len(self.rows.get(collection, ())) and collection != "/hidden"
@@ -75,7 +77,7 @@ async def test_the_first_collection_is_chosen_whose_members_can_be_created_and_r
     target = await find_target(service.url)
 
     assert str(target) == "GET / and POST /rows in turn"
-    assert target.why == ""
+    assert target.why_only_reads == ""
 
 
 async def test_a_load_creates_members_and_finds_those_that_are_lost(service: Service) -> None:
@@ -104,8 +106,7 @@ async def test_a_collection_that_is_named_with_its_field_is_not_tried(
 
     target = await find_target(service.url)
 
-    assert target.collection is not None
-    assert target.collection.body(3) == {"label": "Load 3"}
+    assert target.resource.body(3) == {"label": "Load 3"}
     assert service.rows == {}
 
 
@@ -143,9 +144,25 @@ async def test_without_a_collection_a_load_only_reads(
         await load.more(20)
 
     assert str(target) == "only GET /"
-    assert why in target.why
+    assert why in target.why_only_reads
     assert {answer.method for answer in load.answers} == {"GET"}
     assert await target.lost(service.url, load) == []
+
+
+@pytest.mark.parametrize(
+    ("collections", "described"), [(COLLECTIONS, "GET /rows and POST /rows in turn"), ((), "only GET /openapi.json")]
+)
+async def test_a_service_without_a_page_is_read_elsewhere(
+    service: Service, collections: tuple[str, ...], described: str
+) -> None:
+    service.collections, service.has_root = collections, False
+
+    assert str(await find_target(service.url)) == described
+
+
+async def test_a_service_that_does_not_answer_is_an_error(service: Service) -> None:
+    with pytest.raises(CannotCreate, match=r"^http://\S+/openapi\.json: .*: name a collection, and a field of its "):
+        await find_target(f"{service.url}/nowhere")
 
 
 async def test_an_outage_is_no_reason_to_choose_another_collection(service: Service) -> None:
