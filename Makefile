@@ -6,7 +6,7 @@ VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help dev test lint format lock reset clean python screenshots screenshot-tilt down destroy status intrude image backup \
-	restore load bench bench-check bench-growth bench-tracing bench-reload environment-workbench environment-dev environment-all
+	restore load bench-reload faults audit sbom environment-workbench environment-dev environment-all
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ DEV := --extra uvicorn --group workbench --group test --group lint
 #   reload     in the development image, which needs watchfiles but neither Envoy nor PostgreSQL
 #   workbench  by `make dev`, whose first start should not install the test tools
 #   dev        by `make test` and `make lint`
-#   all        by `make bench`, `make audit` and `make sbom`, which few people run; some packages add pytest plugins
+#   all        by `make audit`, `make sbom` and measurements, which few people run; some packages add pytest plugins
 lock: python ## update requirements/*.txt to the newest versions that pyproject.toml allows
 	@$(PYTHON) -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
@@ -59,12 +59,13 @@ lock: python ## update requirements/*.txt to the newest versions that pyproject.
 	$(COMPILE) --group reload -c requirements/service.txt -o requirements/reload.txt
 	$(COMPILE) --group workbench -c requirements/service.txt -o requirements/workbench.txt
 	$(COMPILE) $(DEV) -c requirements/workbench.txt -o requirements/dev.txt
-	$(COMPILE) $(DEV) --group bench --group audit -c requirements/dev.txt -o requirements/all.txt
+	cat /dev/null $(wildcard bench/*/requirements.in) | $(COMPILE) - $(DEV) --group audit -c requirements/dev.txt \
+		-o requirements/all.txt
 
-screenshots: environment-dev ## update the screenshots docs/page-*.png; needs Chromium
+screenshots: environment-dev ## update the pictures of the page; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots
 
-screenshot-tilt: environment-dev ## update the screenshot docs/tilt.png from a running `tilt up`; needs Chromium
+screenshot-tilt: environment-dev ## update the picture of Tilt from a running `tilt up`; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.tilt
 
 reset: python ## delete the data of the workbench, in DATA (default .workbench)
@@ -80,7 +81,7 @@ image: ## build the production image slipway:VERSION; SERVER=uvicorn; mirrors: P
 	@docker build --tag slipway:$(VERSION) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_ARGS) .
 
-down: ## stop everything in the cluster, like `tilt down`; the notes are kept
+down: ## stop everything in the cluster, like `tilt down`; the data is kept
 	@tilt down
 
 destroy: ## delete the cluster, its registry and all its data
@@ -107,29 +108,16 @@ backup: python ## dump the cluster's database, as a CronJob does each night; WHE
 restore: python ## restore the database from the dump FILE=name; without FILE, list the dumps; WHERE as for backup
 	@$(BACKUPS) restore
 
-load: environment-dev ## send requests for a minute; ARGS="--rate 50 --seconds 60", INGRESS_URL=http://localhost:8080
+load: environment-dev ## send requests for a minute; ARGS="--rate 50 --seconds 60", INGRESS_URL=..., COLLECTION=/path
 	@$(VENV_PYTHON) -m bench.traffic --url $(or $(INGRESS_URL),http://localhost:8080) $(ARGS)
 
 clean: ## delete .venv and all caches, but no data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-bench: environment-all ## measure CPU, throughput and latency, compared with other stacks; ARGS=--help; needs wrk
-	@$(VENV_PYTHON) -m bench.speed $(ARGS)
-
-bench-growth: environment-all ## measure how costs grow with rows, connections, replicas, sizes and subscribers
-	@$(VENV_PYTHON) -m bench.speed.growth $(ARGS)
-
-bench-check: environment-all ## fail if a request costs more CPU, relative to FastAPI, than bench/baseline.json allows
-	@$(VENV_PYTHON) -m bench.speed.check $(ARGS)
-
-bench-tracing: environment-all ## measure the cost of tracing, switched on and off
-	@$(VENV_PYTHON) -m bench.speed.tracing $(ARGS)
-
-bench-reload: environment-all ## measure live reload, compared with three others; ARGS="--edits 20"
+bench-reload: environment-dev ## measure live reload, compared with three others; ARGS="--edits 20"
 	@$(VENV_PYTHON) -m bench.reload $(ARGS)
 
-.PHONY: audit sbom
 audit: environment-all ## check all locked packages for known vulnerabilities; needs the network
 	@for file in requirements/*.txt; do echo "$$file"; \
 		.venv/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$file || exit 1; done
@@ -139,15 +127,12 @@ sbom: environment-all ## write sbom.json, a CycloneDX bill of materials of the i
 		--output-reproducible --output-format JSON --output-file sbom.json
 	@echo "sbom.json: $$(grep -c '"purl": "pkg:pypi' sbom.json) packages"
 
-# What the tests of a cluster and WHERE=cluster write and read: a path, and the field of its members that holds a text.
-export COLLECTION ?= /notes:title
-
 FAULTS_cluster := tests.faults.cluster
-FAULTS_notes := tests.notes.faults
 
-.PHONY: faults
-faults: environment-dev ## inject faults under load, and print a table; 8 min; WHERE=notes, WHERE=cluster
-	@$(VENV_PYTHON) -m $(or $(FAULTS_$(WHERE)),tests.faults) $(ARGS)
+faults: environment-dev ## inject faults under load, and print a table; WHERE=cluster, or WHERE=NAME for tests/NAME/faults/
+	@test "$(WHERE)" = cluster -o -d tests/$(WHERE)/faults || { \
+		echo "make faults: there is no tests/$(WHERE)/faults: WHERE=cluster, or a folder of tests/ with faults" >&2; exit 2; }
+	@$(VENV_PYTHON) -m $(or $(FAULTS_$(WHERE)),tests.$(addsuffix .,$(WHERE))faults) $(ARGS)
 
 environment-workbench: python
 	@$(PYTHON) -m workbench.virtualenv workbench
@@ -164,3 +149,6 @@ python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	echo "make: Python 3.11 or later is needed, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing):" \
 	"install it, or choose another one: make dev PYTHON=python3.13" >&2; exit 1; }
+
+# The targets of measurements that belong to one domain.
+-include bench/*/targets.mk

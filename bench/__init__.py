@@ -1,12 +1,10 @@
-"""The measurements behind the figures in README.md and docs/.
+"""Measurements that hold for any service. Those of one domain are in a folder of its name.
 
-speed/       CPU time, throughput, latency and start-up beside other stacks: make bench, bench-check, bench-growth
 reload.py    live reload beside other reloaders: make bench-reload
-promises.py  what the README promises about stops, crashes and a million notes: python -m bench.promises
-cluster.py   the same for the running cluster: python -m bench.cluster
+cluster.py   what clients of the running cluster notice: python -m bench.cluster
 traffic.py   a steady load to watch a workbench or a cluster with: make load
+target.py    what these loads read and create
 subjects.py  the reloaders that reload.py compares
-notes.py     what the loads create and read
-peers/       the services that the others compare
-tests/       the tests of the evaluation
+peers/       the apps that the other reloaders serve
+tests/       the tests of what the loads create
 """

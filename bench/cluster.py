@@ -4,7 +4,7 @@
     rollout    kubectl rollout restart of the service
     database   kubectl delete pod postgres-0
 
-Each runs under a steady load through the gateway; half of the requests are POST.
+Each runs under a steady load through the gateway; half of the requests are POST, see target.py.
 """
 
 import argparse
@@ -15,14 +15,16 @@ import os
 import platform
 import random
 import statistics
+import sys
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from bench.notes import NOTES
-from bench.reload import present, reasons
+from bench.reload import reasons
+from bench.target import CannotCreate, Target, find_target
 from cluster.kubectl import get, kubectl, main
 from harness.breakages import MODULE
 from harness.steady_load import Answer, Load, loaded
@@ -36,8 +38,10 @@ ANSWERS_WITHIN = 30.0
 
 say = partial(print, flush=True)
 
+Measurement = Callable[[argparse.Namespace, Target], Awaitable[None]]
 
-async def edits(arguments: argparse.Namespace) -> None:
+
+async def edits(arguments: argparse.Namespace, target: Target) -> None:
     """Saves a file again and again, then a version that does not compile, then the original."""
     original = EDITED.read_text()  # noqa: ASYNC240 - a few kilobytes, now and then
     before = pods()
@@ -45,7 +49,7 @@ async def edits(arguments: argparse.Namespace) -> None:
     first: list[float] = []
     last: list[float] = []
     try:
-        async with loaded(Load(arguments.port, arguments.rate, NOTES)) as load:
+        async with loaded(target.load(arguments.port, arguments.rate)) as load:
             await load.more(int(arguments.rate))
             for number in range(arguments.edits):
                 begin, saved = len(load.answers), time.time()
@@ -89,9 +93,9 @@ async def _all_answer(load: Load, version: str, replicas: set[str], begin: int) 
     return list(found.values())
 
 
-async def rollout(arguments: argparse.Namespace) -> None:
+async def rollout(arguments: argparse.Namespace, target: Target) -> None:
     before = set(pods())
-    async with loaded(Load(arguments.port, arguments.rate, NOTES)) as load:
+    async with loaded(target.load(arguments.port, arguments.rate)) as load:
         await load.more(int(arguments.rate))
         await _kubectl("rollout", "restart", "deployment/slipway")
         await _kubectl("rollout", "status", "deployment/slipway", "--timeout=180s")
@@ -100,18 +104,18 @@ async def rollout(arguments: argparse.Namespace) -> None:
     say(f"rollout restart at {arguments.rate:g} requests/s: {outcome(load)}")
 
 
-async def database(arguments: argparse.Namespace) -> None:
-    async with loaded(Load(arguments.port, arguments.rate, NOTES, keys=False)) as load:
+async def database(arguments: argparse.Namespace, target: Target) -> None:
+    async with loaded(target.load(arguments.port, arguments.rate, keys=False)) as load:
         await load.more(int(arguments.rate))
         await _kubectl("delete", "pod", "postgres-0")
         await _kubectl("wait", "pod/postgres-0", "--for=condition=Ready", "--timeout=180s")
         await load.more(int(arguments.rate * 5), within=60)
     failures = load.failures
     away = failures[-1].ended - failures[0].begun if failures else 0.0
-    lost = load.created - await present(arguments.port)
+    lost = await target.lost(_url(arguments), load)
     say(f"delete pod postgres-0 at {arguments.rate:g} requests/s: {outcome(load)}")
     say(f"  longest failed request {maximum(failures):.0f} ms, database unavailable for {away:.1f} s")
-    say(f"  {len(lost)} of {len(load.created)} acknowledged notes lost")
+    say(f"  {len(lost)} of {len(load.created)} acknowledged writes lost")
 
 
 def pods() -> dict[str, int]:
@@ -147,7 +151,7 @@ async def _kubectl(*arguments: str, check: bool = True) -> None:
 
 
 def run() -> int:
-    measurements = {"edits": edits, "rollout": rollout, "database": database}
+    measurements: dict[str, Measurement] = {"edits": edits, "rollout": rollout, "database": database}
     parser = argparse.ArgumentParser(prog="python -m bench.cluster")
     parser.add_argument("measurement", choices=measurements)
     parser.add_argument("--edits", type=int, default=20, help="how many; default: %(default)s")
@@ -158,8 +162,21 @@ def run() -> int:
     chosen = parser.parse_args()
     kubernetes = json.loads(kubectl("version", "--output=json").stdout)["serverVersion"]["gitVersion"]
     say(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs ({platform.machine()}), Kubernetes {kubernetes}")
-    asyncio.run(measurements[chosen.measurement](chosen))
+    try:
+        asyncio.run(_measure(measurements[chosen.measurement], chosen))
+    except CannotCreate as error:
+        sys.exit(f"bench.cluster: {error}")
     return 0
+
+
+async def _measure(measurement: Measurement, arguments: argparse.Namespace) -> None:
+    target = await find_target(_url(arguments))
+    say(f"{target}. {target.why_only_reads}".strip())
+    await measurement(arguments, target)
+
+
+def _url(arguments: argparse.Namespace) -> str:
+    return f"http://localhost:{arguments.port}"
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from pathlib import Path
 
 import httpx
 
-from bench.notes import NOTES
 from bench.subjects import PEERS, Subject, behind_envoy
+from bench.target import CannotCreate, Target, find_target
 from harness.breakages import BREAKAGES
 from harness.sandbox import Sandbox
 from harness.steady_load import Load, loaded
@@ -57,7 +57,7 @@ class Result:
     outdated: int = 0
     """Answers of an old version to requests that started after a newer version had answered."""
     lost: int = 0
-    """Acknowledged notes that are missing."""
+    """Acknowledged writes that are missing."""
     max_gap: float = 0.0
     """Milliseconds between two successful answers."""
     never: int = 0
@@ -93,26 +93,31 @@ async def main(arguments: argparse.Namespace) -> None:
             settings={"SERVICE_LOG_LEVEL": "warning"},
         )
         async with Stack(options, console) as stack:
+            target = await find_target(stack.ingress_url)
+            if target.why_only_reads:
+                say(target.why_only_reads)
             ours = Subject("make dev", (), ops_port=stack.replicas[0].ops_port)
-            result, notes = await edits(ours, stack.envoy.port, sources, arguments.edits, arguments.rate)
-            result.lost = len(notes - await present(stack.envoy.port))
+            load = target.load(stack.envoy.port, arguments.rate, keys=False)
+            result = await edits(ours, load, sources, arguments.edits)
+            result.lost = len(await target.lost(stack.ingress_url, load))
             results.append(result)
             if arguments.breakages:
-                say(await breakages(stack.envoy.port, sources, arguments.breakages, arguments.rate))
+                load = target.load(stack.envoy.port, arguments.rate, keys=False)
+                say(await breakages(load, sources, arguments.breakages))
             await stack.replicas[0].stop()
             for peer in PEERS if arguments.peer_edits else ():
                 async with behind_envoy(peer, stack, sources, folder, console) as port:
-                    result, _ = await edits(peer, port, sources, arguments.peer_edits, arguments.rate)
-                    results.append(result)
-    report(results, arguments)
+                    load = target.load(port, arguments.rate, keys=False)
+                    results.append(await edits(peer, load, sources, arguments.peer_edits))
+    report(results, target, arguments)
 
 
-async def edits(subject: Subject, port: int, sources: Sandbox, count: int, rate: float) -> tuple[Result, set[str]]:
-    """Edits a file `count` times under load. Also returns the ids of the acknowledged notes."""
-    result = Result(subject.name, rate)
+async def edits(subject: Subject, load: Load, sources: Sandbox, count: int) -> Result:
+    """Edits a file `count` times under load."""
+    result = Result(subject.name, load.rate)
     versions = [subject.version(sources)]
-    async with loaded(Load(port, rate, NOTES, keys=False)) as load, httpx.AsyncClient() as client:
-        await load.more(int(rate))
+    async with loaded(load), httpx.AsyncClient() as client:
+        await load.more(int(load.rate))
         for number in range(count):
             begin, saved = len(load.answers), time.time()
             sources.append(subject.path, f"\n# edit {number}\n")
@@ -126,7 +131,7 @@ async def edits(subject: Subject, port: int, sources: Sandbox, count: int, rate:
             if subject.ops_port:
                 await _add_stages(result, client, subject.ops_port)
     result.add(load, versions)
-    return result, load.created
+    return result
 
 
 def reasons(load: Load) -> dict[str, int]:
@@ -141,29 +146,22 @@ def _detail(body: bytes) -> str:
         return body.decode(errors="replace")[:100]
 
 
-async def present(port: int) -> set[str]:
-    """The ids of all stored notes."""
-    async with httpx.AsyncClient(timeout=60) as client:
-        exported = (await client.get(f"http://localhost:{port}/notes/export")).text
-    return {json.loads(line)["id"] for line in exported.splitlines()}
-
-
 async def _add_stages(result: Result, client: httpx.AsyncClient, ops_port: int) -> None:
     metrics = (await client.get(f"http://127.0.0.1:{ops_port}/metrics")).text
     for stage, seconds in re.findall(r'^reload_last_stage_seconds\{stage="(.*)"\} (\S+)$', metrics, re.MULTILINE):
         result.stages.setdefault(stage, []).append(float(seconds) * 1000)
 
 
-async def breakages(port: int, sources: Sandbox, count: int, rate: float) -> str:
+async def breakages(load: Load, sources: Sandbox, count: int) -> str:
     """Saves code that cannot serve, then repairs it. The old version has to answer until then."""
     chosen = BREAKAGES[:count]
     versions, broken, repaired = [sources.version], [], 0
-    async with loaded(Load(port, rate, NOTES, keys=False)) as load:
+    async with loaded(load):
         for number, (_, path, code) in enumerate(chosen):
             good = sources.read(path)
             sources.append(path, code)
             broken.append(sources.version)
-            await load.more(int(rate))
+            await load.more(int(load.rate))
             sources.write(path, good + f"\n# repaired {number}\n")
             versions.append(sources.version)
             with suppress(TimeoutError):
@@ -171,20 +169,20 @@ async def breakages(port: int, sources: Sandbox, count: int, rate: float) -> str
                 repaired += 1
     answered = len({answer.version for answer in load.answers} & set(broken))
     return (
-        f"{len(chosen)} breakages at {rate:g} requests/s: "
+        f"{len(chosen)} breakages at {load.rate:g} requests/s: "
         f"{len(load.failures)} of {len(load.answers):,} requests failed {reasons(load) or ''}, "
         f"{answered} broken versions answered, {len(load.outdated(versions))} answers were outdated, "
         f"{repaired} of {len(chosen)} repaired versions answered"
     )
 
 
-def report(results: list[Result], arguments: argparse.Namespace) -> None:
+def report(results: list[Result], target: Target, arguments: argparse.Namespace) -> None:
     ours = results[0]
     packages = ", ".join(f"{name} {_installed(name)}" for name in ("hypercorn", "uvicorn", "flask", "watchfiles"))
     say(
         f"\n{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs ({platform.machine()}), "
         f"Python {platform.python_version()}, {packages}; "
-        f"{arguments.rate:g} requests/s, half of them POST, through Envoy\n"
+        f"{arguments.rate:g} requests/s, {target}, through Envoy\n"
     )
     say("| | edits | p50 ms | p95 ms | max ms | failed requests | longest gap ms |")
     say("|---|---|---|---|---|---|---|")
@@ -193,7 +191,7 @@ def report(results: list[Result], arguments: argparse.Namespace) -> None:
     for result in results:
         for why, count in result.failures.items():
             say(f"{result.name}: {count} times {why}")
-    say(f"\nmake dev: {ours.outdated} outdated answers, {ours.lost} acknowledged notes lost")
+    say(f"\nmake dev: {ours.outdated} outdated answers, {ours.lost} acknowledged writes lost")
     say(
         "the stages of the median reload of make dev, in ms: "
         + ", ".join(f"{stage} {statistics.median(values):.0f}" for stage, values in ours.stages.items())
@@ -227,4 +225,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--rate", type=float, default=200, help="requests a second; default: %(default)g")
     parser.add_argument("--json", metavar="FILE", help="also write all results to this file")
-    asyncio.run(main(parser.parse_args()))
+    try:
+        asyncio.run(main(parser.parse_args()))
+    except CannotCreate as error:
+        sys.exit(f"make bench-reload: {error}")

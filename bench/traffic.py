@@ -1,6 +1,6 @@
 """`make load`: sends a steady load to an ingress and prints one line a second. Exit status 1 if a request failed.
 
-Half of the requests are POST, so it creates notes.
+Half of the requests are POST, so it creates members of a collection; target.py says of which one.
 """
 
 import argparse
@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from bench.notes import NOTES
-from harness.steady_load import Answer, Load, loaded
+from bench.target import CannotCreate, find_target
+from harness.steady_load import Answer, loaded
 
 
 async def main(url: str, rate: float, seconds: int) -> int:
@@ -27,7 +27,15 @@ async def main(url: str, rate: float, seconds: int) -> int:
             f"make load: cannot connect to {url} ({error.strerror}): start it with `make dev` or `tilt up`\n"
         )
         return 1
-    async with loaded(Load(port, rate, NOTES)) as load:
+    try:
+        target = await find_target(url)
+    except CannotCreate as error:
+        sys.stderr.write(f"make load: {error}\n")
+        return 2
+    sys.stdout.write(f"{rate:g} requests/s: {target}\n")
+    if target.why_only_reads:
+        sys.stderr.write(f"make load: {target.why_only_reads}\n")
+    async with loaded(target.load(port, rate)) as load:
         begin = 0
         for second in range(1, seconds + 1):
             await asyncio.sleep(1)  # one line a second

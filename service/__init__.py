@@ -2,7 +2,7 @@
 
 __main__.py   the process: signals, two ports, shutdown
 app.py        the application: makes the parts, connects them, lists the domains and the ASGI layers
-domain.py     what a domain, such as notes/, hands to app.py
+domain.py     what a domain hands to app.py
 settings.py   the settings, read from SERVICE_* variables
 migrate.py    `python -m service.migrate` applies migrations/*.sql
 errors.py     the exceptions that become answers
@@ -15,8 +15,8 @@ database/     the connection pool, and the readiness check
 telemetry/    logs, metrics, and the operations port
 tracing/      spans, if OpenTelemetry is configured
 
-notes/        the example domain: replace it with your own
+domains/      the parts of the API, one folder for each
 pages/        the page at / and the API docs at /docs
 
-Imports go one way: from app.py to notes/ and pages/, and from those to the rest. `make lint` checks it.
+Imports go one way: from app.py to domains/ and pages/, and from those to the rest. `make lint` checks it.
 """

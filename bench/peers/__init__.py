@@ -1,1 +1,1 @@
-"""What the service is compared with: apps for other reloaders, and the same API with other frameworks."""
+"""The apps that other reloaders serve in the comparison: the service itself, and one of Flask."""

@@ -1,4 +1,4 @@
-"""The routes that the steady load needs, for `flask --debug`, without a database."""
+"""The routes that a load needs, whatever it creates, for `flask --debug` and without a database."""
 
 import hashlib
 import itertools
@@ -13,14 +13,15 @@ numbers = itertools.count(1)
 
 
 @app.get("/")
-def root() -> Response:
+@app.get("/<path:collection>")
+def read(collection: str = "") -> Response:
     return jsonify(service="flask", version=VERSION)
 
 
-@app.post("/notes")
-def create() -> tuple[Response, int, dict[str, str]]:
+@app.post("/<path:collection>")
+def create(collection: str) -> tuple[Response, int, dict[str, str]]:
     number = next(numbers)
-    return jsonify(id=number), 201, {"location": f"/notes/{number}"}
+    return jsonify(id=number), 201, {"location": f"/{collection}/{number}"}
 
 
 @app.after_request

@@ -1,7 +1,8 @@
 """`make faults WHERE=cluster`: faults of the cluster, with load through its gateway and the same accounting.
 
-INGRESS_URL is the URL of the gateway. COLLECTION is what the load writes and reads there: its path, and the field of
-its members that holds a text. Needs a running `tilt up`; leaves new pods and members behind.
+INGRESS_URL is the URL of the gateway. The load writes and reads a collection that the API describes, or the one that
+COLLECTION names: its path, and the field of its members that holds a text. Needs a running `tilt up`; leaves new pods
+and members behind.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from tests.faults import overload
 from tests.faults.recorder import NO_ANSWER
 from tests.faults.table import HEAD, row
 from tests.faults.trial import complaints, trial
-from tests.probe.collection import Collection
+from tests.probe.collection import Collection, NoCollection
 
 _READY_WITHIN = "180s"
 _REPLICAS = "--selector=app.kubernetes.io/name=slipway"
@@ -87,8 +88,8 @@ FAULTS = (
 _say = partial(print, flush=True)
 
 
-async def main(url: str, collection: Collection, rate: float, only: str, overloaded_for: float) -> int:
-    wrong: list[str] = []
+async def main(url: str, rate: float, only: str, overloaded_for: float) -> int:
+    collection, wrong = await Collection.of(url), list[str]()
     _say(f"{datetime.now(UTC):%Y-%m-%d}, {CONTEXT}, {url}, {rate:g} requests a second to {collection.path}")
     _say(HEAD)
     for fault in FAULTS:
@@ -143,13 +144,9 @@ if __name__ == "__main__":
         "--only", default="", help="only faults whose name contains this text; load: only the overload"
     )
     parser.add_argument("--overloaded-for", type=float, default=60, help="seconds of overload; %(default)g")
-    parser.add_argument(
-        "--collection",
-        type=Collection.parse,
-        default=os.environ.get("COLLECTION"),
-        required="COLLECTION" not in os.environ,
-        help="path:field; default: the variable COLLECTION",
-    )
     chosen = parser.parse_args()
     url = os.environ.get("INGRESS_URL") or "http://localhost:8080"
-    sys.exit(asyncio.run(main(url, chosen.collection, chosen.rate, chosen.only, chosen.overloaded_for)))
+    try:
+        sys.exit(asyncio.run(main(url, chosen.rate, chosen.only, chosen.overloaded_for)))
+    except NoCollection as error:
+        sys.exit(f"make faults: {error}")

@@ -3,7 +3,7 @@
     make test ARGS=tests/observability/test_cluster.py INGRESS_URL=http://localhost:8080 \
         PROMETHEUS_URL=http://localhost:9090 JAEGER_URL=http://localhost:16686
 
-The Makefile sets COLLECTION, which is what the requests write and read.
+The requests write and read a collection that the API describes, or that COLLECTION=/path:field names.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Cluster:
 @pytest.fixture(scope="session")
 async def cluster(ingress_url: str) -> AsyncIterator[Cluster]:
     """After requests of every kind, once Prometheus has their rates."""
-    collection = Collection.parse(os.environ["COLLECTION"])
+    collection = await Collection.of(ingress_url)
     async with (
         httpx.AsyncClient(base_url=ingress_url, headers={"user-agent": "slipway-tests"}, timeout=30) as ingress,
         httpx.AsyncClient(base_url=f"{os.environ['PROMETHEUS_URL']}/api/v1") as client,

@@ -1,4 +1,4 @@
-"""Takes the pictures of the README: python -m tests.page.screenshots (make screenshots) writes docs/page-*.png.
+"""Takes the pictures of the README: python -m tests.page.screenshots (make screenshots) writes page-*.png.
 
 They show a separate workbench with three replicas in the middle of a change from one version to the next.
 """
@@ -22,6 +22,7 @@ from workbench.machine.folders import ROOT
 from workbench.options import StackOptions
 from workbench.stack import Stack
 
+FOLDER = ROOT / "docs" / "measured"
 PICTURES: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 800}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 800}},
@@ -60,9 +61,10 @@ async def take(browser: Browser, url: str, sources: Sandbox) -> None:
     await asyncio.gather(*(marks(page, 40) for page in pages.values()))
     sources.append("service/errors.py", "\n# Another version.\n")
     await asyncio.gather(*(marks(page, 60) for page in pages.values()))
+    FOLDER.mkdir(exist_ok=True)
     for name, page in pages.items():
         await expect(page.get_by_role("heading", level=1)).to_contain_text(sources.version)
-        path = ROOT / "docs" / f"page-{name}.png"
+        path = FOLDER / f"page-{name}.png"
         await page.screenshot(path=path, full_page=True)
         sys.stdout.write(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1000:.0f} kB\n")
         await page.context.close()

@@ -1,7 +1,16 @@
 """The collection that the tests write and read under load."""
 
+import os
 from dataclasses import dataclass
 from typing import Self
+
+from harness.openapi import collections, description
+
+_BELOW = {"import", "export", "events"}
+
+
+class NoCollection(ValueError):
+    """There is no collection to write; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +23,27 @@ class Collection:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads `/path:field`. Raises ValueError."""
+        """Reads `/path:field`. Raises NoCollection."""
         path, colon, field = text.partition(":")
         if not (path.startswith("/") and colon and field):
-            raise ValueError(f"{text!r} is not a collection such as /things:name")
+            raise NoCollection(f"COLLECTION={text} is not a path and a field, such as /things:name")
         return cls(path, field)
+
+    @classmethod
+    async def of(cls, url: str) -> Self:
+        """That of the variable COLLECTION, or the first one that the service at `url` describes.
+
+        Raises NoCollection if it describes none, or if COLLECTION is wrong.
+        """
+        if named := os.environ.get("COLLECTION"):
+            return cls.parse(named)
+        for found in collections(await description(url)):
+            if found.text_field and found.below >= _BELOW:
+                return cls(found.path, found.text_field)
+        raise NoCollection(
+            f"{url}/openapi.json describes no collection whose members need a text and nothing else, with "
+            "/import, /export and /events below it: name one that takes such members, COLLECTION=/path:field"
+        )
 
     def __str__(self) -> str:
         return f"{self.path}:{self.field}"

@@ -1,4 +1,4 @@
-"""Promises of the README, through the ingress and under load. `python -m bench.promises` measures them."""
+"""What clients notice, through the ingress and under load, when a replica stops or the database is killed."""
 
 import asyncio
 
