@@ -12,6 +12,7 @@ from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import cluster_name
 
 POOL = "spec.trafficPolicy.connectionPool.http"
+STREAMS = f"cluster.{cluster_name('streams')}"
 PATCH = "spec.configPatches.*.patch.value"
 
 
@@ -44,6 +45,7 @@ async def test_a_slow_client_takes_no_slot(start_gateway: StartGateway, set_rule
         await eventually(lambda: gateway.has("downstream_rq_active", 6, "http.ingress"), "Envoy has all six")
         assert (await gateway.client.post("/things", content=b"12")).status_code == 200
         assert [request.body for request in replica.received] == [b"12"]
+        assert await gateway.statistic("upstream_rq_active", STREAMS) == 0
 
         writer.write(b"2")  # the rest of the last request
 
@@ -53,10 +55,9 @@ async def test_a_slow_client_takes_no_slot(start_gateway: StartGateway, set_rule
 
 async def test_an_import_is_streamed(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(StubReplica())
-    of = f"cluster.{cluster_name('streams')}"
 
     async with half_sent(gateway, "POST", "/things/import"):
-        await eventually(lambda: gateway.has("upstream_rq_active", 1, of), "a replica has received it")
+        await eventually(lambda: gateway.has("upstream_rq_active", 1, STREAMS), "a replica has received it")
     large = await gateway.client.post("/things/import", content=b" " * 3_000_000)
 
     assert large.status_code == 200
