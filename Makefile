@@ -80,7 +80,7 @@ image: ## build the production image slipway:VERSION; SERVER=uvicorn; mirrors: P
 	@docker build --tag slipway:$(VERSION) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_ARGS) .
 
-down: ## stop everything in the cluster, like `tilt down`; the notes are kept
+down: ## stop everything in the cluster, like `tilt down`; the data is kept
 	@tilt down
 
 destroy: ## delete the cluster, its registry and all its data

@@ -15,8 +15,8 @@ bash "$(dirname "$0")/backup.sh" "before-restore-$(date -u +%Y%m%dT%H%M%S.%3NZ)"
   echo 'BEGIN;'
   echo 'SET client_min_messages = warning; DROP SCHEMA app CASCADE;'
   pg_restore --file=- "$dump"
-  echo "INSERT INTO app.note_events (kind) VALUES ('reset'); -- subscribers read the list again"
-  echo 'NOTIFY note_events;'
+  # Subscribers of every resource read its list again. pg_dump leaves an empty search path.
+  echo 'SET search_path = app; SELECT reset_events();'
   echo 'COMMIT;'
 } | psql --dbname=app --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --output=/dev/null
 echo "restore: the database is what it was in $dump"
