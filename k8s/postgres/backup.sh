@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Dumps the schema of the application and the extensions that it may need into /backups, and deletes dumps that are older
-# than KEEP_DAYS. libpq's variables (PGHOST, PGUSER, PGPASSWORD) set the connection.
+# Dumps the schema of the application, and the extensions that it may need, into /backups, and deletes dumps that are
+# older than KEEP_DAYS. libpq's variables (PGHOST, PGUSER, PGPASSWORD) set the connection.
 set -euo pipefail
 folder=${BACKUPS:-/backups}
 keep_days=${KEEP_DAYS:-14}
