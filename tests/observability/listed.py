@@ -10,8 +10,8 @@ TARGET = {"job", "namespace", "instance"}
 CLUSTER = ("postgres_exporter", "istio", "istiod", "kubelet")
 """The parts of the file with metrics that only a cluster has."""
 
-DOMAIN = "notes"
-"""The part with metrics of the service's own domain. The tests here run the probe domain."""
+RESOURCE = "resource"
+"""The part with metrics of a resource that has events. The probe domain, which the tests here run, has none."""
 
 _LISTS = yaml.safe_load(Path(__file__).with_name("metrics.yaml").read_text())
 

@@ -10,7 +10,7 @@ import pytest
 from tests.observability.conftest import WITHIN
 from tests.observability.dashboards import FILES, Expression, load, queries
 from tests.observability.described import own_metrics, undescribed
-from tests.observability.listed import DOMAIN, listed
+from tests.observability.listed import RESOURCE, listed
 from tests.observability.prometheus import Prometheus
 from tests.observability.promql import filled_in, named
 from tests.observability.promtool import program
@@ -22,7 +22,7 @@ from workbench.options import StackOptions
 from workbench.parts import prometheus
 from workbench.stack import Stack
 
-NOTES = listed(DOMAIN)
+NOTES = listed(RESOURCE)
 SHOWN = [
     query
     for file in FILES
@@ -78,5 +78,5 @@ async def test_every_metric_is_described(stack: Stack) -> None:
         text = (await client.get(f"http://127.0.0.1:{stack.replicas[0].ops_port}/metrics")).text
     metrics = own_metrics(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
 
-    assert {"notes_event_subscribers", "db_rows_expired_total"} <= metrics
+    assert {"event_subscribers", "db_rows_expired_total"} <= metrics
     assert undescribed(metrics) == []
