@@ -1,8 +1,8 @@
 """The decorator that declares a route: what it reads, what it answers, and what kind of request it is.
 
-    @routes.put("/<uuid:note_id>")
-    @endpoint(headers=ChangeHeaders, content=NoteContent, answer=Note, errors=(404, 412))
-    async def replace(note_id: UUID, headers: ChangeHeaders, content: NoteContent) -> Answer: ...
+    @routes.put("/<uuid:booking_id>")
+    @endpoint(headers=ChangeHeaders, content=BookingContent, answer=Booking, errors=(404, 412))
+    async def replace(booking_id: UUID, headers: ChangeHeaders, content: BookingContent) -> Answer: ...
 
 Quart's router and quart-schema see an ordinary view function, but web/dispatch.py calls it. This is several times
 cheaper, because Quart makes two tasks, a Request, two contexts and a Response for each request that it calls itself.
@@ -151,6 +151,8 @@ def endpoint(
     models are given; and for an `upload` `body`, an asynchronous iterator of bytes. It returns an Answer, or for a
     `stream` an asynchronous generator of bytes, which is always closed; what the generator raises before its first
     chunk is answered like any other error. `answer` is the model of the Answer with `status`, for the description.
+
+    `kind` is that of a stream; its path has to suit it, as web/streams.py says.
 
     With `for_clients`, that function is the endpoint, and Quart calls the decorated one to answer browsers.
     """

@@ -1,6 +1,6 @@
 """`make faults`: every fault of tests/faults/faults.py, on the probe domain. Takes about eight minutes.
 
-`make faults WHERE=notes` does the same with the service's own domain, and WHERE=cluster breaks the cluster.
+WHERE=cluster breaks the cluster. The tests of a domain may have faults of their own, in a folder `faults`.
 """
 
 import sys

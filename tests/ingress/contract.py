@@ -23,7 +23,7 @@ class Contract:
         """By method in lower case, and path."""
         self._paths = [
             (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))), template)
-            for template in sorted(document["paths"], key=lambda template: "{" in template)  # /notes/export first
+            for template in sorted(document["paths"], key=lambda template: "{" in template)  # /things/export first
         ]
 
     @property
