@@ -13,7 +13,7 @@ IS_POLL = "page.polls"
 
 
 class SpanLines(SpanProcessor):
-    """Logs `trace 5b8aa5a2... GET /bookings 200 4.1 ms: booking_list 2.9 ms` when a request ends."""
+    """Logs `trace 5b8aa5a2... GET /things 200 4.1 ms: thing_list 2.9 ms` when a request ends."""
 
     def __init__(self) -> None:
         self._lines: dict[int, list[str]] = {}

@@ -1,8 +1,8 @@
 """The decorator that declares a route: what it reads, what it answers, and what kind of request it is.
 
-    @routes.put("/<uuid:booking_id>")
-    @endpoint(headers=ChangeHeaders, content=BookingContent, answer=Booking, errors=(404, 412))
-    async def replace(booking_id: UUID, headers: ChangeHeaders, content: BookingContent) -> Answer: ...
+    @routes.put("/<uuid:thing_id>")
+    @endpoint(headers=ChangeHeaders, content=ThingContent, answer=Thing, errors=(404, 412))
+    async def replace(thing_id: UUID, headers: ChangeHeaders, content: ThingContent) -> Answer: ...
 
 Quart's router and quart-schema see an ordinary view function, but web/dispatch.py calls it. This is several times
 cheaper, because Quart makes two tasks, a Request, two contexts and a Response for each request that it calls itself.

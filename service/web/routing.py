@@ -18,7 +18,7 @@ class Match(NamedTuple):
     """The route of one request."""
 
     route: str | None = None
-    """Its template, such as `/bookings/<uuid:booking_id>`; None if there is no such route."""
+    """Its template, such as `/things/<uuid:thing_id>`; None if there is no such route."""
     endpoint: Endpoint | None = None
     """The matched endpoint; None if Quart answers: pages, OPTIONS, and the router's errors."""
     kind: Kind = Kind.REQUEST

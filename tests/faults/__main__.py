@@ -1,6 +1,7 @@
-"""`make faults`: every fault of tests/faults/faults.py, on the probe domain. Takes about eight minutes.
+"""`make faults`: every fault of tests/faults/faults.py, on the probe domain. Takes several minutes.
 
-WHERE=cluster breaks the cluster. The tests of a domain may have faults of their own, in a folder `faults`.
+`make faults WHERE=NAME` runs tests/NAME/faults/, the faults of a domain of the service, and WHERE=cluster breaks the
+cluster.
 """
 
 import sys

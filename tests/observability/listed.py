@@ -10,9 +10,6 @@ TARGET = {"job", "namespace", "instance"}
 CLUSTER = ("postgres_exporter", "istio", "istiod", "kubelet")
 """The parts of the file with metrics that only a cluster has."""
 
-RESOURCE = "resource"
-"""The part with metrics of a resource that has events. The probe domain, which the tests here run, has none."""
-
 _LISTS = yaml.safe_load(Path(__file__).with_name("metrics.yaml").read_text())
 
 

@@ -83,5 +83,12 @@ def test_requests_are_buffered_with_a_size_and_a_time_limit_unless_they_may_last
             assert "idle_timeout" not in found["route"], name
 
 
+def test_an_import_may_last_longer_than_the_service_allows() -> None:
+    setting = Settings.model_fields["import_timeout"]
+    limit = seconds(connection_manager(INGRESS_RULES)["request_timeout"])
+    assert limit > setting.default
+    assert f"The gateway's limit is {limit:g}" in str(setting.description)
+
+
 def test_an_import_is_not_buffered() -> None:
     assert "typed_per_filter_config" not in route(INGRESS_RULES, "import")
