@@ -126,14 +126,18 @@ async def test_a_restore_adds_a_reset_event_for_each_resource(postgres: Postgres
         for resource in resources:
             await owner.execute(f"CREATE TABLE {resource} (id uuid PRIMARY KEY, version bigint)")
             await owner.execute(f"SELECT publish_events('{resource}')")
+        await owner.execute("INSERT INTO events (resource, tx, kind) VALUES ('ships', 1000000000000, 'updated')")
     await script("backup.sh", "monday")
     notified: set[object] = set()
     async with connected(postgres, "app_rw") as connection:
         await connection.add_listener("events", lambda *notification: notified.add(notification[-1]))
         restore = await script("restore.sh", "monday.dump")
         assert restore.status == 0, restore.errors
-        events = await connection.fetch("SELECT resource FROM events WHERE kind = 'reset'")
+        events = await connection.fetch("SELECT * FROM events")
+        pruned = await connection.fetchval("SELECT tx FROM events_pruned")
 
+    assert {event["kind"] for event in events} == {"reset"}
+    assert {event["tx"] for event in events} == {pruned}, "none is in the future, and whoever resumes gets a reset"
     assert {*resources} <= {event["resource"] for event in events}
     assert {*resources} <= notified
     assert "entries" not in {event["resource"] for event in events}, "it has no events"
