@@ -10,6 +10,9 @@ TARGET = {"job", "namespace", "instance"}
 CLUSTER = ("postgres_exporter", "istio", "istiod", "kubelet")
 """The parts of the file with metrics that only a cluster has."""
 
+DOMAIN = "domains"
+"""The part with metrics of the service's own domains. The tests here run the probe domain."""
+
 _LISTS = yaml.safe_load(Path(__file__).with_name("metrics.yaml").read_text())
 
 

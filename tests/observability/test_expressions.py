@@ -13,7 +13,7 @@ import yaml
 from tests.observability.conftest import Observed
 from tests.observability.dashboards import FILES, Expression, load, panels, queries, rules, variables
 from tests.observability.described import own_metrics, undescribed
-from tests.observability.listed import CLUSTER, TARGET, listed
+from tests.observability.listed import CLUSTER, DOMAIN, TARGET, listed
 from tests.observability.promql import Named, filled_in, named
 from tests.observability.promtool import RULES, promtool
 
@@ -30,7 +30,7 @@ ALL = [*SHOWN, *SELECTORS, *rules()]
 async def known(measured: Observed) -> Mapping[str, set[str]]:
     """All existing metrics, with their labels."""
     return {
-        **listed(*CLUSTER),
+        **listed(*CLUSTER, DOMAIN),
         **await measured.prometheus.labels(),
         "ALERTS": {"alertname", "alertstate", "severity"},
     }
@@ -108,14 +108,14 @@ def of(query: Expression, *parts: str) -> bool:
     return bool(named(filled_in(query.text)).metrics.keys() & listed(*parts).keys())
 
 
-IN_A_WORKBENCH = [query for query in SHOWN if not of(query, *CLUSTER)]
+IN_A_WORKBENCH = [query for query in SHOWN if not of(query, *CLUSTER, DOMAIN)]
 
 
 def test_a_workbench_has_data_for_these_queries() -> None:
     there = {query.where for query in IN_A_WORKBENCH}
 
     for name in ("service", "edit-loop"):
-        assert {query.where for query in queries(load(name))} <= there
+        assert {query.where for query in queries(load(name)) if not of(query, DOMAIN)} <= there
     assert len([query for query in queries(load("database")) if query.where in there]) >= 10
     assert len([query for query in queries(load("mesh")) if query.where in there]) >= 10
 
