@@ -1,4 +1,4 @@
-"""The actions of the buttons in Tilt's UI: python -m cluster.actions (restart-replica|sql|delete-notes)."""
+"""The actions of the buttons in Tilt's UI: python -m cluster.actions (restart-replica|sql|delete-data)."""
 
 import os
 import subprocess
@@ -8,6 +8,32 @@ from collections.abc import Callable
 from cluster.kubectl import ClusterError, command, get, kubectl, main
 
 SERVICE = "app.kubernetes.io/name=slipway"
+
+# The rows of all tables at once, whatever foreign keys they have, or of none. The events stay, and a reset tells the
+# subscribers of every resource to read its list again. It fails if it cannot lock all tables within five seconds, for
+# example during an export, because requests wait behind it. Tables of extensions contain no data of the service.
+DELETE_DATA = """
+    SET lock_timeout = '5s';
+    DO $$
+    DECLARE
+        found text;
+    BEGIN
+        SELECT string_agg(format('%I', relname), ', ' ORDER BY relname) INTO found
+          FROM pg_class
+         WHERE relnamespace = 'app'::regnamespace
+           AND relkind IN ('r', 'p')
+           AND relname NOT IN ('schema_migrations', 'events', 'events_pruned')
+           AND NOT EXISTS (
+               SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e'
+           );
+        IF found IS NOT NULL THEN
+            EXECUTE 'TRUNCATE ' || found;
+            PERFORM reset_events();
+        END IF;
+        RAISE NOTICE 'deleted all rows of: %', coalesce(found, 'no table, because there is none');
+    END
+    $$
+"""
 
 
 def restart_replica() -> int:
@@ -29,9 +55,9 @@ def sql() -> int:
     return _psql(statement, "-c role=app_rw")
 
 
-def delete_notes() -> int:
-    """Deletes all notes. The database's triggers notify open pages."""
-    return _psql("DELETE FROM idempotency_keys; DELETE FROM notes;")
+def delete_data() -> int:
+    """Deletes the rows of all tables, and prints the names of the tables."""
+    return _psql(DELETE_DATA)
 
 
 def _psql(statements: str, settings: str = "") -> int:
@@ -44,7 +70,7 @@ def _psql(statements: str, settings: str = "") -> int:
 ACTIONS: dict[str, Callable[[], int]] = {
     "restart-replica": restart_replica,
     "sql": sql,
-    "delete-notes": delete_notes,
+    "delete-data": delete_data,
 }
 
 

@@ -53,6 +53,7 @@ _CREATE_HISTORY = """
     -- The service reads the history and must not write it.
     REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM app_rw
 """
+_EXTENSIONS = "SELECT string_agg(name, ', ' ORDER BY name) FROM pg_available_extensions"
 
 
 class MigrationError(Exception):
@@ -172,8 +173,11 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
                 migration.checksum,
             )
     except asyncpg.PostgresError as error:
+        reason = _one_line(error)
+        if isinstance(error, asyncpg.FeatureNotSupportedError) and error.server_source_filename == "extension.c":
+            reason += f" This PostgreSQL has only: {await connection.fetchval(_EXTENSIONS)}"
         raise MigrationError(
-            f"{migration.file}{_line(migration.sql, error)}: {_one_line(error)}; nothing of it was applied"
+            f"{migration.file}{_line(migration.sql, error)}: {reason}; nothing of it was applied"
         ) from error
 
 

@@ -20,13 +20,17 @@ CREATE DATABASE app
 REVOKE ALL ON DATABASE app, postgres, template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE app TO app_owner, app_rw, metrics;
 
+-- Migrations may create trusted extensions. PostgreSQL has no smaller privilege for this; it also allows more schemas,
+-- which no backup contains.
+GRANT CREATE ON DATABASE app TO app_owner;
+
 -- A request that hangs must not hold a connection or a lock for long. A transaction can raise a limit on purpose
 -- (SET LOCAL), but none lacks a limit by accident.
 ALTER ROLE app_rw SET statement_timeout = '5s';
 ALTER ROLE app_rw SET lock_timeout = '2s';
 ALTER ROLE app_rw SET idle_in_transaction_session_timeout = '10s';
 
--- The statements are many and short. With millions of notes, PostgreSQL would start parallel workers and compile
+-- The statements are many and short. With millions of rows, PostgreSQL would start parallel workers and compile
 -- expressions for a statement of 0.1 ms, because a part of it that seldom runs looks expensive to the planner.
 ALTER ROLE app_rw SET max_parallel_workers_per_gather = 0;
 ALTER ROLE app_rw SET jit = off;
@@ -50,3 +54,6 @@ ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA app
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app_rw;
 ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA app
     GRANT USAGE ON SEQUENCES TO app_rw;
+
+-- Only the superuser can create extensions that are not trusted. If you need one, this is the place:
+-- CREATE EXTENSION vector SCHEMA app;

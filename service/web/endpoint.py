@@ -152,6 +152,8 @@ def endpoint(
     `stream` an asynchronous generator of bytes, which is always closed; what the generator raises before its first
     chunk is answered like any other error. `answer` is the model of the Answer with `status`, for the description.
 
+    `kind` is that of a stream; its path has to suit it, as web/streams.py says.
+
     With `for_clients`, that function is the endpoint, and Quart calls the decorated one to answer browsers.
     """
 

@@ -9,6 +9,7 @@ from quart import Quart
 from werkzeug.exceptions import HTTPException
 
 from service.web.endpoint import Endpoint, Kind, endpoint_of
+from service.web.streams import check_path, kind_of
 
 _MATCH = "match"
 
@@ -20,21 +21,25 @@ class Match(NamedTuple):
     """Its template, such as `/things/<uuid:thing_id>`; None if there is no such route."""
     endpoint: Endpoint | None = None
     """The matched endpoint; None if Quart answers: pages, OPTIONS, and the router's errors."""
+    kind: Kind = Kind.REQUEST
+    """The kind of slot that the request takes."""
     arguments: Mapping[str, Any] = MappingProxyType({})
     """The parameters of the path."""
 
-    @property
-    def kind(self) -> Kind:
-        return Kind.REQUEST if self.endpoint is None else self.endpoint.kind
 
-
-_NO_ROUTE = Match()
+_UNROUTED = {kind: Match(kind=kind) for kind in Kind}
 
 
 class Routing:
-    """An ASGI layer: asks Quart's router, and stores the Match in the state of the scope."""
+    """An ASGI layer: asks Quart's router, and stores the Match in the state of the scope.
+
+    Raises StreamPathError for a route that the ingress would take for another kind of request.
+    """
 
     def __init__(self, app: Any, quart: Quart) -> None:
+        for rule in quart.url_map.iter_rules():
+            found = endpoint_of(quart.view_functions[rule.endpoint])
+            check_path(rule.methods or (), rule.rule, found.kind if found else Kind.REQUEST)
         self._app = app
         self._views = quart.view_functions
         self._router = quart.url_map.bind("")
@@ -49,15 +54,18 @@ class Routing:
         path, method = scope["path"], scope["method"]
         if (known := self._known.get((method, path))) is not None:
             return known
+        # The ingress has not waited for the body of what it takes for a stream, even if there is no such route: the
+        # body may arrive slowly, and must not take the slot of a short request meanwhile.
         if not path.startswith("/"):
-            return _NO_ROUTE
+            return _UNROUTED[kind_of(method, path)]
         try:
             rule, arguments = self._router.match(path, method, return_rule=True)
         except HTTPException:
-            return _NO_ROUTE
+            return _UNROUTED[kind_of(method, path)]
         if method == "OPTIONS":
             return Match(rule.rule)
-        match = Match(rule.rule, endpoint_of(self._views[rule.endpoint]), arguments)
+        endpoint = endpoint_of(self._views[rule.endpoint])
+        match = Match(rule.rule, endpoint, endpoint.kind if endpoint else Kind.REQUEST, arguments)
         if not arguments:
             self._known[method, path] = match
         return match
@@ -65,5 +73,5 @@ class Routing:
 
 def match_of(scope: HTTPScope) -> Match:
     """The Match of a request. It has no route if the request was refused before it was routed."""
-    match: Match = scope["state"].get(_MATCH, _NO_ROUTE)
+    match: Match = scope["state"].get(_MATCH, _UNROUTED[Kind.REQUEST])
     return match

@@ -64,7 +64,7 @@ def test_status_of_an_empty_cluster(tmp_path: Path) -> None:
     assert "nothing runs in k3d-slipway: start it with `tilt up`" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["notes", "../notes.dump", "/etc/notes.dump"])
+@pytest.mark.parametrize("name", ["monday", "../monday.dump", "/etc/monday.dump"])
 def test_an_invalid_name_of_a_dump(name: str, tmp_path: Path) -> None:
     done = run("cluster.backups", "restore", kubectl=f"touch {tmp_path}/asked", FILE=name, programs=str(tmp_path))
     assert done.returncode == 1

@@ -119,14 +119,57 @@ async def test_a_restore_brings_the_backup_back(postgres: Postgres, script: Scri
     assert await titles(postgres) == {"before", "after"}
 
 
-async def test_a_restore_adds_a_reset_event(postgres: Postgres, script: Script) -> None:
+async def test_a_restore_adds_a_reset_event_for_each_resource(postgres: Postgres, script: Script) -> None:
     """So that clients that follow the events load the list again."""
+    resources = ("ships", "berths")
+    async with connected(postgres, "app_owner") as owner:
+        for resource in resources:
+            await owner.execute(f"CREATE TABLE {resource} (id uuid PRIMARY KEY, version bigint)")
+            await owner.execute(f"SELECT publish_events('{resource}')")
+        await owner.execute("INSERT INTO events (resource, tx, kind) VALUES ('ships', 1000000000000, 'updated')")
     await script("backup.sh", "monday")
+    notified: set[object] = set()
     async with connected(postgres, "app_rw") as connection:
-        assert (await script("restore.sh", "monday.dump")).status == 0
-        newest = await connection.fetchval("SELECT kind FROM note_events ORDER BY tx DESC, id DESC LIMIT 1")
+        await connection.add_listener("events", lambda *notification: notified.add(notification[-1]))
+        restore = await script("restore.sh", "monday.dump")
+        assert restore.status == 0, restore.errors
+        events = await connection.fetch("SELECT * FROM events")
+        pruned = await connection.fetchval("SELECT tx FROM events_pruned")
 
-    assert newest == "reset"
+    assert {event["kind"] for event in events} == {"reset"}
+    assert {event["tx"] for event in events} == {pruned}, "none is in the future, and whoever resumes gets a reset"
+    assert {*resources} <= {event["resource"] for event in events}
+    assert {*resources} <= notified
+    assert "entries" not in {event["resource"] for event in events}, "it has no events"
+
+
+async def test_a_restore_brings_back_an_extension_and_what_depends_on_it(postgres: Postgres, script: Script) -> None:
+    async with connected(postgres, SUPERUSER) as superuser:
+        await superuser.execute("CREATE EXTENSION vector SCHEMA app")
+    async with connected(postgres, "app_owner") as owner:
+        await owner.execute("CREATE TABLE places (at vector(2)); INSERT INTO places VALUES ('[1, 2]')")
+        await owner.execute("CREATE INDEX ON places USING hnsw (at vector_l2_ops)")
+    assert (await script("backup.sh", "monday", PGUSER="app_owner")).status == 0
+
+    restore = await script("restore.sh", "monday.dump")
+
+    assert restore.status == 0, restore.errors
+    async with connected(postgres, "app_rw") as connection:
+        assert await connection.fetchval("SELECT at <-> '[1, 3]' FROM places") == 1
+
+
+async def test_a_migration_may_create_an_extension_only_if_it_is_trusted(postgres: Postgres) -> None:
+    """The only trusted extension of the workbench is plpgsql, which exists in a new database."""
+    async with connected(postgres, SUPERUSER) as superuser:
+        await superuser.execute("DROP EXTENSION plpgsql CASCADE")
+    for role in ("app_rw", "metrics"):
+        async with connected(postgres, role) as other:
+            with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError)):
+                await other.execute("CREATE EXTENSION plpgsql")
+    async with connected(postgres, "app_owner") as owner:
+        await owner.execute("CREATE EXTENSION plpgsql")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await owner.execute("CREATE EXTENSION vector")
 
 
 async def test_a_restore_that_fails_changes_nothing(postgres: Postgres, script: Script, tmp_path: Path) -> None:

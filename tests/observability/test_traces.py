@@ -95,7 +95,7 @@ async def test_an_error_names_its_trace_and_the_statement_that_failed(observed: 
     problem = answer.json()
     assert (problem["status"], problem["trace_id"]) == (409, traced.trace_id)
     request, *_, statement = await traced.spans(observed, f"POST {IMPORT}")
-    assert (statement.name, statement.failed) == (things.IMPORT.name, True)
+    assert (statement.name, statement.failed) == (things.IMPORT.statement.name, True)
     assert statement.attributes["error.type"] == "UniqueViolationError"
     assert not request.failed, "the client caused the error, not the service"
     assert "twice" not in str(request.span) + str(statement.span), "a span must not contain anything of a body"

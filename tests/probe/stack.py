@@ -1,17 +1,12 @@
 """Workbenches whose service has the probe domain, and no other one."""
 
-import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from pathlib import Path
 
 import asyncpg
 
 from tests.probe import things
 from workbench.console import Console
-from workbench.machine.folders import INGRESS_RULES
 from workbench.options import StackOptions
 from workbench.parts.postgres import Postgres
 from workbench.stack import Stack
@@ -19,13 +14,11 @@ from workbench.stack import Stack
 MODULE = "tests.probe"
 """The module that a replica runs."""
 
-_STREAMS = re.compile(r"exact: /\w+/(events|export|import)\b")
-
 
 @asynccontextmanager
 async def probe_stack(options: StackOptions, console: Console) -> AsyncIterator[Stack]:
     """A workbench that has the table of things. `options.service` is a command that serves the probe domain."""
-    async with Stack(replace(options, rules=_rules(options.data)), console) as stack:
+    async with Stack(options, console) as stack:
         await make_table(stack.postgres)
         yield stack
 
@@ -37,11 +30,3 @@ async def make_table(postgres: Postgres) -> None:
         await owner.execute(things.SCHEMA)
     finally:
         await owner.close()
-
-
-def _rules(data: Path) -> Path:
-    """A copy of the ingress rules whose routes for streams match the streams of things."""
-    rules = shutil.copytree(INGRESS_RULES, data / "rules")
-    file = rules / "virtualservice.yaml"
-    file.write_text(_STREAMS.sub(r"exact: /things/\1", file.read_text()))
-    return rules

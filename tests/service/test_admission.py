@@ -81,6 +81,20 @@ async def test_imports_and_exports_share_slots_of_their_own(start_service: Start
     assert len((await service.api.get("/things/export")).text.splitlines()) == 1
 
 
+async def test_what_the_ingress_takes_for_a_stream_holds_no_slot_of_a_request(start_service: StartService) -> None:
+    """Even if there is no such route: the ingress has not waited for its body, which may arrive slowly."""
+    service = await start_service(max_requests=1)
+
+    async with stalled_import(service, b"{}", path="/nowhere/import") as slow:
+        await service.until_metric(1, "http_requests_in_flight", kind="bulk")
+
+        assert (await service.api.get("/things")).status_code == 200
+
+        await slow.send_chunk(b"")
+        problem_of(await slow.response(), 404)
+    await until_nothing_is_in_flight(service)
+
+
 async def test_a_request_that_exceeds_its_deadline_is_given_up_and_its_slot_is_free(
     start_service: StartService, database: Database
 ) -> None:

@@ -263,6 +263,20 @@ async def test_the_command_prints_an_error_as_one_line(empty_database: Database)
     assert line.startswith("migrate: cannot connect")
 
 
+async def test_an_extension_that_is_not_installed_is_named_with_those_that_are(
+    empty_database: Database, folder: Path
+) -> None:
+    """The PostgreSQL of the workbench has few."""
+    write(folder, {"0003_places.sql": "CREATE EXTENSION postgis; CREATE TABLE places (name text);"})
+
+    with pytest.raises(MigrationError) as error:
+        await migrate(empty_database, folder)
+
+    assert str(error.value).startswith('0003_places.sql: extension "postgis" is not available')
+    assert str(error.value).endswith("This PostgreSQL has only: plpgsql, vector; nothing of it was applied")
+    assert await applied(empty_database) == [1, 2]
+
+
 async def test_the_command_waits_for_a_database_that_is_not_up_yet(empty_database: Database, tmp_path: Path) -> None:
     sockets = str(empty_database.server.sockets)
     later = tmp_path / "later"

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from workbench.ingress.istio_values import Duration, Limit, Port, RetryOn, SettableHeaders
+from workbench.ingress.istio_values import Duration, Limit, Port, Regex, RetryOn, SettableHeaders
 
 
 class Strict(BaseModel):
@@ -71,17 +71,12 @@ class Gateway(Strict):
 class StringMatch(Strict):
     exact: str | None = None
     prefix: str | None = None
-    regex: str | None = None  # RE2; it has to match the whole value
+    regex: Regex | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
         if len(self.model_fields_set) != 1 or None in (getattr(self, name) for name in self.model_fields_set):
             raise ValueError("give exactly one of exact, prefix and regex, with a value")
-        if self.regex is not None:
-            try:
-                re.compile(self.regex)
-            except re.error as error:
-                raise ValueError(f"{self.regex!r} is not a regular expression: {error}") from None
         return self
 
 

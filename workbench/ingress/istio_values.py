@@ -1,6 +1,7 @@
 """Types of Istio's fields: how their values are written, and which values Istio accepts."""
 
 import re
+import warnings
 from datetime import timedelta
 from typing import Annotated
 
@@ -14,6 +15,12 @@ _UNITS = {"h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(sec
 _RETRY_CONDITIONS = (
     "5xx, cancelled, connect-failure, deadline-exceeded, envoy-ratelimited, gateway-error, internal, refused-stream, "
     "reset, reset-before-request, resource-exhausted, retriable-4xx, retriable-status-codes, unavailable"
+)
+
+# The elements of a regular expression. `unknown` are those of Python that RE2 lacks: back references, look-around,
+# atomic groups, conditions, comments and possessive repetitions. https://github.com/google/re2/wiki/Syntax
+_ELEMENT = re.compile(
+    r"(?P<unknown>\\[1-9Zu]|\(\?(?:[=!>(#]|<[=!]|P=)|[*+?}]\+)|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL
 )
 
 
@@ -37,6 +44,18 @@ def _check_retry_on(value: str) -> str:
     return value
 
 
+def _check_regex(value: str) -> str:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about sets such as [[:alpha:]], which Python reads otherwise
+            re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+    for element in _ELEMENT.finditer(value):
+        if unknown := element["unknown"]:
+            raise ValueError(f"{value!r} contains {unknown!r}, which RE2, the syntax of Envoy, does not have")
+    return value
+
+
 def _check_settable(headers: dict[str, str]) -> dict[str, str]:
     for name in headers:
         if name.startswith(":") or name.lower() == "host":
@@ -46,6 +65,7 @@ def _check_settable(headers: dict[str, str]) -> dict[str, str]:
 
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
 RetryOn = Annotated[str, AfterValidator(_check_retry_on)]
+Regex = Annotated[str, Field(min_length=1), AfterValidator(_check_regex)]  # it has to match the whole value
 Port = Annotated[int, Field(ge=1, le=65535)]
 Limit = Annotated[int, Field(ge=0)]  # 0 is Istio's way to say "not set"
 SettableHeaders = Annotated[dict[str, str], AfterValidator(_check_settable)]

@@ -1,57 +1,61 @@
-"""Copies of k8s/istio that the tests change. Each has routes for the streams of the probe domain."""
+"""Copies of ingress rules that the tests change.
+
+Tests of what the workbench translates, and of what it refuses, change the text of RULES, which are theirs alone.
+Tests of what the service's own rules do set values in a copy of them, wherever these are, so the rules may change.
+"""
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tests.workbench.ingress.translation import VIRTUAL_SERVICE
+import yaml
+
 from workbench.machine.folders import INGRESS_RULES
 
-RULES = INGRESS_RULES
+RULES = Path(__file__).with_name("rules")
+"""The rules of these tests."""
 
-# A change of one of the files: (file, old text, new text). The file has to contain the old text.
 Edit = tuple[str, str, str]
+"""A change of a file's text: (file, old text, new text)."""
 EditRules = Callable[..., Path]
 
-STREAMS = {
-    "things-events": ("GET", "/things/events"),
-    "things-export": ("GET", "/things/export"),
-    "things-import": ("POST", "/things/import"),
-}
-"""The method and the path of each stream, by the name of its route."""
+Value = tuple[str, str, object]
+"""A value in a file: (file, field, value). In the field, `*` stands for each item that has the rest of it."""
+SetRules = Callable[..., Path]
 
-_STREAM = """\
-    - name: {name}
-      match:
-        - method: {{ exact: {method} }}
-          uri: {{ exact: {path} }}
-      retries:
-        attempts: 2
-        retryOn: connect-failure,refused-stream,reset-before-request
-      route:
-        - destination:
-            host: slipway.slipway.svc.cluster.local
-            subset: streams
-            port: {{ number: 80 }}
-"""
-_AFTER_STREAMS = "    - name: creates-with-key\n"  # a route for all paths, so that streams come before it
+STREAMS = [("GET", "/things/events"), ("GET", "/things/export"), ("POST", "/things/import")]
+"""A method and a path of each kind of stream."""
 
 
-def add_routes(routes: str) -> Edit:
-    """Adds routes, in YAML, before those that match any path."""
-    return VIRTUAL_SERVICE, _AFTER_STREAMS, routes + _AFTER_STREAMS
-
-
-ADD_STREAMS = add_routes(
-    "".join(_STREAM.format(name=name, method=method, path=path) for name, (method, path) in STREAMS.items())
-)
-
-
-def changed_rules(folder: Path, *edits: Edit) -> Path:
-    """Copies the rules into a folder, then applies ADD_STREAMS and the edits, in this order. Returns the folder."""
+def edited_rules(folder: Path, *edits: Edit) -> Path:
+    """Copies RULES into a folder and applies the edits. Returns the folder."""
     shutil.copytree(RULES, folder, dirs_exist_ok=True)
-    for name, old, new in (ADD_STREAMS, *edits):
+    for name, old, new in edits:
         text = (folder / name).read_text()
-        assert old in text, f"{name} no longer contains {old!r}"
+        assert old in text, f"{name} does not contain {old!r}"
         (folder / name).write_text(text.replace(old, new))
     return folder
+
+
+def set_rules(folder: Path, *values: Value) -> Path:
+    """Copies the service's own rules into a folder and sets the values. Returns the folder."""
+    shutil.copytree(INGRESS_RULES, folder, dirs_exist_ok=True)
+    for name, field, value in values:
+        document = yaml.safe_load((folder / name).read_text())
+        assert _set(document, field.split("."), value), f"{name} has no field {field}"
+        (folder / name).write_text(yaml.safe_dump(document))
+    return folder
+
+
+def _set(node: Any, path: list[str], value: object) -> int:
+    """Sets a field, and returns in how many places."""
+    name, *rest = path
+    if name == "*":
+        return sum(_set(item, rest, value) for item in node)
+    if name not in node:
+        return 0
+    if rest:
+        return _set(node[name], rest, value)
+    node[name] = value
+    return 1

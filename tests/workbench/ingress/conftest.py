@@ -1,4 +1,4 @@
-"""Fixtures that start a real Envoy, with the ingress rules or with a changed copy of them."""
+"""Fixtures that change ingress rules, and that start a real Envoy with them."""
 
 import asyncio
 import json
@@ -15,26 +15,39 @@ import pytest
 
 from harness.tls import NO_TLS
 from tests.waiting import eventually
-from tests.workbench.ingress.changed_rules import RULES, EditRules, changed_rules
+from tests.workbench.ingress import changed_rules
+from tests.workbench.ingress.changed_rules import EditRules, SetRules
 from tests.workbench.ingress.gateway import ENVOY, Gateway, StartGateway
 from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import envoy_bootstrap
+from workbench.machine.folders import INGRESS_RULES
 
 
 @pytest.fixture
 def edited_rules(tmp_path: Path) -> EditRules:
-    """Makes a copy of k8s/istio with routes for the streams of things and with changes; returns its path."""
-    return partial(changed_rules, tmp_path / "istio")
+    """Makes a copy of the rules of these tests, with changes; returns its path."""
+    return partial(changed_rules.edited_rules, tmp_path / "edited")
+
+
+@pytest.fixture
+def set_rules(tmp_path: Path) -> SetRules:
+    """Makes a copy of the service's own rules in which some values are set; returns its path."""
+    return partial(changed_rules.set_rules, tmp_path / "istio")
 
 
 @pytest.fixture
 async def start_gateway() -> AsyncIterator[StartGateway]:
-    """Starts Envoy in front of stub replicas, and returns when it has found all of them ready."""
+    """Starts Envoy in front of stub replicas, and returns when it has found all of them ready.
+
+    Without `rules` it has the service's own.
+    """
     async with AsyncExitStack() as stack:
         # Not pytest's tmp_path, which is too long for the path of a socket.
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ingress-")))
 
-        async def start(*replicas: StubReplica, rules: Path = RULES, wait: bool = True, **options: Any) -> Gateway:
+        async def start(
+            *replicas: StubReplica, rules: Path = INGRESS_RULES, wait: bool = True, **options: Any
+        ) -> Gateway:
             for replica in replicas:
                 await stack.enter_async_context(replica.running())
             with socket.socket() as free:

@@ -1,8 +1,11 @@
 """Istio features that k8s/istio does not use, but that a service's own rules may use."""
 
-from tests.workbench.ingress.changed_rules import EditRules, add_routes
+from tests.workbench.ingress.changed_rules import EditRules
 from tests.workbench.ingress.gateway import StartGateway
 from tests.workbench.ingress.stub_replicas import Received, StubReplica
+from tests.workbench.ingress.translation import VIRTUAL_SERVICE
+
+FIRST = "    - name: refused\n"
 
 
 async def test_features_that_a_person_may_add(start_gateway: StartGateway, edited_rules: EditRules) -> None:
@@ -26,7 +29,7 @@ async def test_features_that_a_person_may_add(start_gateway: StartGateway, edite
         await request.respond(200, b"ok", "x-internal: secret\r\n")
 
     replica = StubReplica(respond)
-    rules = edited_rules(add_routes(added))
+    rules = edited_rules((VIRTUAL_SERVICE, FIRST, added + FIRST))
     gateway = await start_gateway(replica, rules=rules)
     get = gateway.client.get
 

@@ -7,24 +7,25 @@ import pytest
 from tests.workbench.ingress.changed_rules import RULES, EditRules
 from tests.workbench.ingress.translation import DESTINATION_RULE, cluster
 from workbench.ingress.bootstrap import CLUSTER, envoy_bootstrap
+from workbench.machine.folders import INGRESS_RULES
 
 
 def test_limits_that_are_not_set_have_istios_defaults(edited_rules: EditRules) -> None:
     rules = edited_rules(
-        (DESTINATION_RULE, "maxConnections: 4096", "maxConnections: 0"),
-        (DESTINATION_RULE, "maxRetries: 128", ""),
+        (DESTINATION_RULE, "maxConnections: 40", "maxConnections: 0"),
+        (DESTINATION_RULE, "maxRetries: 10", ""),
         (DESTINATION_RULE, "connectTimeout: 1s", ""),
     )
     [limits] = cluster(rules)["circuit_breakers"]["thresholds"]
     assert limits["max_connections"] == limits["max_retries"] == 2**32 - 1
-    assert limits["max_pending_requests"] == 1024
+    assert limits["max_pending_requests"] == 30
     assert cluster(rules)["connect_timeout"] == "10s"
     [options] = cluster(rules)["typed_extension_protocol_options"].values()
     assert options["common_http_protocol_options"] == {"idle_timeout": "60s"}
 
 
 def test_the_limits_leave_room_for_the_event_streams() -> None:
-    [limits] = cluster(RULES, "streams")["circuit_breakers"]["thresholds"]
+    [limits] = cluster(INGRESS_RULES, "streams")["circuit_breakers"]["thresholds"]
     assert min(limits["max_connections"], limits["max_requests"]) > 2500
 
 

@@ -3,19 +3,19 @@
 import asyncio
 
 from tests.waiting import eventually
-from tests.workbench.ingress.changed_rules import STREAMS, EditRules
+from tests.workbench.ingress.changed_rules import STREAMS, SetRules
 from tests.workbench.ingress.gateway import StartGateway, assert_problem
 from tests.workbench.ingress.stub_replicas import Held, StubReplica
 
+POOL = "spec.trafficPolicy.connectionPool"
 
-async def test_requests_over_the_limits_are_refused_at_once(
-    start_gateway: StartGateway, edited_rules: EditRules
-) -> None:
+
+async def test_requests_over_the_limits_are_refused_at_once(start_gateway: StartGateway, set_rules: SetRules) -> None:
     held = Held(1)
     replica = StubReplica(held)
-    rules = edited_rules(
-        ("destinationrule.yaml", "maxConnections: 4096", "maxConnections: 1"),
-        ("destinationrule.yaml", "http1MaxPendingRequests: 1024", "http1MaxPendingRequests: 1"),
+    rules = set_rules(
+        ("destinationrule.yaml", f"{POOL}.tcp.maxConnections", 1),
+        ("destinationrule.yaml", f"{POOL}.http.http1MaxPendingRequests", 1),
     )
     gateway = await start_gateway(replica, rules=rules)
 
@@ -33,13 +33,13 @@ async def test_requests_over_the_limits_are_refused_at_once(
 
 
 async def test_requests_over_their_limit_are_refused_and_streams_are_not(
-    start_gateway: StartGateway, edited_rules: EditRules
+    start_gateway: StartGateway, set_rules: SetRules
 ) -> None:
     held = Held(4)
-    rules = edited_rules(("destinationrule.yaml", "http2MaxRequests: 128", "http2MaxRequests: 1"))
+    rules = set_rules(("destinationrule.yaml", f"{POOL}.http.http2MaxRequests", 1))
     gateway = await start_gateway(StubReplica(held), rules=rules)
 
-    targets = (("GET", "/"), *STREAMS.values())
+    targets = (("GET", "/"), *STREAMS)
     served = [asyncio.create_task(gateway.client.request(method, path)) for method, path in targets]
     await held.arrived.wait()
     refused = await gateway.client.get("/")

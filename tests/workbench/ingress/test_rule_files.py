@@ -7,10 +7,10 @@ import pytest
 from tests.workbench.ingress.changed_rules import EditRules
 from tests.workbench.ingress.translation import (
     BUFFER,
+    CONNECTIONS,
     DESTINATION_RULE,
     GATEWAY,
     KUSTOMIZATION,
-    LOCAL_REPLIES,
     VIRTUAL_SERVICE,
     assert_refused,
     connection_manager,
@@ -23,7 +23,7 @@ from tests.workbench.ingress.translation import (
         (GATEWAY, "kind: Gateway", "kind: Sidecar", ["Gateway", "none"]),
         (GATEWAY, "kind: Gateway", "kind: VirtualService", ["Gateway", "none"]),
         (KUSTOMIZATION, "- destinationrule.yaml", "- destinationrule.yaml\n  - other.yaml", ["other.yaml"]),
-        (KUSTOMIZATION, f"- {LOCAL_REPLIES}", f"- {LOCAL_REPLIES}\n  - envoyfilter.yaml", ["several EnvoyFilters"]),
+        (KUSTOMIZATION, f"- {CONNECTIONS}", f"- {CONNECTIONS}\n  - envoyfilter.yaml", ["several EnvoyFilters"]),
     ],
 )
 def test_a_wrong_number_of_objects_is_refused(
@@ -31,17 +31,17 @@ def test_a_wrong_number_of_objects_is_refused(
 ) -> None:
     rules = edited_rules((file, old, new))
     shutil.copy(rules / DESTINATION_RULE, rules / "other.yaml")
-    shutil.copy(rules / LOCAL_REPLIES, rules / "envoyfilter.yaml")
+    shutil.copy(rules / CONNECTIONS, rules / "envoyfilter.yaml")
     assert_refused(rules, KUSTOMIZATION, "resources", *words)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "place", "word"),
     [
-        ("  selector:", "   selector:", "line 13", "expected"),
-        ("spec:", "spec:\n\tselector: {}", "line 11", "cannot start any token"),
-        ("  servers:", "  selector: { istio: other }\n  servers:", "line 13", "'selector' appears twice"),
-        ("spec:", "---\nspec:", "line 10", "one YAML document"),
+        ("  selector:", "   selector:", "line 9", "expected"),
+        ("spec:", "spec:\n\tselector: {}", "line 7", "cannot start any token"),
+        ("  servers:", "  selector: { istio: other }\n  servers:", "line 9", "'selector' appears twice"),
+        ("spec:", "---\nspec:", "line 6", "one YAML document"),
     ],
 )
 def test_invalid_yaml_is_refused_with_its_line(
@@ -63,7 +63,7 @@ def test_a_file_that_is_not_text_is_refused(edited_rules: EditRules) -> None:
     assert_refused(rules, GATEWAY, "", "UTF-8")
 
 
-@pytest.mark.parametrize("file", [GATEWAY, VIRTUAL_SERVICE, DESTINATION_RULE, LOCAL_REPLIES])
+@pytest.mark.parametrize("file", [GATEWAY, VIRTUAL_SERVICE, DESTINATION_RULE, CONNECTIONS])
 def test_a_missing_file_is_refused(edited_rules: EditRules, file: str) -> None:
     rules = edited_rules()
     (rules / file).unlink()
@@ -71,7 +71,7 @@ def test_a_missing_file_is_refused(edited_rules: EditRules, file: str) -> None:
 
 
 def test_files_that_are_not_listed_are_ignored(edited_rules: EditRules) -> None:
-    rules = edited_rules((KUSTOMIZATION, f"  - {BUFFER}\n", ""), (KUSTOMIZATION, f"  - {LOCAL_REPLIES}\n", ""))
+    rules = edited_rules((KUSTOMIZATION, f"  - {BUFFER}\n", ""), (KUSTOMIZATION, f"  - {CONNECTIONS}\n", ""))
     manager = connection_manager(rules)
     assert "buffer" not in str(manager["http_filters"])
     assert "typed_per_filter_config" not in str(manager["route_config"])

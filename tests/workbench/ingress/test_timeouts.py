@@ -2,16 +2,16 @@
 
 import asyncio
 
-from tests.workbench.ingress.changed_rules import STREAMS, EditRules
+from tests.workbench.ingress.changed_rules import STREAMS, SetRules
 from tests.workbench.ingress.gateway import IDEMPOTENT, StartGateway, assert_problem
 from tests.workbench.ingress.stub_replicas import Held, Received, StubReplica, never
 
-SHORT = ("virtualservice.yaml", "timeout: 15s", "timeout: 200ms")
+SHORT = ("virtualservice.yaml", "spec.http.*.timeout", "200ms")
 
 
-async def test_a_slow_answer_becomes_504(start_gateway: StartGateway, edited_rules: EditRules) -> None:
+async def test_a_slow_answer_becomes_504(start_gateway: StartGateway, set_rules: SetRules) -> None:
     replica = StubReplica(never)
-    gateway = await start_gateway(replica, rules=edited_rules(SHORT))
+    gateway = await start_gateway(replica, rules=set_rules(SHORT))
 
     for method, headers in (("GET", {}), ("POST", {}), ("POST", IDEMPOTENT)):
         response = await gateway.client.request(method, "/things", headers=headers)
@@ -21,18 +21,15 @@ async def test_a_slow_answer_becomes_504(start_gateway: StartGateway, edited_rul
         assert "retry-after" not in response.headers
 
 
-async def test_streams_outlive_the_timeout_of_other_routes(
-    start_gateway: StartGateway, edited_rules: EditRules
-) -> None:
-    streams = list(STREAMS.values())
-    held = Held(len(streams))
+async def test_streams_outlive_the_timeout_of_other_routes(start_gateway: StartGateway, set_rules: SetRules) -> None:
+    held = Held(len(STREAMS))
 
     async def hold_streams(request: Received) -> None:
-        await (held(request) if (request.method, request.target) in streams else never(request))
+        await (held(request) if (request.method, request.target) in STREAMS else never(request))
 
-    gateway = await start_gateway(StubReplica(hold_streams), rules=edited_rules(SHORT))
+    gateway = await start_gateway(StubReplica(hold_streams), rules=set_rules(SHORT))
 
-    open_streams = [asyncio.create_task(gateway.client.request(*stream)) for stream in streams]
+    open_streams = [asyncio.create_task(gateway.client.request(*stream)) for stream in STREAMS]
     await held.arrived.wait()
     # It started after the streams and its timeout has expired, so the streams are older than the timeout.
     assert_problem(await gateway.client.get("/things"), 504)
@@ -43,10 +40,10 @@ async def test_streams_outlive_the_timeout_of_other_routes(
 
 
 async def test_a_client_that_never_ends_its_headers_gets_408(
-    start_gateway: StartGateway, edited_rules: EditRules
+    start_gateway: StartGateway, set_rules: SetRules
 ) -> None:
-    file = "envoyfilter-local-replies.yaml"
-    rules = edited_rules((file, "request_headers_timeout: 10s", "request_headers_timeout: 0.1s"))
+    field = "spec.configPatches.*.patch.value.typed_config.request_headers_timeout"
+    rules = set_rules(("envoyfilter-local-replies.yaml", field, "0.1s"))
     gateway = await start_gateway(StubReplica(), rules=rules)
 
     head, _ = await gateway.raw(b"GET / HTTP/1.1\r\nhost: a\r\nx-slow: 1\r\n")

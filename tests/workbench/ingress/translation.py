@@ -1,17 +1,16 @@
-"""The files of k8s/istio, and parts of the Envoy configuration that they are translated to."""
+"""The files of ingress rules, and parts of the Envoy configuration that they are translated to."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from workbench.ingress.bootstrap import IngressRuleError, Upstream, cluster_name, envoy_bootstrap
 
 VIRTUAL_SERVICE = "virtualservice.yaml"
 GATEWAY = "gateway.yaml"
 DESTINATION_RULE = "destinationrule.yaml"
-LOCAL_REPLIES = "envoyfilter-local-replies.yaml"
+CONNECTIONS = "envoyfilter-connections.yaml"
 BUFFER = "envoyfilter-request-buffer.yaml"
 KUSTOMIZATION = "kustomization.yaml"
 
@@ -51,17 +50,6 @@ def assert_refused(rules: Path, file: str, field: str, *words: str) -> None:
     assert "\n" not in message
     for word in words:
         assert word in message
-
-
-def http_names(rules: Path) -> list[str]:
-    """The names of the routes in the VirtualService, in its order."""
-    return [route["name"] for route in http_routes(rules)]
-
-
-def http_routes(rules: Path) -> list[dict[str, Any]]:
-    """The routes in the VirtualService, as they are written."""
-    written = yaml.safe_load((rules / VIRTUAL_SERVICE).read_text())
-    return list(written["spec"]["http"])
 
 
 def seconds(duration: str) -> float:
