@@ -27,7 +27,7 @@ _TAKEN = {
     **dict.fromkeys(("events", "events_pruned", "idempotency_keys", "schema_migrations"), "a table of the service"),
     "things": "a table of the tests",
     **dict.fromkeys(("pages", "docs", "static"), "a path or a part of the service"),
-    **dict.fromkeys(("imports", "exports"), "too close to the streams /import and /export"),
+    **dict.fromkeys(("import", "export"), "the paths of streams"),
     "references": "a word of SQL",
 }
 
