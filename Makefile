@@ -149,6 +149,9 @@ FAULTS_notes := tests.notes.faults
 faults: environment-dev ## inject faults under load, and print a table; 8 min; WHERE=notes, WHERE=cluster
 	@$(VENV_PYTHON) -m $(or $(FAULTS_$(WHERE)),tests.faults) $(ARGS)
 
+# `make upgrade`, and `make adopt`, which an adopted copy has no more.
+-include adoption/targets.mk adoption/adopt/targets.mk
+
 environment-workbench: python
 	@$(PYTHON) -m workbench.virtualenv workbench
 
