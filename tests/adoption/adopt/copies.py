@@ -25,7 +25,7 @@ ENVIRONMENT = {
 }
 """Nothing of the machine's own configuration of git, and the ruff that runs the tests."""
 
-_ARGUMENTS = ("NAME", "TITLE", "REPOSITORY", "EXAMPLE", "FROM", "REF")
+_ARGUMENTS = ("NAME", "TITLE", "REPOSITORY", "EXAMPLE", "FROM", "REF", "ARGS")
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -88,6 +88,10 @@ def test_the_example_is_dropped_only_if_that_was_asked_for(copy: Repository) -> 
     found = [path for path in copy.root.rglob("*notes*") if ".git" not in path.parts]
 
     assert bool(found) is (arguments(copy)["EXAMPLE"] == "keep")
+    if not found:
+        assert not copy.succeeds("grep", "--ignore-case", "--word-regexp", "notes\\?"), (
+            "what is kept names the example"
+        )
 
 
 def test_what_only_an_adoption_needs_is_gone(copy: Repository) -> None:
