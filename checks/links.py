@@ -21,7 +21,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PUBLISHED = "https://git.example.com/slipway/blob/main/"
+PUBLISHED = "https://git.example.com/slipway/blob/main/"  # where the pages can be read
 NAMED = (".py", ".md", ".yaml", ".yml", ".sql", ".sh", ".tiltfile")  # file names with these endings are ours
 COMMENTS = {".sql": r"--.*", ".css": r"(?s)/\*.*?\*/", ".js": r"(?s)/\*.*?\*/|//[^\n]*", ".html": r"(?s)<!--.*?-->"}
 for _ending in (".yaml", ".yml", ".toml", ".sh", ".tiltfile", "Makefile", "Dockerfile", "Tiltfile", "run"):
