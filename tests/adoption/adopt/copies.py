@@ -17,13 +17,17 @@ NOT_RENAMED = {"LICENSE", "adoption/upstream.toml"}
 ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_AUTHOR_NAME": "Ada",
-    "GIT_AUTHOR_EMAIL": "ada@example.com",
-    "GIT_COMMITTER_NAME": "Ada",
-    "GIT_COMMITTER_EMAIL": "ada@example.com",
+    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_KEY_0": "user.name",
+    "GIT_CONFIG_VALUE_0": "Ada",
+    "GIT_CONFIG_KEY_1": "user.email",
+    "GIT_CONFIG_VALUE_1": "ada@example.com",
     "RUFF": str(Path(sys.executable).with_name("ruff")),
 }
 """Nothing of the machine's own configuration of git, and the ruff that runs the tests."""
+
+NOBODY = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
+"""In addition: git does not know who commits, and does not guess it."""
 
 _ARGUMENTS = ("NAME", "TITLE", "REPOSITORY", "EXAMPLE", "FROM", "REF", "ARGS")
 

@@ -41,7 +41,7 @@ def test_a_name_that_can_be_used(name: str) -> None:
         ("quart", "is taken: it is a package in requirements/all.txt"),
         ("yes", "is taken: YAML does not read it as a text"),
         ("grafana", "is taken: k8s/observability/grafana/deployment.yaml has an object of this name"),
-        ("service", "is taken: it is a folder of the project"),
+        ("harness", "is taken: it is a folder of the project"),
         ("kube-system", "is taken: Kubernetes uses it"),
         ("lint", "is taken: Tilt has a resource of this name"),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from adoption.git import Repository
 from adoption.record import PATH, Record
-from tests.adoption.adopt.copies import NOT_RENAMED, OLD_NAME, adopt, clone, mentions, save, state, upgrade
+from tests.adoption.adopt.copies import NOBODY, NOT_RENAMED, OLD_NAME, adopt, clone, mentions, save, state, upgrade
 
 PAGE, SETTINGS, SECURITY = "docs/cluster.md", "service/settings.py", "SECURITY.md"
 
@@ -181,7 +181,7 @@ def test_an_upgrade_that_was_squashed(upstream: Repository, harbor: Repository, 
     upgraded(harbor)
     harbor.git("reset", "--quiet", "--soft", before)
     edit(harbor, PAGE, "The new version of harbor.", "The version after the first.")
-    save(harbor, "Squashed, with a change")
+    save(harbor, harbor.git("log", "-1", "--format=%B", "upstream"))  # hosts suggest it as the message
     if branch == "gone":
         harbor.git("branch", "--quiet", "-D", "upstream")
     edit(upstream, SECURITY, "# Security", f"# Security of {OLD_NAME}")
@@ -305,6 +305,16 @@ def test_the_branch_upstream_is_not_for_work(harbor: Repository) -> None:
     save(harbor, "Mine")
     harbor.git("switch", "--quiet", "main")
     assert "the branch upstream has commits that no upgrade made" in upgrade(harbor).stderr
+
+
+def test_who_commits_may_be_known_in_this_repository_only(upstream: Repository, harbor: Repository) -> None:
+    harbor.git("config", "user.name", "Grace")
+    harbor.git("config", "user.email", "grace@example.com")
+    next_version(upstream)
+
+    upgraded(harbor, **NOBODY)
+
+    assert harbor.git("log", "-2", "--first-parent", "--format=%an", "upstream") == "Grace\nAda"
 
 
 def test_only_an_adopted_copy_can_be_upgraded(project: Repository) -> None:
