@@ -134,6 +134,9 @@ faults: environment-dev ## inject faults under load, and print a table; WHERE=cl
 		echo "make faults: there is no tests/$(WHERE)/faults: WHERE=cluster, or a folder of tests/ with faults" >&2; exit 2; }
 	@$(VENV_PYTHON) -m $(or $(FAULTS_$(WHERE)),tests.$(addsuffix .,$(WHERE))faults) $(ARGS)
 
+# An adopted copy has no `make adopt` any more.
+-include adoption/targets.mk adoption/adopt/targets.mk
+
 environment-workbench: python
 	@$(PYTHON) -m workbench.virtualenv workbench
 
@@ -142,8 +145,6 @@ environment-dev: python
 
 environment-all: python
 	@$(PYTHON) -m workbench.virtualenv all
-
--include adoption/targets.mk
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -94,7 +94,7 @@ def _files(name: str, plural: str, root: Path) -> Iterator[tuple[Path, str]]:
 def _format(root: Path, paths: Iterable[Path]) -> None:
     """The length of a name decides where lines break."""
     python = [str(path) for path in paths if path.suffix == ".py"]
-    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", *python], cwd=root, check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", *python], cwd=root, check=True)
 
 
 def _next_migration(root: Path, plural: str) -> Path:

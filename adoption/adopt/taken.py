@@ -1,0 +1,49 @@
+"""Names that mean something else in the project already, so that a service cannot have them, too."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+NO_TEXT = ("false", "n", "no", "null", "off", "on", "true", "y", "yes")
+"""What YAML does not read as a text."""
+
+_ELSEWHERE = {
+    "YAML does not read it as a text": NO_TEXT,
+    "Kubernetes uses it": ("default", "kube-node-lease", "kube-public", "kube-system", "kubernetes", "localhost"),
+    "pages and tests call another part of the cluster by it": (
+        "anywhere",
+        "client",
+        "database",
+        "dns",
+        "gateway",
+        "kubelet",
+    ),
+}
+"""Names that are in no file from which they could be read, by the reason."""
+
+_RESOURCE = re.compile(r"(?:_resource|_deploy|button)\(\s*(?:new_name=)?'([a-z0-9-]+)'")
+_IN_FILES = (
+    ("k8s/**/*.yaml", re.compile(r"(?m)^  name: ([a-z0-9-]+)"), "{file} has an object of this name"),
+    ("k8s/**/kustomization.yaml", re.compile(r"(?m)^  - name: ([a-z0-9-]+)"), "{file} makes an object of this name"),
+    ("Tiltfile", _RESOURCE, "Tilt has a resource of this name"),
+    ("tilt/*.tiltfile", _RESOURCE, "Tilt has a resource of this name"),
+    ("requirements/*.txt", re.compile(r"(?m)^([a-z0-9-]+)(?:\[|==)"), "it is a package in {file}"),
+    ("*/__init__.py", None, "it is a folder of the project"),
+)
+"""Where names are, by the text around them, and the reason. Without a pattern, the folder of the file is the name."""
+
+
+def taken(root: Path) -> dict[str, str]:
+    """The reason why a name is taken, for each name that is. The project's own name is among them."""
+    found = {name: reason for reason, names in _ELSEWHERE.items() for name in names}
+    for name, reason in _names_in_files(root):
+        found.setdefault(name, reason)
+    return found
+
+
+def _names_in_files(root: Path) -> Iterator[tuple[str, str]]:
+    for files, pattern, reason in _IN_FILES:
+        for file in sorted(root.glob(files)):
+            path = file.relative_to(root)
+            names = pattern.findall(file.read_text(encoding="utf-8")) if pattern else [path.parent.name]
+            yield from ((name, reason.format(file=path.as_posix())) for name in names)

@@ -1,0 +1,260 @@
+"""`make adopt`: what it changes, what it refuses, and that a failure leaves everything as it was."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adoption.adopt.transform import project_name
+from adoption.git import Repository
+from adoption.record import PATH, Record
+from tests.adoption.adopt.copies import (
+    NOBODY,
+    NOT_RENAMED,
+    OLD_NAME,
+    ROOT,
+    adopt,
+    clone,
+    environment,
+    mentions,
+    run,
+    save,
+    state,
+)
+
+COPIES = {
+    "aardvark": {"NAME": "aardvark", "REPOSITORY": "https://git.example.org/a/b/aardvark"},
+    "the longest name, the example dropped": {
+        "NAME": "zoological-garden-visitor-counts",
+        "TITLE": "Visitors of the Zoo",
+        "EXAMPLE": "drop",
+    },
+}
+"""Names that sort before and after all others in the cluster."""
+
+
+@pytest.fixture(scope="module", params=COPIES.values(), ids=[*COPIES])
+def copy(
+    request: pytest.FixtureRequest, published: Repository, tmp_path_factory: pytest.TempPathFactory
+) -> Repository:
+    repository = clone(published, tmp_path_factory.mktemp("copy") / "project")
+    done = adopt(repository, **request.param)
+    assert done.returncode == 0, done.stderr
+    return repository
+
+
+def arguments(repository: Repository) -> dict[str, str]:
+    record = Record.read(repository.root)
+    assert record
+    return dict(record.arguments)
+
+
+def read(repository: Repository, path: str) -> str:
+    return (repository.root / path).read_text(encoding="utf-8")
+
+
+def test_the_old_name_is_nowhere(copy: Repository) -> None:
+    assert mentions(copy, OLD_NAME) <= NOT_RENAMED
+    assert project_name(copy.root) == (arguments(copy)["NAME"], "0.1.0")
+
+
+def test_the_new_name_is_in_the_places_of_the_old_one(copy: Repository) -> None:
+    given = arguments(copy)
+    address = given["REPOSITORY"] or f"https://git.example.com/{given['NAME']}"
+
+    for path, text in (
+        ("ctlptl.yaml", f"\nname: k3d-{given['NAME']} "),
+        ("k8s/istio/sidecar.yaml", f"\n  namespace: {given['NAME']}\n"),
+        ("service/pages/static/index.html", f">{given['TITLE']}<"),
+        ("k8s/observability/prometheus/rules/alerts.yaml", f"runbook_url: {address}/blob/main/"),
+    ):
+        assert text in read(copy, path), path
+
+
+def test_what_is_not_true_of_another_service_is_gone(copy: Repository) -> None:
+    files = copy.paths("ls-files")
+    readme = read(copy, "README.md")
+
+    assert not [path for path in files if "measured/" in path or path.endswith("baseline.json")]
+    assert readme.startswith(f"# {arguments(copy)['TITLE']}\n\nTODO: ")
+    assert "](docs/architecture.md)" in readme
+    assert not re.search(r"\{\w+\}", readme)
+    assert ("make upgrade REPOSITORY=" in readme) is not bool(arguments(copy)["REPOSITORY"])
+    assert len(read(copy, "CHANGELOG.md").splitlines()) < 15
+    assert read(copy, "LICENSE") == (ROOT / "LICENSE").read_text()
+
+
+def test_the_example_is_dropped_only_if_that_was_asked_for(copy: Repository) -> None:
+    found = [path for path in copy.root.rglob("*notes*") if ".git" not in path.parts]
+
+    assert bool(found) is (arguments(copy)["EXAMPLE"] == "keep")
+    if not found:
+        assert not copy.succeeds("grep", "--ignore-case", "--word-regexp", "notes\\?"), (
+            "what is kept names the example"
+        )
+
+
+def test_what_only_an_adoption_needs_is_gone(copy: Repository) -> None:
+    assert not [path for path in copy.paths("ls-files") if "adoption/adopt/" in path]
+    shown = subprocess.run(
+        ("make", "help"), cwd=copy.root, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert re.search(r"(?m)^  make upgrade ", shown.stdout)
+    assert not re.search(r"(?m)^  make (test-)?adopt ", shown.stdout)
+
+
+def test_one_commit_and_the_branch_upstream(copy: Repository, published: Repository) -> None:
+    before = published.git("rev-parse", "HEAD")
+
+    assert copy.git("rev-list", f"{before}..HEAD") == copy.git("rev-parse", "upstream")
+    assert copy.git("status", "--porcelain") == ""
+    record = Record.read(copy.root)
+    assert record
+    assert (record.name, record.version, record.commit) == (*project_name(ROOT), before)
+    assert record.repository == published.root.as_uri()
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        ("ruff", "check", "--quiet", "."),
+        ("ruff", "format", "--check", "--quiet", "."),
+        ("yamllint", "--strict", "k8s", "ctlptl.yaml"),
+        ("checks.links",),
+    ],
+    ids=" ".join,
+)
+def test_the_copy_is_in_its_style(copy: Repository, check: tuple[str, ...]) -> None:
+    done = run(copy, "-m", *check)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_manifests_and_the_tiltfile_are_valid_and_the_commands_work(copy: Repository) -> None:
+    done = run(copy, "-m", "pytest", "-q", "tests/k8s", "tests/cluster")
+
+    assert done.returncode == 0, done.stdout[-5000:]
+
+
+def test_everything_that_is_wrong_is_reported_at_once_and_nothing_is_changed(project: Repository) -> None:
+    (project.root / "mine.txt").touch()
+    project.git("branch", "upstream")
+    before = state(project)
+
+    done = adopt(project, NAME="Harbor", EXAMPLE="dorp")
+
+    assert done.returncode == 1
+    first, *lines = done.stderr.splitlines()
+    assert first == "make adopt: nothing was changed:"
+    for line, begin in zip(
+        lines, ("the tree has changes", "there is a branch upstream", "NAME=Harbor", "EXAMPLE=dorp"), strict=True
+    ):
+        assert line.startswith(f"  {begin}")
+    assert state(project) == before
+
+
+def test_a_change_that_is_not_committed_is_named(project: Repository) -> None:
+    (project.root / "Makefile").write_text("")
+
+    done = adopt(project, NAME="harbor")
+
+    assert "the tree has changes that are not committed (Makefile): commit them, or `git stash -u`" in done.stderr
+    assert read(project, "Makefile") == ""
+
+
+def test_a_second_adoption_is_refused(project: Repository) -> None:
+    record = Record("keel", "1", "", "0" * 40, {})
+    (project.root / PATH).write_text(record.text())
+    save(project, "An adoption")
+
+    done = adopt(project, NAME="harbor")
+
+    assert f"the project is adopted already, as {PATH} says: `make upgrade`" in done.stderr
+
+
+def test_an_adoption_that_was_undone_can_be_repeated(harbor: Repository) -> None:
+    harbor.git("reset", "--quiet", "--hard", "HEAD~1")
+
+    assert adopt(harbor, NAME="marina").returncode == 0
+
+    assert harbor.git("rev-parse", "upstream") == harbor.git("rev-parse", "HEAD")
+    assert project_name(harbor.root)[0] == "marina"
+
+
+def test_a_folder_without_a_repository_or_in_another_one_is_refused(published: Repository, tmp_path: Path) -> None:
+    outer = Repository(tmp_path)
+    inner = clone(published, tmp_path / "inner")
+    (inner.root / ".git").rename(tmp_path / "aside")
+    assert "clone the project, or run `git init`" in adopt(inner, NAME="harbor").stderr
+
+    outer.git("init", "--quiet")
+    assert "inner is a folder of another git repository" in adopt(inner, NAME="harbor").stderr
+
+    inner.git("init", "--quiet")
+    assert "the repository has no commit: commit the project's files" in adopt(inner, NAME="harbor").stderr
+
+
+def test_the_name_of_a_file_that_exists_is_refused(project: Repository) -> None:
+    for name in (OLD_NAME, "harbor"):
+        (project.root / "docs" / f"{name}.svg").touch()
+    save(project, "A file whose new name is the name of another one")
+    before = state(project)
+
+    done = adopt(project, NAME="harbor")
+
+    assert done.stderr == "make adopt: NAME=harbor cannot be used: docs/harbor.svg exists already\n"
+    assert state(project) == before
+
+
+def test_git_says_who_is_missing(project: Repository) -> None:
+    before = state(project)
+
+    done = adopt(project, NAME="harbor", **NOBODY)
+
+    assert re.search(r"(?s)no commit can be made: git var failed: .*git config --global user\.email", done.stderr)
+    assert state(project) == before
+
+
+def failures(project: Repository) -> Iterator[dict[str, str]]:
+    """Makes a late step fail; each time with the variables to give."""
+    yield {"RUFF": str(project.root / "no-ruff")}
+    yield {"RUFF": "false"}
+    lock = project.root / ".git" / "refs" / "heads" / "upstream.lock"
+    lock.touch()
+    yield {}
+    lock.unlink()
+
+
+def test_a_failure_midway_restores_everything(project: Repository) -> None:
+    before = state(project)
+
+    for variables in failures(project):
+        done = adopt(project, NAME="harbor", EXAMPLE="drop", **variables)
+
+        assert done.returncode == 1
+        assert done.stderr.startswith("make adopt: ")
+        assert "Traceback" not in done.stderr
+        assert state(project) == before
+
+    assert adopt(project, NAME="harbor").returncode == 0
+
+
+def test_a_password_in_the_address_of_the_upstream_is_not_recorded(project: Repository) -> None:
+    project.git("remote", "set-url", "origin", "https://ada:secret@git.example.com/project")
+
+    assert adopt(project, NAME="harbor").returncode == 0
+
+    record = Record.read(project.root)
+    assert record
+    assert record.repository == "https://git.example.com/project"
+
+
+def test_what_is_left_to_a_person_is_listed(project: Repository) -> None:
+    (project.root / ".workbench").mkdir()
+
+    done = adopt(project, NAME="harbor")
+
+    for word in ("LICENSE", "SECURITY.md", "example.com", "git remote set-url", "make reset", "REPOSITORY="):
+        assert re.search(rf"(?m)^  .*{word}", done.stdout), word
