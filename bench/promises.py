@@ -34,7 +34,7 @@ say = partial(print, flush=True)
 
 async def main() -> None:
     say(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}")
-    with tempfile.TemporaryDirectory(prefix="slipway-promises-") as folder, (Path(folder) / "log").open("w") as log:
+    with tempfile.TemporaryDirectory(prefix="promises-") as folder, (Path(folder) / "log").open("w") as log:
         options = StackOptions(data=Path(folder) / "data", replicas=2)
         async with Stack(options, Console(log)) as stack:
             await replica_stops(stack)

@@ -20,6 +20,7 @@ from workbench.machine import ports
 from workbench.machine.folders import run_folder
 from workbench.options import StackOptions
 from workbench.parts import prometheus
+from workbench.project import NAME
 from workbench.stack import Stack
 
 NOTES = listed(DOMAIN)
@@ -51,7 +52,7 @@ async def scraped(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
 
 async def has_scraped(found: Prometheus) -> bool:
-    return bool(await found.numbers('up{job="slipway"} == 1'))
+    return bool(await found.numbers(f'up{{job="{NAME}"}} == 1'))
 
 
 def test_the_dashboards_show_every_listed_metric() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.workbench.ingress.translation import VIRTUAL_SERVICE
+from workbench.ingress.rules import SERVICE_HOST
 from workbench.machine.folders import INGRESS_RULES
 
 RULES = INGRESS_RULES
@@ -30,7 +31,7 @@ _STREAM = """\
         retryOn: connect-failure,refused-stream,reset-before-request
       route:
         - destination:
-            host: slipway.slipway.svc.cluster.local
+            host: {host}
             subset: streams
             port: {{ number: 80 }}
 """
@@ -43,7 +44,10 @@ def add_routes(routes: str) -> Edit:
 
 
 ADD_STREAMS = add_routes(
-    "".join(_STREAM.format(name=name, method=method, path=path) for name, (method, path) in STREAMS.items())
+    "".join(
+        _STREAM.format(name=name, method=method, path=path, host=SERVICE_HOST)
+        for name, (method, path) in STREAMS.items()
+    )
 )
 
 

@@ -3,6 +3,7 @@
 from tests.workbench.ingress.changed_rules import EditRules, add_routes
 from tests.workbench.ingress.gateway import StartGateway
 from tests.workbench.ingress.stub_replicas import Received, StubReplica
+from workbench.ingress.rules import SERVICE_HOST
 
 
 async def test_features_that_a_person_may_add(start_gateway: StartGateway, edited_rules: EditRules) -> None:
@@ -16,7 +17,7 @@ async def test_features_that_a_person_may_add(start_gateway: StartGateway, edite
       headers:
         request: { set: { x-set: "1" }, add: { accept: text/plain }, remove: [x-removed] }
         response: { add: { x-added: "2" }, remove: [x-internal] }
-      route: [{ destination: { host: slipway.slipway.svc.cluster.local, port: { number: 80 } } }]
+      route: [{ destination: { host: THE_SERVICE, port: { number: 80 } } }]
     - name: answered
       match: [{ uri: { regex: "/[Aa]nswered" }, method: { exact: GET } }]
       directResponse: { status: 403 }
@@ -26,7 +27,7 @@ async def test_features_that_a_person_may_add(start_gateway: StartGateway, edite
         await request.respond(200, b"ok", "x-internal: secret\r\n")
 
     replica = StubReplica(respond)
-    rules = edited_rules(add_routes(added))
+    rules = edited_rules(add_routes(added.replace("THE_SERVICE", SERVICE_HOST)))
     gateway = await start_gateway(replica, rules=rules)
     get = gateway.client.get
 

@@ -16,6 +16,7 @@ from tests.workbench.ingress.translation import (
     assert_refused,
     http_routes,
 )
+from workbench.ingress.rules import SERVICE_HOST
 
 PER_TRY = "perTryTimeout: 6s"
 
@@ -110,21 +111,21 @@ UNSUPPORTED = [
     (VIRTUAL_SERVICE, "match:\n        - method: { regex: POST|PUT|PATCH|DELETE }\n      ", "",
      "spec.http[writes]", "move it to the end"),
     # Destinations, hosts and selectors that do not lead to the service.
-    (VIRTUAL_SERVICE, "host: slipway.slipway.svc", "host: other.slipway.svc",
-     "spec.http[a destination].route[0].destination.host", "slipway.slipway.svc.cluster.local"),
+    (VIRTUAL_SERVICE, f"host: {SERVICE_HOST}", "host: other.example",
+     "spec.http[a destination].route[0].destination.host", SERVICE_HOST),
     (VIRTUAL_SERVICE, "port: { number: 80 }", "port: { number: 8000 }",
      "spec.http[a destination].route[0].destination.port.number", "use 80"),
     (VIRTUAL_SERVICE, " route:\n", " route:\n        - destination: { host: b, port: { number: 80 } }\n",
      "spec.http[a destination].route", "1 item"),
-    (VIRTUAL_SERVICE, "slipway/slipway", "slipway/other",
-     "spec.gateways", "slipway/slipway"),
+    (VIRTUAL_SERVICE, "gateways: [", "gateways: [other/other, ",
+     "spec.gateways", "in the same folder"),
     (VIRTUAL_SERVICE, 'hosts: ["*"]', "hosts: [a.example]",
      "spec.hosts", "Gateway"),
-    (DESTINATION_RULE, "host: slipway.", "host: other.",
-     "spec.host", "slipway.slipway.svc.cluster.local"),
+    (DESTINATION_RULE, f"host: {SERVICE_HOST}", "host: other.example",
+     "spec.host", SERVICE_HOST),
     (LOCAL_REPLIES, "istio: ingressgateway", "istio: other",
      "spec.workloadSelector.labels", "Gateway"),
-    (GATEWAY, 'hosts: ["*"]', 'hosts: ["slipway/*"]',
+    (GATEWAY, 'hosts: ["*"]', 'hosts: ["other/*"]',
      "spec.servers[0].hosts[0]", "namespace"),
     (GATEWAY, "protocol: HTTP\n", "protocol: HTTPS\n",
      "spec.servers[0]", "tls"),
@@ -133,7 +134,7 @@ UNSUPPORTED = [
     # Objects of another version, or with missing or unknown fields.
     (GATEWAY, "networking.istio.io/v1", "networking.istio.io/v1alpha3",
      "apiVersion", "networking.istio.io/v1"),
-    (DESTINATION_RULE, "namespace: slipway", "uid: slipway",
+    (DESTINATION_RULE, "namespace:", "uid:",
      "metadata.namespace", "missing"),
     (KUSTOMIZATION, "resources:", "namePrefix: my-\nresources:",
      "namePrefix", "remove"),

@@ -36,18 +36,20 @@ def test_a_wrong_number_of_objects_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "place", "word"),
+    ("old", "new", "below", "word"),
     [
-        ("  selector:", "   selector:", "line 13", "expected"),
-        ("spec:", "spec:\n\tselector: {}", "line 11", "cannot start any token"),
-        ("  servers:", "  selector: { istio: other }\n  servers:", "line 13", "'selector' appears twice"),
-        ("spec:", "---\nspec:", "line 10", "one YAML document"),
+        ("  selector:", "   selector:", 3, "expected"),
+        ("spec:", "spec:\n\tselector: {}", 1, "cannot start any token"),
+        ("  servers:", "  selector: { istio: other }\n  servers:", 3, "'selector' appears twice"),
+        ("spec:", "---\nspec:", 0, "one YAML document"),
     ],
 )
 def test_invalid_yaml_is_refused_with_its_line(
-    edited_rules: EditRules, old: str, new: str, place: str, word: str
+    edited_rules: EditRules, old: str, new: str, below: int, word: str
 ) -> None:
-    assert_refused(edited_rules((GATEWAY, old, new)), GATEWAY, place, word)
+    """`below` counts the lines from the one with `spec:`, before the change."""
+    first = (edited_rules() / GATEWAY).read_text().splitlines().index("spec:") + 1
+    assert_refused(edited_rules((GATEWAY, old, new)), GATEWAY, f"line {first + below}", word)
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "a string"])
