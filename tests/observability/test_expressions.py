@@ -15,6 +15,7 @@ from tests.observability.described import own_metrics, undescribed
 from tests.observability.listed import CLUSTER, DOMAIN, TARGET, listed
 from tests.observability.promql import Named, filled_in, named
 from tests.observability.promtool import RULES, promtool
+from workbench.project import NAME
 
 SHOWN = [query for file in FILES for query in queries(load(file.stem))]
 SELECTORS = [
@@ -134,7 +135,7 @@ async def test_each_variable_has_values_in_a_workbench(name: str, measured: Obse
 async def test_every_target_is_up_and_every_rule_is_evaluated(measured: Observed) -> None:
     targets = (await measured.prometheus.ask("/targets"))["activeTargets"]
     assert {target["labels"]["job"]: target["health"] for target in targets} == {
-        "slipway": "up",
+        NAME: "up",
         "istio-ingressgateway": "up",
         "prometheus": "up",
     }
@@ -160,7 +161,7 @@ async def test_prometheus_keeps_the_exemplars(measured: Observed) -> None:
 
 
 async def test_every_metric_of_the_service_is_described(measured: Observed) -> None:
-    own = own_metrics(await measured.prometheus.ask("/label/__name__/values", **{"match[]": '{job="slipway"}'}))
+    own = own_metrics(await measured.prometheus.ask("/label/__name__/values", **{"match[]": f'{{job="{NAME}"}}'}))
 
     assert len(own) > 15
     assert undescribed(own) == []
