@@ -50,4 +50,4 @@ async def test_the_files_of_the_page_are_small(open_page: OpenPage, conduct: Con
         answer = await page.request.get(path, headers={"accept": "text/html,*/*", "accept-encoding": "identity"})
         sizes[path] = len(await answer.body())
 
-    assert sum(sizes.values()) < 40_000, sizes
+    assert sum(sizes.values()) < 40 * 1024, sizes
