@@ -29,6 +29,13 @@ def test_only_the_reloading_container_can_write_to_its_root(dev: list[Object], p
     assert error.startswith(f"Deployment {NAME}/{NAME}: container service can write")
 
 
+def test_the_pods_of_the_service_have_its_name(overlay: list[Object]) -> None:
+    """Prometheus makes the label the job, and rules and dashboards select by it."""
+    template = find(overlay, "Deployment", NAME)["spec"]["template"]
+
+    assert template["metadata"]["labels"]["app.kubernetes.io/name"] == NAME
+
+
 @pytest.mark.parametrize(
     ("path", "value", "check", "error"),
     [
