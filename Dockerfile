@@ -9,8 +9,8 @@ ARG SERVER=hypercorn
 # Common to both images: the user and the paths. /app/.venv contains the packages without pip.
 # hadolint ignore=DL3006 -- the argument above contains the tag
 FROM ${PYTHON_IMAGE} AS base
-RUN groupadd --gid 10001 slipway \
-    && useradd --uid 10001 --gid 10001 --home-dir /app --no-create-home --shell /usr/sbin/nologin slipway
+RUN groupadd --gid 10001 service \
+    && useradd --uid 10001 --gid 10001 --home-dir /app --no-create-home --shell /usr/sbin/nologin service
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1

@@ -3,6 +3,7 @@
 PYTHON ?= python3
 SHELL := /bin/sh
 VENV_PYTHON := .venv/bin/python
+PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help dev test lint format lock reset clean python screenshots screenshot-tilt down destroy status intrude image backup \
@@ -51,6 +52,7 @@ DEV := --extra uvicorn --group workbench --group test --group lint
 #   workbench  by `make dev`, whose first start should not install the test tools
 #   dev        by `make test` and `make lint`
 #   all        by `make audit`, `make sbom` and measurements, which few people run; some packages add pytest plugins
+# They say `via pyproject.toml` without the project's name, so that to rename it changes none of them.
 lock: python ## update requirements/*.txt to the newest versions that pyproject.toml allows
 	@$(PYTHON) -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
@@ -61,6 +63,7 @@ lock: python ## update requirements/*.txt to the newest versions that pyproject.
 	$(COMPILE) $(DEV) -c requirements/workbench.txt -o requirements/dev.txt
 	cat /dev/null $(wildcard bench/*/requirements.in) | $(COMPILE) - $(DEV) --group audit -c requirements/dev.txt \
 		-o requirements/all.txt
+	@sed -i.uv 's/ [^ ]* (\(pyproject.toml[^)]*\))/ \1/' requirements/*.txt && rm requirements/*.txt.uv
 
 screenshots: environment-dev ## update the pictures of the page; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots
@@ -77,8 +80,8 @@ comma := ,
 IMAGE_ARGS := $(foreach name,SERVER PYTHON_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,\
 	$(if $($(name)),--build-arg $(name))) $(if $(PIP_CERT),--secret id=ca$(comma)src=$(PIP_CERT))
 
-image: ## build the production image slipway:VERSION; SERVER=uvicorn; mirrors: PYTHON_IMAGE, PIP_INDEX_URL, PIP_CERT
-	@docker build --tag slipway:$(VERSION) --build-arg VERSION=$(VERSION) \
+image: ## build the production image NAME:VERSION; SERVER=uvicorn; mirrors: PYTHON_IMAGE, PIP_INDEX_URL, PIP_CERT
+	@docker build --tag $(PROJECT):$(VERSION) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_ARGS) .
 
 down: ## stop everything in the cluster, like `tilt down`; the data is kept
@@ -86,7 +89,7 @@ down: ## stop everything in the cluster, like `tilt down`; the data is kept
 
 destroy: ## delete the cluster, its registry and all its data
 	@ctlptl delete -f ctlptl.yaml --ignore-not-found
-	@docker volume rm --force slipway-storage
+	@docker volume rm --force $(PROJECT)-storage
 
 status: python ## show the state of each part of the cluster, and what is wrong with it
 	@$(PYTHON) -m cluster.status

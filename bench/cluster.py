@@ -25,7 +25,7 @@ from pathlib import Path
 
 from bench.reload import reasons
 from bench.target import CannotCreate, Target, find_target
-from cluster.kubectl import get, kubectl, main
+from cluster.kubectl import NAME, REPLICAS, get, kubectl, main
 from harness.breakages import MODULE
 from harness.steady_load import Answer, Load, loaded
 from workbench.reload import code
@@ -97,8 +97,8 @@ async def rollout(arguments: argparse.Namespace, target: Target) -> None:
     before = set(pods())
     async with loaded(target.load(arguments.port, arguments.rate)) as load:
         await load.more(int(arguments.rate))
-        await _kubectl("rollout", "restart", "deployment/slipway")
-        await _kubectl("rollout", "status", "deployment/slipway", "--timeout=180s")
+        await _kubectl("rollout", "restart", f"deployment/{NAME}")
+        await _kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=180s")
         await _kubectl("wait", "pod", *before, "--for=delete", "--timeout=120s", check=False)
         await load.more(int(arguments.rate * 3))
     say(f"rollout restart at {arguments.rate:g} requests/s: {outcome(load)}")
@@ -120,7 +120,7 @@ async def database(arguments: argparse.Namespace, target: Target) -> None:
 
 def pods() -> dict[str, int]:
     """The names of the replicas, and how often each was restarted."""
-    found = get("pods", "--selector=app.kubernetes.io/name=slipway")
+    found = get("pods", REPLICAS)
     return {
         pod["metadata"]["name"]: sum(status["restartCount"] for status in pod["status"]["containerStatuses"])
         for pod in found

@@ -5,9 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from cluster.kubectl import ClusterError, command, get, kubectl, main
-
-SERVICE = "app.kubernetes.io/name=slipway"
+from cluster.kubectl import REPLICAS, ClusterError, command, get, kubectl, main
 
 # The rows of all tables at once, whatever foreign keys they have, or of none. The events stay, and a reset tells the
 # subscribers of every resource to read its list again. It fails if it cannot lock all tables within five seconds, for
@@ -38,7 +36,7 @@ DELETE_DATA = """
 
 def restart_replica() -> int:
     """Deletes the oldest pod of the service; its Deployment creates a new one."""
-    pods = sorted(get("pods", f"--selector={SERVICE}"), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    pods = sorted(get("pods", REPLICAS), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
     if not pods:
         raise ClusterError("no replica of the service runs: start it with `tilt up`")
     name = pods[0]["metadata"]["name"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.kubectl import CONTEXT, NAMESPACE, ClusterError, get, kubectl, main
+from cluster.kubectl import CONTEXT, NAME, NAMESPACE, REPLICAS, ClusterError, get, kubectl, main
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Intruder:
     sidecar: bool
 
 
-OUTSIDE = "slipway-intruder"  # a namespace of its own
+OUTSIDE = f"{NAMESPACE}-intruder"  # a namespace of its own
 # The second pod is in the service's namespace: elsewhere the NetworkPolicies keep a sidecar from its certificate.
 INTRUDERS = (
     Intruder("outside of the mesh", OUTSIDE, sidecar=False),
@@ -71,7 +71,7 @@ def run() -> int:
 
 
 def _running_replica() -> dict[str, Any]:
-    pods = get("pods", "--selector=app.kubernetes.io/name=slipway", "--field-selector=status.phase=Running")
+    pods = get("pods", REPLICAS, "--field-selector=status.phase=Running")
     for pod in pods:
         if "deletionTimestamp" not in pod["metadata"]:
             return pod
@@ -81,7 +81,7 @@ def _running_replica() -> dict[str, Any]:
 def _targets(replica: str) -> Iterator[tuple[str, str, int]]:
     yield "the service's port 8000", replica, 8000
     yield "the service's port 9000", replica, 9000
-    yield "the Service slipway", f"slipway.{NAMESPACE}.svc.cluster.local", 80
+    yield "the Service", f"{NAME}.{NAMESPACE}.svc.cluster.local", 80
     yield "PostgreSQL", f"postgres.{NAMESPACE}.svc.cluster.local", 5432
 
 

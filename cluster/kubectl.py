@@ -5,11 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-CONTEXT = os.environ.get("KUBE_CONTEXT") or "k3d-slipway"
-NAMESPACE = "slipway"
+_PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
+NAME: str = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["name"]
+"""Of the Deployment, of its Service and of their namespace."""
+CONTEXT = os.environ.get("KUBE_CONTEXT") or f"k3d-{NAME}"
+NAMESPACE = NAME
+REPLICAS = "--selector=app.kubernetes.io/component=service"
+"""Selects the pods of the service."""
 
 _TIMEOUT = "10s"  # of a request to the API server
 

@@ -14,12 +14,12 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from cluster.kubectl import ClusterError, main
+from cluster.kubectl import NAME, NAMESPACE, ClusterError, main
 
 FOLDER = Path(__file__).resolve().parent.parent / ".secrets"
 PASSWORDS = ("postgres-password", "app-owner-password", "app-rw-password", "metrics-password")
 GRAFANA_PASSWORD = "admin-password"  # noqa: S105 - the key, not the password
-HOSTS = ("DNS:localhost", "DNS:slipway.localhost", "IP:127.0.0.1")  # includes the hosts of k8s/istio/gateway.yaml
+HOSTS = ("DNS:localhost", f"DNS:{NAME}.localhost", "IP:127.0.0.1")  # includes the hosts of k8s/istio/gateway.yaml
 
 _PASSWORD_BYTES = 24
 _CERTIFICATE_DAYS = 397  # browsers refuse certificates that are valid for longer
@@ -41,10 +41,10 @@ def manifests(folder: Path = FOLDER) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "List",
         "items": [
-            _secret("slipway", "database", "Opaque", database),
+            _secret(NAMESPACE, "database", "Opaque", database),
             _secret("observability", "grafana", "Opaque", grafana),
             # Istio reads a Gateway's certificate from the namespace of the gateway's pods.
-            _secret("istio-system", "slipway-tls", "kubernetes.io/tls", {"tls.crt": certificate, "tls.key": key}),
+            _secret("istio-system", f"{NAME}-tls", "kubernetes.io/tls", {"tls.crt": certificate, "tls.key": key}),
         ],
     }
 
@@ -57,7 +57,7 @@ def _secret(namespace: str, name: str, kind: str, data: dict[str, str]) -> dict[
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "slipway"},
+            "labels": {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": NAME},
         },
         "data": {key: b64encode(value.encode()).decode() for key, value in data.items()},
     }
@@ -78,7 +78,7 @@ def _certificate(folder: Path) -> tuple[str, str]:
         made = folder / "tls.crt.new", folder / "tls.key.new"
         _openssl(
             *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-days", str(_CERTIFICATE_DAYS), "-subj", "/CN=slipway (development)"),
+            *("-days", str(_CERTIFICATE_DAYS), "-subj", f"/CN={NAME} (development)"),
             *("-addext", f"subjectAltName={','.join(HOSTS)}", "-addext", "extendedKeyUsage=serverAuth"),
             *("-out", str(made[0]), "-keyout", str(made[1])),
         )

@@ -124,7 +124,8 @@ def virtual_service_line(virtual_service: Object, gateways: list[Object], servic
     """A VirtualService is ok if its gateways and destinations exist."""
     spec = virtual_service["spec"]
     known = {_name(gateway) for gateway in gateways} | {"mesh"}
-    hosts = {f"{service['metadata']['name']}.{NAMESPACE}.svc.cluster.local" for service in services}
+    names = (service["metadata"] for service in services)
+    hosts = {f"{name['name']}.{name['namespace']}.svc.cluster.local" for name in names}
     wanted = {route["destination"]["host"] for http in spec["http"] for route in http.get("route", [])}
     missing = sorted({*spec["gateways"]} - known) + sorted(wanted - hosts)
     error = f"missing: {', '.join(missing)}" if missing else ""

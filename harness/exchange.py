@@ -89,7 +89,7 @@ class Exchange(asyncio.Protocol):
 
 def encode(method: str, path: str, host: str, body: bytes = b"", **headers: str) -> bytes:
     """A request, as bytes. A `_` in the name of a header stands for `-`."""
-    lines = [f"{method} {path} HTTP/1.1", f"host: {host}", "user-agent: slipway-harness"]
+    lines = [f"{method} {path} HTTP/1.1", f"host: {host}", "user-agent: harness"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     if body:
         lines += ["content-type: application/json", f"content-length: {len(body)}"]

@@ -72,7 +72,7 @@ def ingress_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 async def client(ingress_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the ingress. Other clients may use the service at the same time."""
-    headers = {"user-agent": "slipway-tests"}
+    headers = {"user-agent": "tests"}
     async with httpx.AsyncClient(base_url=ingress_url, headers=headers, timeout=30) as client:
         await _until_routable(client)
         yield client

@@ -21,6 +21,7 @@ from workbench.console import Console
 from workbench.errors import UsageError, WorkbenchError
 from workbench.machine.folders import display_path
 from workbench.options import StackOptions, from_environment
+from workbench.project import NAME
 from workbench.stack import Stack
 
 
@@ -68,7 +69,7 @@ def _welcome(stack: Stack, seconds: float) -> str:
     first = stack.replicas[0]
     prometheus = f"\n  metrics and alerts    {stack.prometheus.url}" if stack.prometheus else ""
     return f"""
-Slipway is running; the start took {seconds:.1f} s. Ctrl-C stops it.
+{NAME} is running; the start took {seconds:.1f} s. Ctrl-C stops it.
 
   through the ingress   {stack.ingress_url}
   API documentation     {stack.ingress_url}/docs

@@ -40,7 +40,10 @@ _PAGE = """\
   </head>
   <body class="error">
     <header class="top">
-      <a class="brand" href="/"><img src="/static/icon.svg" alt="" width="28" height="28">Slipway</a>
+      <a class="brand" href="/">
+        <img src="/static/icon.svg" alt="" width="28" height="28">
+        Slipway
+      </a>
     </header>
     <main>
       <p class="eyebrow">Error {status}</p>

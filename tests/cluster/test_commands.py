@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from workbench.project import NAME
+
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
     ["cluster.status"],
@@ -42,11 +44,11 @@ def test_without_kubectl(module: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("module", COMMANDS, ids=" ".join)
 def test_without_a_cluster(module: list[str], tmp_path: Path) -> None:
     done = run(
-        *module, kubectl="echo 'error: context \"k3d-slipway\" does not exist' >&2; exit 1", programs=str(tmp_path)
+        *module, kubectl="echo 'error: context \"k3d-other\" does not exist' >&2; exit 1", programs=str(tmp_path)
     )
 
     assert done.returncode == 1
-    assert 'context "k3d-slipway" does not exist' in done.stderr
+    assert 'context "k3d-other" does not exist' in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -55,13 +57,13 @@ def test_kubectl_always_gets_the_context_of_the_local_cluster(tmp_path: Path) ->
     run("cluster.status", kubectl=f'echo "$@" >>{asked}; echo \'{{"items": []}}\'', programs=str(tmp_path))
     lines = asked.read_text().splitlines()
     assert lines
-    assert all(line.startswith("--context k3d-slipway --namespace ") for line in lines)
+    assert all(line.startswith(f"--context k3d-{NAME} --namespace ") for line in lines)
 
 
 def test_status_of_an_empty_cluster(tmp_path: Path) -> None:
     done = run("cluster.status", kubectl="echo '{\"items\": []}'", programs=str(tmp_path))
     assert done.returncode == 1
-    assert "nothing runs in k3d-slipway: start it with `tilt up`" in done.stdout
+    assert f"nothing runs in k3d-{NAME}: start it with `tilt up`" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["monday", "../monday.dump", "/etc/monday.dump"])

@@ -11,12 +11,12 @@ Object = dict[str, Any]
 
 def pod(*, ready: bool = True, phase: str = "Running", restarts: int = 0, **status: Any) -> Object:
     return {
-        "metadata": {"name": "slipway-1", "namespace": "slipway", "labels": {"istio": "ingressgateway"}},
-        "spec": {"containers": [{"name": "slipway"}]},
+        "metadata": {"name": "shop-1", "namespace": "shop", "labels": {"istio": "ingressgateway"}},
+        "spec": {"containers": [{"name": "shop"}]},
         "status": {
             "phase": phase,
-            "conditions": [{"type": "Ready", "status": str(ready), "message": "" if ready else "unready: [slipway]"}],
-            "containerStatuses": [{"name": "slipway", "ready": ready, "restartCount": restarts, "state": {}}],
+            "conditions": [{"type": "Ready", "status": str(ready), "message": "" if ready else "unready: [shop]"}],
+            "containerStatuses": [{"name": "shop", "ready": ready, "restartCount": restarts, "state": {}}],
             **status,
         },
     }
@@ -24,22 +24,22 @@ def pod(*, ready: bool = True, phase: str = "Running", restarts: int = 0, **stat
 
 def service(kind: str = "ClusterIP", **status: Any) -> Object:
     return {
-        "metadata": {"name": "slipway", "namespace": "slipway"},
+        "metadata": {"name": "shop", "namespace": "shop"},
         "spec": {"type": kind, "ports": [{"port": 80, "nodePort": 30080}]},
         "status": {"loadBalancer": status},
     }
 
 
-def endpoints(*, ready: bool, of: str = "slipway") -> Object:
+def endpoints(*, ready: bool, of: str = "shop") -> Object:
     return {
         "metadata": {"labels": {"kubernetes.io/service-name": of}},
         "endpoints": [{"conditions": {"ready": ready}}],
     }
 
 
-def virtual_service(gateway: str = "slipway/slipway", host: str = "slipway.slipway.svc.cluster.local") -> Object:
+def virtual_service(gateway: str = "shop/shop", host: str = "shop.shop.svc.cluster.local") -> Object:
     return {
-        "metadata": {"name": "slipway", "namespace": "slipway"},
+        "metadata": {"name": "shop", "namespace": "shop"},
         "spec": {
             "gateways": [gateway],
             "http": [{"directResponse": {"status": 429}}, {"route": [{"destination": {"host": host}}]}],
@@ -48,14 +48,14 @@ def virtual_service(gateway: str = "slipway/slipway", host: str = "slipway.slipw
 
 
 GATEWAY: Object = {
-    "metadata": {"name": "slipway", "namespace": "slipway"},
+    "metadata": {"name": "shop", "namespace": "shop"},
     "spec": {"selector": {"istio": "ingressgateway"}, "servers": [{"port": {"protocol": "HTTP", "number": 80}}]},
 }
 
 
 def test_a_ready_pod_is_ok() -> None:
     line = pod_line(pod(restarts=2))
-    assert (line.name, line.state, line.error) == ("slipway/slipway-1", "Running, 1/1 ready, 2 restarts", "")
+    assert (line.name, line.state, line.error) == ("shop/shop-1", "Running, 1/1 ready, 2 restarts", "")
 
 
 def test_a_pod_of_a_finished_job_is_ok() -> None:
@@ -73,20 +73,20 @@ def test_a_pod_that_is_being_deleted_is_ok() -> None:
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        ({}, "unready: [slipway]"),
+        ({}, "unready: [shop]"),
         ({"conditions": []}, "not ready"),
         (
             {
                 "containerStatuses": [
                     {
-                        "name": "slipway",
+                        "name": "shop",
                         "ready": False,
                         "restartCount": 0,
                         "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such host"}},
                     }
                 ]
             },
-            "slipway: ImagePullBackOff: no such host",
+            "shop: ImagePullBackOff: no such host",
         ),
         (
             {
@@ -98,7 +98,7 @@ def test_a_pod_that_is_being_deleted_is_ok() -> None:
         ),
         (
             {"initContainerStatuses": [{"name": "migrate", "state": {"terminated": {"reason": "Completed"}}}]},
-            "unready: [slipway]",
+            "unready: [shop]",
         ),
     ],
     ids=["its condition", "no reason", "a container waits", "the migrations failed", "the migrations succeeded"],
@@ -131,6 +131,6 @@ def test_a_gateway_is_ok_if_its_selector_matches_a_ready_pod() -> None:
 def test_a_virtual_service_is_ok_if_its_gateways_and_destinations_exist() -> None:
     services = [service()]
     assert virtual_service_line(virtual_service(), [GATEWAY], services).error == ""
-    assert virtual_service_line(virtual_service("slipway/other"), [GATEWAY], services).error
-    wrong = virtual_service(host="slipwey.slipway.svc.cluster.local")
-    assert virtual_service_line(wrong, [GATEWAY], services).error == "missing: slipwey.slipway.svc.cluster.local"
+    assert virtual_service_line(virtual_service("shop/other"), [GATEWAY], services).error
+    wrong = virtual_service(host="shoop.shop.svc.cluster.local")
+    assert virtual_service_line(wrong, [GATEWAY], services).error == "missing: shoop.shop.svc.cluster.local"

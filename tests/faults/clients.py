@@ -13,7 +13,7 @@ import httpx
 from tests.faults.site import Site
 from tests.waiting import WITHIN
 
-_HEAD = "{} HTTP/1.1\r\nhost: slipway\r\nuser-agent: slipway-faults\r\nconnection: close\r\n{}\r\n"
+_HEAD = "{} HTTP/1.1\r\nhost: localhost\r\nuser-agent: faults\r\nconnection: close\r\n{}\r\n"
 _UPLOAD = "content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n"
 MANY_THINGS = """
     INSERT INTO app.things (name) SELECT 'long export ' || repeat('x', 10000) FROM generate_series(1, 2000)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from cluster.kubectl import CONTEXT, command
+from cluster.kubectl import CONTEXT, NAME, REPLICAS, command
 from tests.faults import overload
 from tests.faults.recorder import NO_ANSWER
 from tests.faults.table import HEAD, row
@@ -22,7 +22,6 @@ from tests.faults.trial import complaints, trial
 from tests.probe.collection import Collection, NoCollection
 
 _READY_WITHIN = "180s"
-_REPLICAS = "--selector=app.kubernetes.io/name=slipway"
 _UNAVAILABLE = frozenset({"503"})
 _BROKEN = frozenset({"503", "504"})
 
@@ -61,8 +60,8 @@ async def replica_hangs(seconds: float) -> None:
 
 
 async def replicas_rolled(_: float) -> None:
-    await _kubectl("rollout", "restart", "deployment/slipway")
-    await _rolled_out("deployment/slipway")
+    await _kubectl("rollout", "restart", f"deployment/{NAME}")
+    await _rolled_out(f"deployment/{NAME}")
 
 
 async def database_killed(_: float) -> None:
@@ -108,11 +107,11 @@ async def main(url: str, rate: float, only: str, overloaded_for: float) -> int:
 
 async def _a_replica() -> str:
     await _replicas_ready()
-    return (await _kubectl("get", "pods", _REPLICAS, "--output=name")).split()[0]
+    return (await _kubectl("get", "pods", REPLICAS, "--output=name")).split()[0]
 
 
 async def _replicas_ready() -> None:
-    await _kubectl("wait", "pods", _REPLICAS, "--for=condition=Ready", f"--timeout={_READY_WITHIN}")
+    await _kubectl("wait", "pods", REPLICAS, "--for=condition=Ready", f"--timeout={_READY_WITHIN}")
 
 
 async def _in_a_replica(code: str) -> None:
@@ -120,7 +119,7 @@ async def _in_a_replica(code: str) -> None:
 
 
 async def _exec(pod: str, code: str) -> None:
-    await _kubectl("exec", pod, "--container=slipway", "--", "python", "-c", code)
+    await _kubectl("exec", pod, "--container=service", "--", "python", "-c", code)
 
 
 async def _rolled_out(what: str, **where: str) -> None:

@@ -15,14 +15,14 @@ _IDLE = 2000
 _SLOW = 500
 _OPENED_AT_ONCE = 100
 _HEAD_OF_LONG_BODY = (
-    b"POST %s HTTP/1.1\r\nhost: slipway\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n"
+    b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n"
 )
 
 
 async def idle_and_slow_connections(site: Site, rate: float) -> str:
     """Compares requests before and during 2,000 idle connections, 500 slow headers and 500 slow bodies."""
     before = await _requests(site, rate)
-    headers = _slow_connections(site, b"GET / HTTP/1.1\r\nhost: slipway\r\n", b"x-slow: 1\r\n")
+    headers = _slow_connections(site, b"GET / HTTP/1.1\r\nhost: localhost\r\n", b"x-slow: 1\r\n")
     bodies = _slow_connections(site, _HEAD_OF_LONG_BODY % site.collection.path.encode(), b" ")
     async with _idle_connections(site), headers, bodies:
         during = await _requests(site, rate)
@@ -38,7 +38,7 @@ async def idle_and_slow_connections(site: Site, rate: float) -> str:
 async def _idle_connections(site: Site) -> AsyncGenerator[None]:
     """Each connection has received one answer, so that the server keeps it alive."""
     connections: list[Exchange] = []
-    request = encode("GET", f"{site.collection.path}?limit=1", "slipway")
+    request = encode("GET", f"{site.collection.path}?limit=1", "localhost")
     try:
         for _ in range(0, _IDLE, _OPENED_AT_ONCE):
             opened = [Exchange.open("127.0.0.1", site.stack.envoy.port) for _ in range(_OPENED_AT_ONCE)]

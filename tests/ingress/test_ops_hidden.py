@@ -3,6 +3,8 @@
 import httpx
 import pytest
 
+from workbench.ingress.rules import SERVICE_HOST
+
 # Texts that only the ops port answers: on /livez, /readyz, /metrics and all other paths.
 OPS_ANSWERS = ("alive", '"checks"', "# HELP", "method not allowed: ", "this port serves")
 
@@ -63,7 +65,7 @@ async def test_no_spelling_of_a_path_reaches_the_ops_port(client: httpx.AsyncCli
     [
         {"host": "localhost:9000"},
         {"host": "127.0.0.1:9000"},
-        {"host": "slipway.slipway.svc.cluster.local:9000"},
+        {"host": f"{SERVICE_HOST}:9000"},
         {"x-original-url": "/livez"},
         {"x-rewrite-url": "/livez"},
         {"x-envoy-original-path": "/livez"},

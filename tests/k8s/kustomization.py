@@ -60,6 +60,9 @@ def build_in_python(folder: Path) -> list[Object]:
         objects.append(_config_map(folder, generator, options))
         if options.get("disableNameSuffixHash"):
             del objects[-1]["generated"]
+    if namespace := kustomization.pop("namespace", None):
+        for item in objects:
+            item["metadata"]["namespace"] = namespace
     for labels in kustomization.pop("labels", []):
         for item in objects:
             _label(item, labels["pairs"], templates=labels.get("includeTemplates", False))
@@ -90,14 +93,11 @@ def _config_map(folder: Path, generator: Object, options: Object) -> Object:
     for entry in generator["files"]:
         key, _, file = entry.rpartition("=")
         data[key or Path(file).name] = (folder / file).read_text()
+    metadata = {key: value for key, value in generator.items() if key in {"name", "namespace"}}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {
-            "name": generator["name"],
-            "namespace": generator["namespace"],
-            "labels": dict(options.get("labels", {})),
-        },
+        "metadata": {**metadata, "labels": dict(options.get("labels", {}))},
         "data": data,
         "generated": True,
     }

@@ -12,6 +12,7 @@ from tests.k8s.objects import (
     selected,
 )
 from tests.k8s.project import Object
+from workbench.project import NAME
 
 
 def selectors_match_pods(objects: list[Object]) -> list[str]:
@@ -23,7 +24,7 @@ def selectors_match_pods(objects: list[Object]) -> list[str]:
             selector = item["spec"]["selector"]
         elif item["kind"] == "AuthorizationPolicy":
             selector = item["spec"].get("selector", {}).get("matchLabels", {})
-        elif item["kind"] == "NetworkPolicy" and item["metadata"]["namespace"] == "slipway":
+        elif item["kind"] == "NetworkPolicy" and item["metadata"]["namespace"] == NAME:
             selector = item["spec"]["podSelector"].get("matchLabels", {})
         else:
             continue
@@ -98,8 +99,10 @@ def accounts_exist(objects: list[Object]) -> list[str]:
         ports = {str(port) for target in targets for port in container_ports(target).values()}
         for rule in policy["spec"].get("rules", []):
             for account in (account for source in rule["from"] for account in source["source"]["serviceAccounts"]):
-                if account not in known:
-                    errors.append(f"{describe(policy)}: there is no ServiceAccount {account}")
+                # Without a namespace, it is in that of the policy.
+                full = account if "/" in account else f"{policy['metadata']['namespace']}/{account}"
+                if full not in known:
+                    errors.append(f"{describe(policy)}: there is no ServiceAccount {full}")
             for port in (port for target in rule["to"] for port in target["operation"]["ports"]):
                 if port not in ports:
                     errors.append(f"{describe(policy)}: the pods that it selects have no port {port}")

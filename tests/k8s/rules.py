@@ -5,11 +5,11 @@ from typing import Any
 
 from tests.k8s.objects import containers, describe, of_kind, pod_spec, pods
 from tests.k8s.project import Object
+from workbench.project import NAME
 
 CLOSES_WITHIN = 5.0  # s; the time after its grace period in which the service closes, see service/__main__.py
 
 _PINNED = re.compile(r"^[^:@]+(:v?[0-9]+(\.[0-9]+)+[\w.-]*|@sha256:[0-9a-f]{64})$")
-_BUILT_HERE = "slipway"  # the image that Tilt builds and tags
 
 
 def shutdown_fits_into_the_grace_period(objects: list[Object]) -> list[str]:
@@ -35,7 +35,7 @@ def images_are_pinned(objects: list[Object]) -> list[str]:
         f"{describe(item)}: {container['image']} has no exact version"
         for item in objects
         for container in containers(item)
-        if container["image"] != _BUILT_HERE and not _PINNED.match(container["image"])
+        if container["image"] != NAME and not _PINNED.match(container["image"])
     ]
 
 

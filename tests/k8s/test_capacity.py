@@ -4,6 +4,7 @@ import re
 
 from tests.k8s.objects import find, pod_spec
 from tests.k8s.project import K8S, Object, istio_install
+from workbench.project import NAME
 
 CPU = 2.0  # cores
 MEMORY = 3 * 2**30  # bytes
@@ -45,15 +46,15 @@ def test_the_whole_system_fits_on_a_laptop(dev: list[Object]) -> None:
 
 
 def test_there_are_two_replicas_or_more(overlay: list[Object]) -> None:
-    assert find(overlay, "Deployment", "slipway")["spec"]["replicas"] >= 2
-    assert find(overlay, "PodDisruptionBudget", "slipway")["spec"]["maxUnavailable"] == 1
+    assert find(overlay, "Deployment", NAME)["spec"]["replicas"] >= 2
+    assert find(overlay, "PodDisruptionBudget", "service")["spec"]["maxUnavailable"] == 1
 
 
 def test_the_connections_of_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
     """A rolling update adds one replica. Each has two connections beside its pool: for readiness and for the feed."""
     roles = (K8S / "postgres" / "roles.sql").read_text()
     limit = int(roles.split("CREATE ROLE app_rw LOGIN CONNECTION LIMIT ")[1].split(";")[0])
-    deployment = find(overlay, "Deployment", "slipway")
+    deployment = find(overlay, "Deployment", NAME)
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     env = {entry["name"]: entry.get("value") for entry in container["env"]}
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.k8s.conftest import file_of
 from tests.k8s.project import cluster_file, istio_install
+from workbench.project import NAME
 
 
 def test_k3d_accepts_the_cluster() -> None:
@@ -32,7 +33,7 @@ def test_the_cluster_uses_the_registry() -> None:
     assert (registry["kind"], cluster["kind"]) == ("Registry", "Cluster")
     assert cluster["registry"] == registry["name"]
     assert registry["labels"] == {"app": "k3d", "k3d.role": "registry"}
-    assert cluster["name"] == "k3d-slipway"
+    assert cluster["name"] == f"k3d-{NAME}"
 
 
 def test_the_ports_of_the_cluster_are_those_of_the_gateway() -> None:

@@ -34,8 +34,9 @@ def table() -> set[Flow]:
 
 
 def all_pods(objects: list[Object]) -> dict[str, Pod]:
+    """The pods by the names that they have in the table: those of their ServiceAccounts."""
     own = {
-        item["metadata"]["name"]: (item["metadata"]["namespace"], template["metadata"]["labels"])
+        template["spec"]["serviceAccountName"]: (item["metadata"]["namespace"], template["metadata"]["labels"])
         for item, template in pods(objects)
     }
     return own | OTHERS
@@ -108,13 +109,13 @@ def test_every_pod_is_in_the_table(overlay: list[Object]) -> None:
 @pytest.mark.parametrize(
     ("policy", "direction", "flow"),
     [
-        ("mesh", "egress", ("slipway", "istiod", 15012)),
-        ("slipway", "ingress", ("gateway", "slipway", 8000)),
-        ("postgres", "ingress", ("slipway", "postgres", 5432)),
+        ("mesh", "egress", ("service", "istiod", 15012)),
+        ("service", "ingress", ("gateway", "service", 8000)),
+        ("postgres", "ingress", ("service", "postgres", 5432)),
         ("postgres-backup", "egress", ("postgres-backup", "postgres", 5432)),
-        ("istio-ingressgateway", "egress", ("gateway", "slipway", 8000)),
+        ("istio-ingressgateway", "egress", ("gateway", "service", 8000)),
         ("istiod", "ingress", ("gateway", "istiod", 15012)),
-        ("jaeger", "ingress", ("slipway", "jaeger", 4318)),
+        ("jaeger", "ingress", ("service", "jaeger", 4318)),
         ("grafana", "egress", ("grafana", "prometheus", 9090)),
         ("postgres-exporter", "egress", ("postgres-exporter", "postgres", 5432)),
     ],

@@ -9,10 +9,11 @@ import yaml
 from tests.k8s.kustomization import build, build_in_python, build_with, real_command, without_hashes
 from tests.k8s.objects import describe, find
 from tests.k8s.project import INSTALL, K8S, Object
+from workbench.project import NAME
 
 
 def test_every_kustomization_builds(folders: list[Path]) -> None:
-    assert len(folders) == 11
+    assert len(folders) == 12
     for folder in folders:
         assert build(folder), folder
 
@@ -48,12 +49,11 @@ def test_the_stand_in_refuses_an_unknown_field(tmp_path: Path) -> None:
 
 
 def test_dev_changes_only_what_live_update_needs(dev: list[Object]) -> None:
-    parts = ("namespaces", "istio", "observability", "postgres", "service")
-    base = without_hashes([item for part in parts for item in build(K8S / part)])
+    base = without_hashes(build(K8S / "base"))
     changed = [item for item in without_hashes(dev) if item not in base]
 
-    assert {*map(describe, changed)} == {"Deployment slipway/slipway", "Deployment observability/grafana"}
-    service, expected = (find(objects, "Deployment", "slipway") for objects in (changed, deepcopy(base)))
+    assert {*map(describe, changed)} == {f"Deployment {NAME}/{NAME}", "Deployment observability/grafana"}
+    service, expected = (find(objects, "Deployment", NAME) for objects in (changed, deepcopy(base)))
     [container] = service["spec"]["template"]["spec"]["containers"]
     [expected_container] = expected["spec"]["template"]["spec"]["containers"]
     for field in ("env", "resources", "securityContext"):

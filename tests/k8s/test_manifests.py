@@ -8,10 +8,11 @@ import pytest
 from tests.k8s import references, rules
 from tests.k8s.objects import change, find
 from tests.k8s.project import Object
+from workbench.project import NAME
 
 Check = Callable[[list[Object]], list[str]]
 
-DEPLOYMENT = "Deployment/slipway spec template spec containers slipway"
+DEPLOYMENT = f"Deployment/{NAME} spec template spec containers service"
 POSTGRES = "StatefulSet/postgres spec template spec containers postgres"
 BACKUP = "CronJob/postgres-backup spec jobTemplate spec template spec"
 PASSWORD = {"name": "SERVICE_DATABASE_PASSWORD", "value": "hunter2"}
@@ -25,7 +26,14 @@ def test_the_manifests_pass(overlay: list[Object], check: Check) -> None:
 def test_only_the_reloading_container_can_write_to_its_root(dev: list[Object], production: list[Object]) -> None:
     assert rules.root_is_read_only(production) == []
     [error] = rules.root_is_read_only(dev)
-    assert error.startswith("Deployment slipway/slipway: container slipway can write")
+    assert error.startswith(f"Deployment {NAME}/{NAME}: container service can write")
+
+
+def test_the_pods_of_the_service_have_its_name(overlay: list[Object]) -> None:
+    """Prometheus makes the label the job, and rules and dashboards select by it."""
+    template = find(overlay, "Deployment", NAME)["spec"]["template"]
+
+    assert template["metadata"]["labels"]["app.kubernetes.io/name"] == NAME
 
 
 @pytest.mark.parametrize(
@@ -35,11 +43,11 @@ def test_only_the_reloading_container_can_write_to_its_root(dev: list[Object], p
             "Service/postgres spec selector app.kubernetes.io/name",
             "postgresql",
             references.selectors_match_pods,
-            "Service slipway/postgres",
+            f"Service {NAME}/postgres",
         ),
-        ("Service/slipway spec ports 0 targetPort", 8001, references.services_reach_ports, "no port 8001"),
+        (f"Service/{NAME} spec ports 0 targetPort", 8001, references.services_reach_ports, "no port 8001"),
         (
-            "VirtualService/slipway spec http -1 route 0 destination port number",
+            f"VirtualService/{NAME} spec http -1 route 0 destination port number",
             8080,
             references.services_reach_ports,
             "no Service serves",
@@ -47,12 +55,12 @@ def test_only_the_reloading_container_can_write_to_its_root(dev: list[Object], p
         (f"{DEPLOYMENT} livenessProbe httpGet port", "admin", references.probes_reach_ports, "no port admin"),
         (
             "AuthorizationPolicy/postgres spec rules 0 from 0 source serviceAccounts",
-            ["slipway/service"],
+            ["other"],
             references.accounts_exist,
-            "no ServiceAccount slipway/service",
+            f"no ServiceAccount {NAME}/other",
         ),
         (
-            "AuthorizationPolicy/slipway spec rules 0 to 0 operation ports",
+            "AuthorizationPolicy/service spec rules 0 to 0 operation ports",
             ["80"],
             references.accounts_exist,
             "no port 80",

@@ -12,6 +12,9 @@ from cluster.kubectl import ClusterError
 from cluster.secrets import GRAFANA_PASSWORD, PASSWORDS, manifests
 from tests.k8s.objects import containers, find
 from tests.k8s.project import ROOT, Object
+from workbench.project import NAME
+
+CERTIFICATE = f"{NAME}-tls"  # the Secret
 
 
 def data(folder: Path, name: str) -> dict[str, str]:
@@ -51,7 +54,7 @@ def test_only_the_owner_can_read_them(tmp_path: Path) -> None:
 
 
 def test_the_certificate_is_for_the_hosts_of_the_gateway(tmp_path: Path) -> None:
-    data(tmp_path, "slipway-tls")
+    data(tmp_path, CERTIFICATE)
     gateway = yaml.safe_load((ROOT / "k8s" / "istio" / "gateway.yaml").read_text())
     [hosts] = [server["hosts"] for server in gateway["spec"]["servers"] if server["port"]["protocol"] == "HTTPS"]
 
@@ -61,14 +64,14 @@ def test_the_certificate_is_for_the_hosts_of_the_gateway(tmp_path: Path) -> None
 
 
 def test_a_certificate_that_expires_soon_is_renewed(tmp_path: Path) -> None:
-    before = data(tmp_path, "slipway-tls")
+    before = data(tmp_path, CERTIFICATE)
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     openssl(
         *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "20", "-subj", "/CN=soon"),
         *("-out", str(certificate), "-keyout", str(key)),
     )
 
-    after = data(tmp_path, "slipway-tls")
+    after = data(tmp_path, CERTIFICATE)
 
     assert after["tls.crt"] not in {before["tls.crt"], ""}
     openssl("x509", "-checkend", str(300 * 24 * 3600), "-noout", "-in", str(certificate))
@@ -98,8 +101,8 @@ def test_every_key_that_a_pod_refers_to_is_created(overlay: list[Object]) -> Non
         for entry in container.get("env", [])
         if (reference := entry.get("valueFrom", {}).get("secretKeyRef"))
     }
-    servers = find(overlay, "Gateway", "slipway")["spec"]["servers"]
+    servers = find(overlay, "Gateway", NAME)["spec"]["servers"]
     certificates = {server["tls"]["credentialName"] for server in servers if server["port"]["number"] == 443}
 
     assert wanted == {("database", password) for password in PASSWORDS} | {("grafana", GRAFANA_PASSWORD)}
-    assert certificates == {"slipway-tls"}
+    assert certificates == {CERTIFICATE}

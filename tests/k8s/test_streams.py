@@ -68,7 +68,7 @@ def test_the_latency_objective_leaves_out_the_bulk_transfers(route: Route) -> No
     """Event streams have no duration at all, so it does not matter whether they are left out."""
     kind = route.endpoint.kind if route.endpoint else Kind.REQUEST
     rules = (K8S / "observability" / "prometheus" / "rules" / "slo.yaml").read_text()
-    selectors = re.findall(r"http_request_duration_seconds_\w+{(.*?)}", rules)
+    selectors = re.findall(r"http_request_duration_seconds_\w+{(.*?)}", rules, re.DOTALL)
     assert selectors
 
     for selector in selectors:

@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 
+from checks.links import PUBLISHED
 from tests.observability.promtool import RULES
 
-RUNBOOK = re.compile(r"https://git\.example\.com/slipway/blob/main/(docs/\S+\.md)#(\S+)")
+RUNBOOK = re.compile(rf"{re.escape(PUBLISHED)}(docs/\S+\.md)#(\S+)")
 
 
 def alerts() -> Iterator[dict[str, Any]]:

@@ -81,7 +81,7 @@ async def observed(
     with log.open("w") as stream:
         async with (
             probe_stack(options, Console(stream)) as stack,
-            httpx.AsyncClient(base_url=stack.ingress_url, headers={"user-agent": "slipway-tests"}) as client,
+            httpx.AsyncClient(base_url=stack.ingress_url, headers={"user-agent": "tests"}) as client,
             httpx.AsyncClient(base_url=f"http://localhost:{stack.replicas[0].ops_port}") as ops,
             httpx.AsyncClient(base_url=f"{stack.prometheus.url}/api/v1" if stack.prometheus else "") as prometheus,
         ):

@@ -46,9 +46,15 @@ def queries(dashboard: Json) -> Iterator[Expression]:
         yield Expression(f"{dashboard['title']}, annotation {annotation['name']!r}", annotation["expr"], shown)
 
 
+def constants(dashboard: Json) -> dict[str, str]:
+    """The variables that have always the same value."""
+    listed = dashboard["templating"]["list"]
+    return {variable["name"]: variable["query"] for variable in listed if variable["type"] == "constant"}
+
+
 def variables(dashboard: Json) -> Iterator[tuple[str, str, str]]:
-    """The name of each variable, its selector and its label."""
-    for variable in dashboard["templating"]["list"]:
+    """The name of each variable that a person can choose, its selector and its label."""
+    for variable in (found for found in dashboard["templating"]["list"] if found["type"] != "constant"):
         found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
         assert found, f"{dashboard['title']}: {variable['name']} is not a list of the values of a label"
         yield variable["name"], found[1], found[2]

@@ -4,14 +4,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from workbench.project import NAME
+
 _TOKEN = re.compile(
     r"""(?P<string>"(?:[^"\\]|\\.)*")|(?P<range>\[[^\]]*\])|(?P<number>\d[\w.]*)|(?P<name>[a-zA-Z_:][\w:]*)"""
     r"""|(?P<sign>=~|!~|!=|==|>=|<=|[-+*/%^=<>(){},])|(?P<space>\s+)"""
 )
 _LABELS_FOLLOW = {"by", "without", "on", "ignoring", "group_left", "group_right"}
 _OPERATORS = {"and", "or", "unless", "bool", "offset", "atan2", "inf", "nan"}
-# The values of Grafana's variables when everything is selected.
-_VARIABLES = {"$__rate_interval": "1m", "$namespace": ".*", "$instance": ".*"}
+# The values of the dashboards' variables when everything is selected.
+_VARIABLES = {"$__rate_interval": "1m", "$namespace": ".*", "$instance": ".*", "$service": NAME}
 
 
 @dataclass

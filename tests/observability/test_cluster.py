@@ -23,9 +23,10 @@ from tests.observability.promql import filled_in, named
 from tests.observability.promtool import RULES
 from tests.observability.traffic import ask_everything
 from tests.probe.collection import Collection
+from workbench.project import NAME
 
 WITHIN = 180  # s; Prometheus scrapes every 15 s, and a rate needs two scrapes
-JOBS = {"istio-ingressgateway", "istiod", "kubelet", "postgres", "postgres-exporter", "prometheus", "slipway"}
+JOBS = {"istio-ingressgateway", "istiod", "kubelet", "postgres", "postgres-exporter", "prometheus", NAME}
 # Metrics that not every cluster has: the beginning of their names, one of them, and the reason.
 NOT_EVERYWHERE = (
     ("db_errors_", "db_errors_total", "the database has had no error"),
@@ -49,7 +50,7 @@ async def cluster(ingress_url: str) -> AsyncIterator[Cluster]:
     """After requests of every kind, once Prometheus has their rates."""
     collection = await Collection.of(ingress_url)
     async with (
-        httpx.AsyncClient(base_url=ingress_url, headers={"user-agent": "slipway-tests"}, timeout=30) as ingress,
+        httpx.AsyncClient(base_url=ingress_url, headers={"user-agent": "tests"}, timeout=30) as ingress,
         httpx.AsyncClient(base_url=f"{os.environ['PROMETHEUS_URL']}/api/v1") as client,
         httpx.AsyncClient(base_url=os.environ["JAEGER_URL"]) as jaeger,
     ):
@@ -112,7 +113,7 @@ async def test_a_trace_leads_from_the_gateway_through_the_service_to_a_statement
     chain = [next(span for span in spans if "db.query.text" in span["tags"])]
     while parents := [span for span in spans if span["id"] == chain[-1]["parent"]]:
         chain += parents
-    gateway, sidecar, service = "istio-ingressgateway.istio-system", "slipway.slipway", "slipway"
+    gateway, sidecar, service = "istio-ingressgateway.istio-system", f"{NAME}.{NAME}", NAME
     assert [span["service"] for span in reversed(chain)] == [gateway, gateway, sidecar, service, service]
     assert chain[1]["name"] == f"GET {path}"
     servers = [span["tags"]["guid:x-request-id"] for span in spans if span["tags"]["span.kind"] == "server"]

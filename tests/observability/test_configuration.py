@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from tests.observability.promtool import PROMETHEUS, RULES, promtool
+from workbench.project import NAME
 
 CONFIGURATION = PROMETHEUS / "prometheus.yml"
 MOUNTED = "/etc/prometheus"
@@ -40,7 +41,7 @@ def test_it_discovers_pods_only_where_its_roles_allow_it(configuration: dict[str
     roles = [yaml.safe_load(file.read_text()) for file in PROMETHEUS.glob("role-*.yaml")]
 
     [pods] = discovery["pods"]
-    assert pods == {"role": "pod", "namespaces": {"names": ["slipway", "istio-system"]}}
+    assert pods == {"role": "pod", "namespaces": {"names": [NAME, "istio-system"]}}
     assert {role["metadata"]["namespace"] for role in roles} == {*pods["namespaces"]["names"]}
     assert [role["rules"] for role in roles] == 2 * [
         [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]

@@ -1,6 +1,7 @@
 """The dashboards are well-formed and uniform. test_expressions.py tests their queries."""
 
 import json
+import re
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -8,12 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from checks.links import PUBLISHED
 from tests.observability.alerting import RUNBOOK, alerts, anchors
-from tests.observability.dashboards import FILES, Json, load, panels
+from tests.observability.dashboards import FILES, Json, constants, load, panels, queries, variables
 from tests.observability.grafana import unknown
 from tests.observability.promtool import ROOT
+from workbench.project import NAME
 
 SOURCES = yaml.safe_load((FILES[0].parents[1] / "provisioning" / "datasources.yml").read_text())["datasources"]
+REPOSITORY = PUBLISHED.removesuffix("/blob/main/")
 HEIGHT_OF_ROW = 1
 UNITS = {"short", "percentunit", "reqps", "ops", "s", "ms", "bytes", "Bps"}
 
@@ -53,7 +57,7 @@ def test_its_ids_are_unique(dashboard: Json) -> None:
     assert max(ids.values()) == 1
     assert sum(load(file.stem)["uid"] == dashboard["uid"] for file in FILES) == 1
     assert dashboard["schemaVersion"] == 42
-    assert dashboard["tags"] == ["slipway"], "the dashboards link to each other by this tag"
+    assert dashboard["tags"] == ["application"], "the dashboards link to each other by this tag"
     assert dashboard["editable"] is False
 
 
@@ -87,32 +91,45 @@ def test_each_panel_has_a_title_a_unit_and_a_description(dashboard: Json) -> Non
 def test_each_data_source_is_provisioned(dashboard: Json) -> None:
     known = {(source["type"], source["uid"]) for source in SOURCES}
     named = [part["datasource"] for panel in panels(dashboard) for part in (panel, *panel["targets"])]
-    named += [part["datasource"] for part in (*dashboard["templating"]["list"], *dashboard["annotations"]["list"])]
+    named += [part["datasource"] for part in dashboard["annotations"]["list"]]
+    named += [part["datasource"] for part in dashboard["templating"]["list"] if part["type"] != "constant"]
 
     assert {(source["type"], source["uid"]) for source in named} <= known
 
 
 def test_it_can_be_narrowed_to_a_namespace_and_an_instance(dashboard: Json) -> None:
-    assert [variable["name"] for variable in dashboard["templating"]["list"]] == ["namespace", "instance"]
+    assert [name for name, _, _ in variables(dashboard)] == ["namespace", "instance"]
+
+
+def test_it_names_the_service_and_the_repository_once(dashboard: Json) -> None:
+    assert constants(dashboard) == {"service": NAME, "repository": REPOSITORY}
+    jobs = re.findall(r'job="([^"]*)"', " ".join(query.text for query in queries(dashboard)))
+    assert set(jobs) <= {"$service"}
 
 
 def test_its_links_lead_somewhere(dashboard: Json) -> None:
     known = {alert["alert"] for alert in alerts()}
     for link in (link for panel in panels(dashboard) for link in panel.get("links", [])):
-        found = RUNBOOK.fullmatch(link["url"])
+        found = runbook(link["url"])
         assert found, link
         assert found[2] in anchors(ROOT / found[1]), link
         name = link["title"].removeprefix("Runbook: ")
         assert name in known, link
         assert name.lower() == found[2], link
     urls = {link["title"]: link["url"] for link in dashboard["links"]}
-    runbooks = RUNBOOK.fullmatch(urls["Runbooks"])
+    runbooks = runbook(urls["Runbooks"])
     assert runbooks
     assert runbooks[2] in anchors(ROOT / runbooks[1])
     tilt = (ROOT / "tilt" / "observability.tiltfile").read_text()
     jaeger, path = urls["Traces"].split("/search")
     assert f"JAEGER = '{jaeger}'" in tilt
-    assert f"JAEGER + '/search{path}'" in tilt
+    assert path == "?service=$service"
+    assert "JAEGER + '/search?service=' + service" in tilt
+
+
+def runbook(url: str) -> re.Match[str] | None:
+    """The match of RUNBOOK, after Grafana has filled in the variable. `raw` keeps it from encoding the slashes."""
+    return RUNBOOK.fullmatch(url.replace("${repository:raw}", REPOSITORY))
 
 
 def test_each_alert_has_a_panel_that_leads_to_its_runbook() -> None:

@@ -16,6 +16,7 @@ from tests.observability.described import own_metrics, undescribed
 from tests.observability.listed import CLUSTER, DOMAIN, TARGET, listed
 from tests.observability.promql import Named, filled_in, named
 from tests.observability.promtool import RULES, promtool
+from workbench.project import NAME
 
 SHOWN = [query for file in FILES for query in queries(load(file.stem))]
 SELECTORS = [
@@ -135,7 +136,7 @@ async def test_each_variable_has_values_in_a_workbench(name: str, measured: Obse
 async def test_every_target_is_up_and_every_rule_is_evaluated(measured: Observed) -> None:
     targets = (await measured.prometheus.ask("/targets"))["activeTargets"]
     assert {target["labels"]["job"]: target["health"] for target in targets} == {
-        "slipway": "up",
+        NAME: "up",
         "istio-ingressgateway": "up",
         "prometheus": "up",
     }

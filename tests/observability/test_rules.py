@@ -2,13 +2,16 @@
 
 from collections import defaultdict
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pytest
 import yaml
 
+from checks.links import PUBLISHED
 from tests.observability.alerting import RUNBOOK, alerts, anchors
-from tests.observability.promtool import ROOT, RULES, promtool
+from tests.observability.promtool import PROMETHEUS, ROOT, RULES, promtool
+from workbench.project import NAME
 
 UNIT_TESTS = sorted((Path(__file__).parent / "rules").glob("*.yaml"))
 SEVERITIES = {"page", "ticket", "info"}
@@ -20,8 +23,14 @@ def test_the_rules_are_valid(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda file: file.name)
-def test_the_unit_tests_of_the_rules_pass(file: Path) -> None:
-    promtool("test", "rules", file)
+def test_the_unit_tests_of_the_rules_pass(file: Path, tmp_path: Path) -> None:
+    runbooks = f"{PUBLISHED}docs/operations.md"
+    filled_in = tmp_path / file.name
+    filled_in.write_text(
+        Template(file.read_text()).substitute(service=NAME, runbooks=runbooks, rules=PROMETHEUS / "rules")
+    )
+
+    promtool("test", "rules", filled_in)
 
 
 def test_the_unit_tests_cover_each_alert_firing_and_silent() -> None:

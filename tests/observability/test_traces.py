@@ -10,6 +10,7 @@ from tests.observability.conftest import WITHIN, Observed
 from tests.observability.traffic import create, import_lines
 from tests.probe import things
 from tests.probe.collection import THINGS
+from workbench.project import NAME
 
 COLLECTION = THINGS.path
 ITEM = f"{COLLECTION}/<uuid:thing_id>"  # as the route is called
@@ -51,13 +52,13 @@ async def test_a_request_through_envoy_continues_the_trace_of_its_client(observe
         "http.route": COLLECTION,
         "http.response.status_code": 201,
         "url.path": COLLECTION,
-        "user_agent.original": "slipway-tests",
+        "user_agent.original": "tests",
         "guid:x-request-id": answer.headers["x-request-id"],
     }
     assert "INSERT INTO things" in str(statement.attributes["db.query.text"])
     assert not request.failed
     assert not statement.failed
-    assert request.resource["service.name"] == "slipway"
+    assert request.resource["service.name"] == NAME
     assert request.resource["service.instance.id"] == answer.headers["x-service-instance"]
     assert request.resource["service.version"] == answer.headers["x-service-version"]
     begin, end = request.span.start_time_unix_nano, request.span.end_time_unix_nano

@@ -47,7 +47,7 @@ async def workbench(browser: Browser, sources: Sandbox, new_data: Callable[[], P
     """Three replicas with live reload. Needs `browser` first, so that nothing starts without Chromium."""
     data = new_data()
     command = (sys.executable, "-m", "workbench.reload")
-    links = {"SERVICE_LINK_GRAFANA": "http://localhost:3000/d/slipway"}
+    links = {"SERVICE_LINK_GRAFANA": "http://localhost:3000/d/service"}
     options = StackOptions(data=data, replicas=3, service=command, sources=sources.root, settings=links)
     with (data.parent / f"{data.name}.log").open("w") as log:
         async with Stack(options, Console(log)) as stack:

@@ -37,7 +37,7 @@ NOTES = (
 
 
 async def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="slipway-pictures-") as folder, (Path(folder) / "log").open("w") as log:
+    with tempfile.TemporaryDirectory(prefix="pictures-") as folder, (Path(folder) / "log").open("w") as log:
         sources = Sandbox(Path(folder) / "sources")
         options = StackOptions(
             data=Path(folder) / "data",

@@ -224,7 +224,7 @@ def request_id() -> Iterator[str]:
 def test_json_has_the_exception_on_the_same_line(record: logging.LogRecord, request_id: str) -> None:
     record.colour = "red"
 
-    line = JSONFormatter(load({"SERVICE_NAME": "slipway"})).format(record)
+    line = JSONFormatter(load({"SERVICE_NAME": "shop"})).format(record)
 
     assert "\n" not in line
     entry = json.loads(line)
@@ -232,14 +232,14 @@ def test_json_has_the_exception_on_the_same_line(record: logging.LogRecord, requ
     assert entry["exception"].endswith("RuntimeError: two\nlines")
     assert entry["colour"] == "red"
     assert entry["request_id"] == request_id
-    assert entry["service"] == "slipway"
+    assert entry["service"] == "shop"
     assert entry["level"] == "error"
 
 
 def test_a_field_cannot_override_the_name_of_the_service(record: logging.LogRecord) -> None:
     record.service = "another"
 
-    assert json.loads(JSONFormatter(load({"SERVICE_NAME": "slipway"})).format(record))["service"] == "slipway"
+    assert json.loads(JSONFormatter(load({"SERVICE_NAME": "shop"})).format(record))["service"] == "shop"
 
 
 def test_json_has_values_of_unknown_types_as_text(record: logging.LogRecord) -> None:

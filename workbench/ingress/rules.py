@@ -18,8 +18,9 @@ from workbench.ingress.envoyfilter import (
     NetworkFilterPatch,
 )
 from workbench.ingress.istio import DestinationRule, Gateway, Server, Strict, VirtualService
+from workbench.project import NAME
 
-SERVICE_HOST = "slipway.slipway.svc.cluster.local"
+SERVICE_HOST = f"{NAME}.{NAME}.svc.cluster.local"
 SERVICE_PORT = 80  # of the Service; a replica listens on another port
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -42,6 +43,7 @@ class Kustomization(Strict):
     api_version: Literal["kustomize.config.k8s.io/v1beta1"]
     kind: Literal["Kustomization"]
     resources: list[str]
+    labels: list[dict[str, Any]] | None = None  # of the objects, which say nothing about requests
 
 
 class KubernetesObject(BaseModel):

@@ -48,7 +48,7 @@ def run_folder(data: Path) -> Iterator[Path]:
     run = data / "run"
     shutil.rmtree(run, ignore_errors=True)
     if len(os.fsencode(run / _MAX_SOCKET_NAME)) > SOCKET_PATH_LIMIT:
-        run = Path(tempfile.mkdtemp(prefix="slipway-"))
+        run = Path(tempfile.mkdtemp(prefix="workbench-"))
     else:
         run.mkdir(mode=0o700)
     unprivileged.chown(run)

@@ -14,6 +14,7 @@ from workbench.parts.envoy import Envoy
 from workbench.parts.probe import until_ok
 from workbench.parts.process import Part
 from workbench.parts.replica import Replica
+from workbench.project import NAME
 
 RULES = ROOT / "k8s" / "observability" / "prometheus" / "rules"
 READY_WITHIN = 30.0
@@ -70,7 +71,7 @@ class Prometheus:
             "rule_files": [str(RULES / "*.yaml")],
             "scrape_configs": [
                 {
-                    "job_name": "slipway",
+                    "job_name": NAME,
                     "static_configs": [_target(replica.ops_port, replica.name) for replica in self._replicas],
                 },
                 {

@@ -44,7 +44,7 @@ _BINDS = {protocol.API_BIND: "0.0.0.0:8000", protocol.OPS_BIND: "0.0.0.0:9000"}
 
 
 def main() -> int:
-    folder = Path(tempfile.mkdtemp(prefix="slipway-reload-"))
+    folder = Path(tempfile.mkdtemp(prefix="reload-"))
     listeners: dict[str, socket.socket] = {}
     try:
         for variable, default in _BINDS.items():

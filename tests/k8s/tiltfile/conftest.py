@@ -11,6 +11,7 @@ from tests.k8s.project import K8S, ROOT
 from tests.k8s.tiltfile.declared import Declared
 from tests.k8s.tiltfile.interpreter import run
 from tests.k8s.tiltfile.machine import Machine
+from workbench.project import NAME
 
 Run = Callable[..., Declared]  # tests.k8s.tiltfile.interpreter.run, of the project's Tiltfile on one machine
 
@@ -29,7 +30,7 @@ def tilt(folder: Path) -> Run:
 @pytest.fixture(scope="session")
 def declared(tilt: Run) -> Declared:
     """What `tilt up` declares. Tests do not change it."""
-    return tilt(context="k3d-slipway")
+    return tilt(context=f"k3d-{NAME}")
 
 
 @pytest.fixture

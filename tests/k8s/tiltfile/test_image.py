@@ -9,6 +9,7 @@ from tests.k8s.objects import containers, find
 from tests.k8s.project import ROOT
 from tests.k8s.tiltfile.conftest import Run
 from tests.k8s.tiltfile.declared import Declared
+from workbench.project import NAME
 
 Instructions = list[tuple[str, str]]
 
@@ -49,7 +50,7 @@ def copies(instructions: Instructions) -> list[tuple[str, str, list[str]]]:
 
 
 def test_the_deployment_runs_the_target_that_reloads(declared: Declared) -> None:
-    image, deployment = declared.only("docker_build"), find(declared.objects, "Deployment", "slipway")
+    image, deployment = declared.only("docker_build"), find(declared.objects, "Deployment", NAME)
 
     assert (image["context"], image["target"]) == (".", "dev")
     assert {container["image"] for container in containers(deployment)} == {image["ref"]}

@@ -10,8 +10,9 @@ from tests.k8s.project import ROOT, Object
 from tests.k8s.tiltfile.api import TiltfileError
 from tests.k8s.tiltfile.conftest import Run
 from tests.k8s.tiltfile.declared import Declared
+from workbench.project import NAME
 
-DEPLOYMENT = "Deployment", "slipway"
+DEPLOYMENT = "Deployment", NAME
 TELEMETRY = "Telemetry", "mesh"
 LINKS = {"OTEL_EXPORTER_OTLP_ENDPOINT", "SERVICE_LINK_GRAFANA", "SERVICE_LINK_JAEGER", "SERVICE_LINK_PROMETHEUS"}
 

@@ -11,16 +11,17 @@ from tests.k8s.tiltfile.conftest import Run
 from tests.k8s.tiltfile.declared import Declared
 from tests.k8s.tiltfile.interpreter import run
 from tests.k8s.tiltfile.machine import ISTIO, Machine
+from workbench.project import NAME
 
 
 @pytest.mark.parametrize("context", ["kind-other", "k3d-other", "production"])
 def test_another_cluster_is_refused_before_anything_runs(context: str) -> None:
-    with pytest.raises(TiltfileError, match=rf"is {context}, not k3d-slipway: run `ctlptl apply -f ctlptl\.yaml`"):
+    with pytest.raises(TiltfileError, match=rf"is {context}, not k3d-{NAME}: run `ctlptl apply -f ctlptl\.yaml`"):
         run(ROOT, lambda command: pytest.fail(f"{command} runs"), context=context)
 
 
 def test_its_own_cluster_and_no_current_one_are_accepted(declared: Declared, tilt: Run) -> None:
-    assert declared.only("allow_k8s_contexts")["contexts"] == cluster_file()[1]["name"] == "k3d-slipway"
+    assert declared.only("allow_k8s_contexts")["contexts"] == cluster_file()[1]["name"] == f"k3d-{NAME}"
     assert tilt(context="").waits_for == declared.waits_for
 
 

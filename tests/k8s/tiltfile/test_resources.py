@@ -11,25 +11,26 @@ from tests.k8s.objects import identity, pod_template
 from tests.k8s.project import Object
 from tests.k8s.tiltfile.declared import Declared
 from tests.k8s.tiltfile.machine import istio_objects
+from workbench.project import NAME
 
 # Each resource: its label | the resources that it waits for | some of its objects.
-RESOURCES = """
-namespaces: mesh | | Namespace/slipway Namespace/observability Namespace/istio-system NetworkPolicy/default-deny
-secrets: data | namespaces | Secret/database Secret/slipway-tls
+RESOURCES = f"""
+namespaces: mesh | | Namespace/{NAME} Namespace/observability Namespace/istio-system NetworkPolicy/default-deny
+secrets: data | namespaces | Secret/database Secret/{NAME}-tls
 istio-crds: mesh | namespaces | CustomResourceDefinition/gateways.networking.istio.io
 istio-base: mesh | istio-crds namespaces | ClusterRole/istio:reader ServiceAccount/istiod
 istiod: mesh | istio-base | Service/istiod
 istiod-state: mesh | istiod |
 istio-ingressgateway: mesh | istiod secrets | Service/istio-ingressgateway
-mesh-rules: mesh | istiod | VirtualService/slipway PeerAuthentication/default
+mesh-rules: mesh | istiod | VirtualService/{NAME} PeerAuthentication/default
 postgres: data | istiod mesh-rules secrets | Service/postgres ServiceAccount/postgres NetworkPolicy/postgres
 postgres-backup: data | postgres | CronJob/postgres-backup NetworkPolicy/postgres-backup
-slipway: app | istio-ingressgateway mesh-rules postgres | Service/slipway PodDisruptionBudget/slipway
-prometheus: observability | namespaces | ConfigMap/prometheus-rules ClusterRole/slipway-prometheus
+{NAME}: app | istio-ingressgateway mesh-rules postgres | Service/{NAME} PodDisruptionBudget/service
+prometheus: observability | namespaces | ConfigMap/prometheus-rules ClusterRole/observability-prometheus
 jaeger: observability | namespaces | Service/jaeger
 grafana: observability | jaeger prometheus secrets | ConfigMap/grafana-dashboard-service
 postgres-exporter: observability | postgres | ServiceAccount/postgres-exporter
-ingress-tests: checks | slipway |
+ingress-tests: checks | {NAME} |
 lint: checks | |
 load: checks | |
 """
@@ -47,9 +48,9 @@ def at_start_of(declared: Declared, name: str) -> set[str]:
 
 def test_each_resource_has_its_label_and_waits_for_what_it_needs(declared: Declared) -> None:
     TopologicalSorter(declared.waits_for).prepare()  # raises an error if they wait for each other in a circle
-    found = {name: (one["labels"], sorted(one["resource_deps"])) for name, one in declared.resources.items()}
+    found = {name: (one["labels"], set(one["resource_deps"])) for name, one in declared.resources.items()}
 
-    assert found == {name: (label, waits_for.split()) for name, (label, waits_for, _) in table().items()}
+    assert found == {name: (label, set(waits_for.split())) for name, (label, waits_for, _) in table().items()}
 
 
 def test_each_object_is_in_its_resource_and_only_there(declared: Declared, folder: Path, dev: list[Object]) -> None:

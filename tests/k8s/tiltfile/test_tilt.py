@@ -15,11 +15,12 @@ from tests.k8s.project import INSTALL, ROOT, Object
 from tests.k8s.tiltfile.api import Blob
 from tests.k8s.tiltfile.interpreter import run
 from tests.k8s.tiltfile.machine import Machine
+from workbench.project import NAME
 
-KUBECONFIG = """
-{apiVersion: v1, kind: Config, current-context: k3d-slipway, users: [{name: nobody, user: {}}],
- clusters: [{name: nowhere, cluster: {server: "https://127.0.0.1:1"}}],
- contexts: [{name: k3d-slipway, context: {cluster: nowhere, user: nobody}}]}
+KUBECONFIG = f"""
+{{apiVersion: v1, kind: Config, current-context: k3d-{NAME}, users: [{{name: nobody, user: {{}}}}],
+ clusters: [{{name: nowhere, cluster: {{server: "https://127.0.0.1:1"}}}}],
+ contexts: [{{name: k3d-{NAME}, context: {{cluster: nowhere, user: nobody}}}}]}}
 """
 
 
@@ -29,7 +30,7 @@ KUBECONFIG = """
 )
 @pytest.mark.parametrize("flags", [{}, {"replicas": "3", "observability": False}])
 def test_tilt_reads_the_same(flags: dict[str, Any], project: Path) -> None:
-    for name in ("Dockerfile", "requirements", "service", "workbench"):
+    for name in ("Dockerfile", "pyproject.toml", "requirements", "service", "workbench"):
         (project / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "cluster", project / "cluster")  # it makes the secrets beside itself
     (project / "kubeconfig").write_text(KUBECONFIG)

@@ -4,6 +4,7 @@ from tests.workbench.ingress.changed_rules import EditRules
 from tests.workbench.ingress.gateway import StartGateway
 from tests.workbench.ingress.stub_replicas import Received, StubReplica
 from tests.workbench.ingress.translation import VIRTUAL_SERVICE
+from workbench.ingress.rules import SERVICE_HOST
 
 FIRST = "    - name: refused\n"
 
@@ -19,7 +20,7 @@ async def test_features_that_a_person_may_add(start_gateway: StartGateway, edite
       headers:
         request: { set: { x-set: "1" }, add: { accept: text/plain }, remove: [x-removed] }
         response: { add: { x-added: "2" }, remove: [x-internal] }
-      route: [{ destination: { host: slipway.slipway.svc.cluster.local, port: { number: 80 } } }]
+      route: [{ destination: { host: THE_SERVICE, port: { number: 80 } } }]
     - name: answered
       match: [{ uri: { regex: "/[Aa]nswered" }, method: { exact: GET } }]
       directResponse: { status: 403 }
@@ -29,7 +30,7 @@ async def test_features_that_a_person_may_add(start_gateway: StartGateway, edite
         await request.respond(200, b"ok", "x-internal: secret\r\n")
 
     replica = StubReplica(respond)
-    rules = edited_rules((VIRTUAL_SERVICE, FIRST, added + FIRST))
+    rules = edited_rules((VIRTUAL_SERVICE, FIRST, added.replace("THE_SERVICE", SERVICE_HOST) + FIRST))
     gateway = await start_gateway(replica, rules=rules)
     get = gateway.client.get
 

@@ -8,6 +8,7 @@ from tests.workbench.ingress.changed_rules import RULES, EditRules
 from tests.workbench.ingress.translation import DESTINATION_RULE, cluster
 from workbench.ingress.bootstrap import CLUSTER, envoy_bootstrap
 from workbench.machine.folders import INGRESS_RULES
+from workbench.project import NAME
 
 
 def test_limits_that_are_not_set_have_istios_defaults(edited_rules: EditRules) -> None:
@@ -35,7 +36,7 @@ def test_a_subset_inherits_the_sections_that_it_does_not_have() -> None:
 
 
 def test_the_cluster_has_istios_name() -> None:
-    assert cluster(RULES)["name"] == CLUSTER == "outbound|80||slipway.slipway.svc.cluster.local"
+    assert cluster(RULES)["name"] == CLUSTER == f"outbound|80||{NAME}.{NAME}.svc.cluster.local"
 
 
 def test_the_path_of_the_administration_socket_must_not_be_too_long() -> None:

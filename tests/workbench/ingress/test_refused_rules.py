@@ -12,9 +12,9 @@ from tests.workbench.ingress.translation import (
     VIRTUAL_SERVICE,
     assert_refused,
 )
+from workbench.ingress.rules import SERVICE_HOST
 
 PER_TRY = "perTryTimeout: 2s"
-
 
 # Two lines for each case: the file and the change; then the field in the error, and a word of its reason.
 # fmt: off
@@ -107,8 +107,8 @@ UNSUPPORTED = [
     (VIRTUAL_SERVICE, "match:\n        - method: { regex: POST|PUT }\n      ", "",
      "spec.http[2]", "move it to the end"),
     # Destinations, hosts and selectors that do not lead to the service.
-    (VIRTUAL_SERVICE, "host: slipway.slipway.svc", "host: other.slipway.svc",
-     "spec.http[1].route[0].destination.host", "slipway.slipway.svc.cluster.local"),
+    (VIRTUAL_SERVICE, f"host: {SERVICE_HOST}", "host: other.example",
+     "spec.http[1].route[0].destination.host", SERVICE_HOST),
     (VIRTUAL_SERVICE, "port: { number: 80 }", "port: { number: 8000 }",
      "spec.http[1].route[0].destination.port.number", "use 80"),
     (VIRTUAL_SERVICE, " route:\n", " route:\n        - destination: { host: b, port: { number: 80 } }\n",
@@ -117,8 +117,8 @@ UNSUPPORTED = [
      "spec.gateways", "apps/web"),
     (VIRTUAL_SERVICE, 'hosts: ["*"]', "hosts: [a.example]",
      "spec.hosts", "Gateway"),
-    (DESTINATION_RULE, "host: slipway.", "host: other.",
-     "spec.host", "slipway.slipway.svc.cluster.local"),
+    (DESTINATION_RULE, f"host: {SERVICE_HOST}", "host: other.example",
+     "spec.host", SERVICE_HOST),
     (CONNECTIONS, "istio: ingressgateway", "istio: other",
      "spec.workloadSelector.labels", "Gateway"),
     (GATEWAY, 'hosts: ["*"]', 'hosts: ["apps/*"]',

@@ -13,6 +13,7 @@ from tests.waiting import WITHIN
 from tests.workbench.reload.live import Live, header
 from tests.workbench.things import ANY
 from workbench.machine.folders import ROOT
+from workbench.project import NAME
 from workbench.reload import sources
 from workbench.reload.code import ignored
 from workbench.reload.sources import Change, Watcher, git_folder
@@ -165,7 +166,7 @@ async def test_changes_of_settings_static_files_and_sql(live: Live) -> None:
     live.forget()
     (live.sources.root / ".env").unlink()
     await live.says(r"\.env: version \w+ answers after")
-    assert (await live.get("/openapi.json")).json()["info"]["title"] == "slipway"
+    assert (await live.get("/openapi.json")).json()["info"]["title"] == NAME
 
     live.forget()
     live.sources.write("service/mark.txt", "old")
