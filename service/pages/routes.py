@@ -9,7 +9,6 @@ from quart_schema import hide, tag_blueprint
 
 from service.domain import Machinery
 from service.pages.models import DatabaseStatus, Root
-from service.pages.settings import PageSettings
 from service.web.answer import Answer, json
 from service.web.endpoint import endpoint
 
@@ -41,7 +40,7 @@ def blueprint(machinery: Machinery) -> Blueprint:
 
 def _add_root(routes: Blueprint, machinery: Machinery) -> None:
     settings, lifecycle, readiness = machinery.settings, machinery.lifecycle, machinery.readiness
-    tools = {name.removeprefix("link_"): url for name, url in settings.of(PageSettings) if url}
+    tools = {name.removeprefix("link_"): url for name, url in settings if name.startswith("link_") and url}
 
     @cache
     def document(available: bool, version: str | None) -> Answer:
