@@ -8,7 +8,10 @@ queries.py    all SQL of the domain
 transfer.py   import and export, streamed
 feed.py       the event stream
 cleanup.py    removes expired Idempotency-Keys and events
+page/         its part of the page at /: a fragment, a style sheet and modules
 """
+
+from pathlib import Path
 
 from service.domain import Built, Domain, Machinery
 from service.domains.notes.cleanup import Cleanup
@@ -30,4 +33,5 @@ DOMAIN: Domain = Domain(
     summary="Notes.",
     settings=NoteSettings,
     links={"notes": "/notes", "events": "/notes/events"},
+    page=Path(__file__).parent / "page",
 )
