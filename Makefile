@@ -61,10 +61,10 @@ lock: python ## update requirements/*.txt to the newest versions that pyproject.
 	$(COMPILE) $(DEV) -c requirements/workbench.txt -o requirements/dev.txt
 	$(COMPILE) $(DEV) --group bench --group audit -c requirements/dev.txt -o requirements/all.txt
 
-screenshots: environment-dev ## update the screenshots docs/page-*.png; needs Chromium
+screenshots: environment-dev ## take pictures of the page, docs/measured/page-NAME.png; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots
 
-screenshot-tilt: environment-dev ## update the screenshot docs/tilt.png from a running `tilt up`; needs Chromium
+screenshot-tilt: environment-dev ## take a picture of a running `tilt up`; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.tilt
 
 reset: python ## delete the data of the workbench, in DATA (default .workbench)

@@ -1,4 +1,4 @@
-"""Takes the picture of Tilt's UI: python -m tests.page.tilt (make screenshot-tilt) writes docs/tilt.png.
+"""Takes the picture of Tilt's UI: python -m tests.page.tilt (make screenshot-tilt) writes tilt.png.
 
 Needs a running `tilt up`. First triggers the checks, which otherwise only run on demand; then takes the picture when
 every resource is healthy.
@@ -17,7 +17,7 @@ from tests.page.browser import NoBrowser, chromium
 from workbench.machine.folders import ROOT
 
 UI = "http://localhost:10350/overview"
-PICTURE = ROOT / "docs" / "tilt.png"
+PICTURE = ROOT / "docs" / "measured" / "tilt.png"
 WIDTH = 1600
 HEALTHY_WITHIN = 600.0  # s: the tests of the ingress, lint, and a minute of load take that long
 
@@ -64,6 +64,7 @@ async def take(browser: Browser) -> None:
     bottom = await table.evaluate("table => table.getBoundingClientRect().top + table.scrollHeight")
     await page.set_viewport_size({"width": WIDTH, "height": int(bottom) + 16})
     await page.mouse.move(0, 0)
+    PICTURE.parent.mkdir(exist_ok=True)
     await page.screenshot(path=PICTURE)
     sys.stdout.write(f"{PICTURE.relative_to(ROOT)}  {PICTURE.stat().st_size / 1000:.0f} kB\n")
 

@@ -135,3 +135,28 @@ async def test_a_save_that_takes_too_long_can_be_stopped(open_page: OpenPage, co
     await expect(form.get_by_role("status")).to_contain_text("Stopped.")
     await expect(title(form)).to_have_value(word)
     await expect(title(form)).to_be_editable()
+
+
+async def test_only_another_text_is_another_note_after_a_stop(
+    open_page: OpenPage, conduct: Conduct, word: str
+) -> None:
+    conduct.allowed.append("ERR_FAILED")
+    page = await open_page()
+    form = composer(page)
+    keys: list[set[str | None]] = []
+
+    async def block(route: Route) -> None:
+        keys[-1].add(await route.request.header_value("idempotency-key"))
+        await route.abort()
+
+    await page.route("**/notes", block)
+    await title(form).fill(word)
+    for addition in ("", "", " changed"):
+        keys.append(set())
+        await title(form).press_sequentially(addition)
+        await button(form, "Add note").click()
+        await button(form, "Stop trying").click()
+        await expect(form.get_by_role("status")).to_contain_text("Stopped.")
+
+    (first,), (second,), (third,) = keys
+    assert first == second != third
