@@ -16,8 +16,9 @@ CALL = """async ([name, ...values]) => (await import("/static/client.js"))[name]
 STOPPABLE = """async () => {
     const { insist } = await import("/static/client.js");
     window.stop = new AbortController();
-    const { signal } = stop;
-    window.outcome = insist("/things", { signal }, () => (window.waited = true)).catch((error) => error.name);
+    window.setTimeout = () => 0; // no timer ends, so nothing but the stop can end a wait
+    const waiting = () => (window.waits = true);
+    insist("/things", { signal: stop.signal }, waiting).catch((error) => (window.outcome = error.name));
 }"""
 FOLLOW = """async (paths) => {
     const { follow } = await import("/static/client.js");
@@ -42,6 +43,11 @@ async def page(open_page: OpenPage) -> AsyncIterator[Page]:
 async def insist(page: Page, path: str, options: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = await page.evaluate(CALL, ["insist", path, options])
     return answer
+
+
+async def polled_again(page: Page) -> None:
+    async with page.expect_request(lambda request: request.headers.get("x-poll") == "1"):
+        pass
 
 
 async def test_a_request_is_repeated_until_the_answer_is_final(page: Page, conduct: Conduct) -> None:
@@ -79,15 +85,23 @@ async def test_a_creation_with_a_key_whose_answer_is_lost_happens_once(
     assert await page.evaluate(CALL, ["newKey"]) != key
 
 
-async def test_a_repeated_request_can_be_stopped(page: Page, conduct: Conduct) -> None:
+@pytest.mark.parametrize("refused", [True, False], ids=["while it waits", "while it is sent"])
+async def test_a_repeated_request_can_be_stopped(page: Page, conduct: Conduct, refused: bool) -> None:
     conduct.allowed.append("ERR_FAILED")
-    await page.route("**/things", lambda route: route.abort())
 
-    await page.evaluate(STOPPABLE)
-    await page.wait_for_function("window.waited")
+    async def answer(route: Route) -> None:
+        if refused:
+            await route.abort()
+
+    await page.route("**/things", answer)
+    async with page.expect_request("**/things"):
+        await page.evaluate(STOPPABLE)
+    if refused:
+        await page.wait_for_function("window.waits")
     await page.evaluate("stop.abort()")
 
-    assert await page.evaluate("outcome") == "AbortError"
+    outcome = await page.wait_for_function("window.outcome")
+    assert await outcome.json_value() == "AbortError"
 
 
 async def test_every_request_is_a_mark_on_the_strip(page: Page) -> None:
@@ -153,3 +167,4 @@ async def test_all_streams_begin_again_after_a_lost_connection(page: Page) -> No
         await page.evaluate(script, argument)
         async with asyncio.timeout(WITHIN):
             assert [await begun.get() for _ in range(2)] == [200, 200]
+        await polled_again(page)
