@@ -55,8 +55,8 @@ class Domain:
     """Its part of the page at `/`: a folder in a folder whose name, NAME, no other domain uses.
 
     `page.html` is shown below the strip, in `<div id="NAME-part">`. `page.css` and `page.js`, a module, are loaded if
-    they exist. These and all other files in the folder itself are at `/static/NAME/`. Scripts and styles are in files,
-    because the policy of the page forbids everything inline.
+    they exist. These and all other files in the folder itself are at `/static/NAME/`. Nothing may be inline, because
+    the policy of the page forbids it.
 
     The parts of all domains share one page. So ids begin with `NAME-`, and styles are nested in `#NAME-part { }`.
     Modules send their requests with `/static/client.js`: then they are repeated, and each one is a mark on the strip.
