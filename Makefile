@@ -65,10 +65,10 @@ lock: python ## update requirements/*.txt to the newest versions that pyproject.
 		-o requirements/all.txt
 	@sed -i.uv 's/ [^ ]* (\(pyproject.toml[^)]*\))/ \1/' requirements/*.txt && rm requirements/*.txt.uv
 
-screenshots: environment-dev ## update the pictures of the page; needs Chromium
+screenshots: environment-dev ## take pictures of the page, docs/measured/page-NAME.png; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots
 
-screenshot-tilt: environment-dev ## update the picture of Tilt from a running `tilt up`; needs Chromium
+screenshot-tilt: environment-dev ## take a picture of a running `tilt up`; needs Chromium
 	@$(VENV_PYTHON) -m tests.page.tilt
 
 reset: python ## delete the data of the workbench, in DATA (default .workbench)

@@ -12,7 +12,7 @@ import service.domains
 from service import pages
 from service.database.pool import Database
 from service.database.readiness import Readiness
-from service.domain import Domain, Machinery, settings_groups
+from service.domain import Domain, Machinery, page_parts, settings_groups
 from service.lifecycle import Lifecycle, background_tasks
 from service.migrate import expected_version
 from service.resource.cleanup import Cleanup
@@ -52,7 +52,7 @@ class Application:
 
 
 def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Domain] = DOMAINS) -> Application:
-    """Make the application. Does no I/O, which begins with the startup event of the server."""
+    """Make the application. Only reads files: other I/O begins with the startup event of the server."""
     lifecycle = Lifecycle()
     metrics = Metrics(settings, lifecycle, tracing.exemplar)
     database = Database(settings, metrics, tracing)
@@ -60,7 +60,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
     feeds = Feeds(settings, database, lifecycle, metrics.registry)
     cleanup = Cleanup(settings, database, metrics.registry)
     links = {name: path for domain in domains for name, path in domain.links.items()}
-    machinery = Machinery(settings, lifecycle, metrics, database, readiness, feeds, links)
+    machinery = Machinery(settings, lifecycle, metrics, database, readiness, feeds, links, page_parts(domains))
     built = [domain.build(machinery) for domain in domains]
 
     quart = make_quart(settings, " ".join(domain.summary for domain in domains if domain.summary))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from quart import Blueprint
@@ -28,6 +29,8 @@ class Machinery:
     """`feeds.of(table)` is the event stream of a table."""
     links: Mapping[str, str]
     """The links of all domains, as `GET /` shows them."""
+    parts: Mapping[str, Path]
+    """The parts of the page at `/`, as page_parts() returns them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +47,23 @@ class Domain:
     """What a package in `service/domains/` defines as `DOMAIN`."""
 
     build: Callable[[Machinery], Built]
-    """Makes the parts of the domain. Does no I/O."""
+    """Makes what the application consists of. Reads files of the domain at most, and does no other I/O."""
     summary: str = ""
     """A sentence for the description of the API."""
     settings: type[Group] | None = None
     """The group of its own SERVICE_* variables; `machinery.settings.of(group)` returns their values."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Entry points of the API: the path by the name that `GET /` shows."""
+    page: Path | None = None
+    """Its part of the page at `/`: a folder in a folder whose name, NAME, no other domain uses.
+
+    `page.html` is shown below the strip, in `<div id="NAME-part">`. `page.css` and `page.js`, a module, are loaded if
+    they exist. These and all other files in the folder itself are at `/static/NAME/`. Nothing may be inline, because
+    the policy of the page forbids it.
+
+    The parts of all domains share one page. So ids begin with `NAME-`, and styles are nested in `#NAME-part { }`.
+    Modules send their requests with `/static/client.js`: then they are repeated, and each one is a mark on the strip.
+    """
 
 
 def settings_groups(domains: Sequence[Domain]) -> tuple[type[Group], ...]:
@@ -66,3 +79,12 @@ def settings_groups(domains: Sequence[Domain]) -> tuple[type[Group], ...]:
                     "rename one of them"
                 )
     return groups
+
+
+def page_parts(domains: Sequence[Domain]) -> dict[str, Path]:
+    """The folders of their parts of the page by name. Raises ValueError if two have the same name."""
+    folders = [domain.page for domain in domains if domain.page is not None]
+    parts = {folder.parent.name: folder for folder in folders}
+    if len(parts) < len(folders):
+        raise ValueError(f"two domains have a part of the page with the same name: {sorted(map(str, folders))}")
+    return parts

@@ -19,6 +19,7 @@ Lifetime = Annotated[float, Field(gt=0, le=366 * 86_400)]
 Descriptor = Annotated[str, Field(pattern=r"^fd://\d+$")]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Bind = Annotated[str, Field(pattern=r"^(.+:\d{1,5}|unix:.+|fd://\d+)$")]
+Link = Annotated[str, Field(pattern=r"^(https?://[^\s\x00-\x1f]+)?$")]
 
 
 class SettingsError(Exception):
@@ -47,6 +48,10 @@ class Settings(Group):
     instance: str = Field(
         default_factory=socket.gethostname, description="The replica's name; by default the host (pod) name"
     )
+    link_tilt: Link = Field("", description="Address of Tilt, for a link on the page at `/`; no link if empty")
+    link_grafana: Link = Field("", description="The same for Grafana")
+    link_prometheus: Link = Field("", description="The same for Prometheus")
+    link_jaeger: Link = Field("", description="The same for Jaeger")
 
     database_url: str = Field(
         "postgresql://app_rw@localhost:5432/app",

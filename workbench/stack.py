@@ -135,8 +135,7 @@ class Stack:
 
 
 def _links(options: StackOptions, prometheus_port: int) -> dict[str, str]:
-    """The settings of the page; a service without the page refuses them as unknown."""
-    has_page = (options.sources / "service" / "pages" / "settings.py").exists()
-    if options.prometheus is None or not has_page:
+    """The service's settings for the links on its page."""
+    if options.prometheus is None:
         return {}
     return {"SERVICE_LINK_PROMETHEUS": f"http://localhost:{prometheus_port}/"}

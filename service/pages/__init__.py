@@ -2,11 +2,10 @@
 
 from service.domain import Built, Domain, Machinery
 from service.pages.routes import blueprint
-from service.pages.settings import PageSettings
 
 
 def _build(machinery: Machinery) -> Built:
     return Built(blueprint(machinery))
 
 
-DOMAIN: Domain = Domain(build=_build, settings=PageSettings, links={"openapi": "/openapi.json", "docs": "/docs"})
+DOMAIN: Domain = Domain(build=_build, links={"openapi": "/openapi.json", "docs": "/docs"})

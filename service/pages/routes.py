@@ -1,6 +1,7 @@
 """`GET /` for browsers and other clients, and the API docs. The files of Swagger UI come from its package."""
 
 import importlib.util
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -9,12 +10,11 @@ from quart_schema import hide, tag_blueprint
 
 from service.domain import Machinery
 from service.pages.models import DatabaseStatus, Root
-from service.pages.settings import PageSettings
+from service.pages.parts import STATIC, assemble, files_of
 from service.web.answer import Answer, json
 from service.web.endpoint import endpoint
 
-_STATIC = Path(__file__).parent / "static"
-_OWN_FILES = frozenset({"style.css", "page.js", "error.css", "docs.css", "docs.js", "icon.svg"})
+_OWN_FILES = frozenset({"style.css", "page.js", "client.js", "error.css", "docs.css", "docs.js", "icon.svg"})
 _SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
 # Nothing inline, and nothing from another host.
 _POLICY = (
@@ -23,9 +23,9 @@ _POLICY = (
 )
 _POLICIES = {
     # With Trusted Types the browser rejects innerHTML and the like, so text never becomes markup by mistake.
-    "index.html": f"{_POLICY}; require-trusted-types-for 'script'; trusted-types 'none'",
+    "/": f"{_POLICY}; require-trusted-types-for 'script'; trusted-types 'none'",
     # The stylesheet of Swagger UI contains its icons as data: URLs.
-    "docs.html": _POLICY.replace("img-src 'self'", "img-src 'self' data:"),
+    "/docs": _POLICY.replace("img-src 'self'", "img-src 'self' data:"),
 }
 _HEADERS = {"vary": "accept", "cache-control": "no-store"}
 
@@ -36,12 +36,14 @@ def blueprint(machinery: Machinery) -> Blueprint:
     tag_blueprint(routes, ["service"])
     _add_root(routes, machinery)
     _add_docs(routes)
+    _add_files(routes, machinery.parts)
     return routes
 
 
 def _add_root(routes: Blueprint, machinery: Machinery) -> None:
     settings, lifecycle, readiness = machinery.settings, machinery.lifecycle, machinery.readiness
-    tools = {name.removeprefix("link_"): url for name, url in settings.of(PageSettings) if url}
+    tools = {name.removeprefix("link_"): url for name, url in settings if name.startswith("link_") and url}
+    page = assemble(machinery.parts, machinery.links.values(), tools)
 
     @cache
     def document(available: bool, version: str | None) -> Answer:
@@ -65,7 +67,9 @@ def _add_root(routes: Blueprint, machinery: Machinery) -> None:
     @endpoint(answer=Root, for_clients=root_as_json, polled=True)
     async def root() -> Response:
         """Tell which service answers, in which version and on which replica. A browser gets a page."""
-        return await _page("index.html")
+        response = Response(page, content_type="text/html; charset=utf-8")
+        await response.add_etag()
+        return await _page(response, "/")
 
 
 def _add_docs(routes: Blueprint) -> None:
@@ -73,28 +77,39 @@ def _add_docs(routes: Blueprint) -> None:
     @hide
     async def docs() -> Response:
         """The API docs."""
-        return await _page("docs.html")
+        return await _page(await send_from_directory(STATIC, "docs.html"), "/docs")
+
+
+def _add_files(routes: Blueprint, parts: Mapping[str, Path]) -> None:
+    files = {name: files_of(folder) for name, folder in parts.items()}
 
     @routes.get("/static/<name>")
     @hide
-    async def static_file(name: str) -> Response:
+    async def file_of_pages(name: str) -> Response:
         """A file of the pages, with an ETag for caches."""
         if name in _OWN_FILES:
-            response = await send_from_directory(_STATIC, name)
-        elif name in _SWAGGER_FILES:
-            response = await send_from_directory(_swagger_directory(), name)
-        else:
+            return await _cached(await send_from_directory(STATIC, name))
+        if name in _SWAGGER_FILES:
+            return await _cached(await send_from_directory(_swagger_directory(), name))
+        abort(404)
+
+    @routes.get("/static/<part>/<name>")
+    @hide
+    async def file_of_part(part: str, name: str) -> Response:
+        """A file of a domain's part of the page, with an ETag for caches."""
+        if name not in files.get(part, ()):
             abort(404)
-        response.headers["cache-control"] = "no-cache"  # browsers keep it, and ask each time whether it has changed
-        await response.make_conditional(request)
-        return response
+        return await _cached(await send_from_directory(parts[part], name))
 
 
-async def _page(name: str) -> Response:
-    response = await send_from_directory(_STATIC, name)
-    response.headers["content-security-policy"] = _POLICIES[name]
+async def _page(response: Response, path: str) -> Response:
+    response.headers["content-security-policy"] = _POLICIES[path]
     response.headers["vary"] = "accept"
-    response.headers["cache-control"] = "no-cache"
+    return await _cached(response)
+
+
+async def _cached(response: Response) -> Response:
+    response.headers["cache-control"] = "no-cache"  # browsers keep it, and ask each time whether it has changed
     await response.make_conditional(request)
     return response
 

@@ -38,6 +38,7 @@ async def every_route(service: Service) -> dict[tuple[str, str], int]:
         ("GET", "/docs"): (await api.get("/docs")).status_code,
         ("GET", "/openapi.json"): (await api.get("/openapi.json")).status_code,
         ("GET", "/static/<name>"): (await api.get("/static/swagger-ui-bundle.js")).status_code,
+        ("GET", "/static/<part>/<name>"): (await api.get("/static/notes/page.js")).status_code,
     }
     async with service.subscribe("/notes/events") as subscriber:
         await subscriber.block()

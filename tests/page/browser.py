@@ -24,11 +24,17 @@ FLAGS = (
 )
 MISSING = (
     "the tests of the page need Chromium: install it (Debian: apt install chromium), or set CHROMIUM=/path, "
-    'or leave these tests out: make test ARGS="--ignore tests/page"'
+    'or leave these tests out: make test ARGS="--ignore-glob=*/page"'
 )
 
-# A note that the page reads after an event may already be deleted. The page handles that, but browsers log an error.
-_GONE = re.compile(r"/notes/[0-9a-f-]{36}$")
+# What the page reads after an event may already be deleted. The page handles that, but browsers log an error.
+_GONE = re.compile(r"/\w+/[0-9a-f-]{36}$")
+_SIZES = """Object.fromEntries(
+    [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+        .filter(({ name }) => /\\/$|\\.(css|js)$/.test(new URL(name).pathname))
+        .filter(({ initiatorType }) => initiatorType != "fetch")
+        .map(({ name, decodedBodySize }) => [name, decodedBodySize]),
+)"""
 
 
 class NoBrowser(Exception):
@@ -90,3 +96,9 @@ async def new_page(browser: Browser, url: str, conduct: Conduct, **options: Any)
     page = await context.new_page()
     conduct.watch(page)
     return page
+
+
+async def sizes(page: Page) -> dict[str, int]:
+    """The bytes of the HTML, the style sheets and the modules that a page has loaded, uncompressed, by address."""
+    found: dict[str, int] = await page.evaluate(_SIZES)
+    return found

@@ -1,6 +1,8 @@
-"""Takes the pictures of the README: python -m tests.page.screenshots (make screenshots) writes page-*.png.
+"""Takes pictures of the page: python -m tests.page.screenshots (make screenshots) writes them to PICTURES.
 
-They show a separate workbench with three replicas in the middle of a change from one version to the next.
+They show a separate workbench with three replicas in the middle of a change from one version to the next. If there is
+a file `tests/NAME/page/rows.ndjson`, its lines are imported at `/NAME/import` first, so that a part has something to
+show.
 """
 
 import asyncio
@@ -14,7 +16,6 @@ import httpx
 from playwright.async_api import Browser, Page, expect
 
 from harness.sandbox import Sandbox
-from tests.notes.ingress.notes import import_notes
 from tests.page.browser import Conduct, NoBrowser, chromium, new_page
 from workbench.console import Console
 from workbench.errors import WorkbenchError
@@ -22,18 +23,13 @@ from workbench.machine.folders import ROOT
 from workbench.options import StackOptions
 from workbench.stack import Stack
 
-FOLDER = ROOT / "docs" / "measured"
-PICTURES: dict[str, dict[str, Any]] = {
+PICTURES = ROOT / "docs" / "measured"
+FORMS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 800}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 800}},
     "narrow": {"color_scheme": "light", "viewport": {"width": 390, "height": 800}, "device_scale_factor": 1.25},
 }
 LINKS = {"tilt": 10350, "grafana": 3000, "prometheus": 9090, "jaeger": 16686}
-NOTES = (
-    ("Crew for Saturday", "Ines, Tom and Aylin. Somebody has to bring the dog."),
-    ("Tide table", "High water at 11:52 and at 00:17. The wind will be from the south-west, 3 to 4."),
-    ("Launch checklist", "Plugs in. Lines clear. Nobody below. Then let go."),
-)
 
 
 async def main() -> None:
@@ -47,24 +43,30 @@ async def main() -> None:
             settings={f"SERVICE_LINK_{name.upper()}": f"http://localhost:{port}" for name, port in LINKS.items()},
         )
         async with chromium() as browser, Stack(options, Console(log)) as stack:
-            async with httpx.AsyncClient(base_url=stack.ingress_url) as client:
-                await import_notes(client, ({"title": title, "body": body} for title, body in NOTES))
+            await import_rows(stack.ingress_url)
             await take(browser, stack.ingress_url, sources)
+
+
+async def import_rows(url: str) -> None:
+    async with httpx.AsyncClient(base_url=url, headers={"content-type": "application/x-ndjson"}) as client:
+        for file in sorted((ROOT / "tests").glob("*/page/rows.ndjson")):
+            answer = await client.post(f"/{file.parents[1].name}/import", content=file.read_bytes())
+            answer.raise_for_status()
 
 
 async def take(browser: Browser, url: str, sources: Sandbox) -> None:
     """Takes all pictures at the same moment, when a third of the strip shows requests after the change."""
     conduct = Conduct(urlsplit(url).netloc)
-    pages = {name: await new_page(browser, url, conduct, **options) for name, options in PICTURES.items()}
+    pages = {name: await new_page(browser, url, conduct, **options) for name, options in FORMS.items()}
     for page in pages.values():
         await page.goto("/")
     await asyncio.gather(*(marks(page, 40) for page in pages.values()))
     sources.append("service/errors.py", "\n# Another version.\n")
     await asyncio.gather(*(marks(page, 60) for page in pages.values()))
-    FOLDER.mkdir(exist_ok=True)
+    PICTURES.mkdir(exist_ok=True)
     for name, page in pages.items():
         await expect(page.get_by_role("heading", level=1)).to_contain_text(sources.version)
-        path = FOLDER / f"page-{name}.png"
+        path = PICTURES / f"page-{name}.png"
         await page.screenshot(path=path, full_page=True)
         sys.stdout.write(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1000:.0f} kB\n")
         await page.context.close()

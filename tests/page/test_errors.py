@@ -5,7 +5,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.page.browser import Conduct
-from tests.page.conftest import OpenPage
+from tests.page.fixtures import OpenPage
 from workbench.stack import Stack
 
 
@@ -13,8 +13,8 @@ from workbench.stack import Stack
     ("path", "status", "title", "detail"),
     [
         ("/nothing/<script>alert(1)</script>", 404, "Not Found", "There is nothing at this path."),
-        ("/notes?<i>limit</i>=7", 422, "Unprocessable Content", "<i>limit</i>: is unknown"),
-        ("/notes/import", 405, "Method Not Allowed", "This path does not support this method."),
+        ("/things?<i>limit</i>=7", 422, "Unprocessable Content", "<i>limit</i>: is unknown"),
+        ("/things/import", 405, "Method Not Allowed", "This path does not support this method."),
     ],
 )
 async def test_an_error_is_a_page(
@@ -42,11 +42,11 @@ async def test_a_browser_waits_for_the_database_and_retries(
     page = await open_page("/docs")
     await workbench.postgres.kill()
     try:
-        answer = await page.goto("/notes")
+        answer = await page.goto("/things")
         assert answer is not None
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         await expect(page.get_by_role("main")).to_contain_text("This usually passes within seconds")
-        assert (await api.get("/notes")).headers["content-type"] == "application/problem+json"
+        assert (await api.get("/things")).headers["content-type"] == "application/problem+json"
     finally:
         await workbench.postgres.start()
 

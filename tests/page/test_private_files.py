@@ -1,7 +1,9 @@
-"""The routes of the page give away no files except its own."""
+"""The routes of the page give away no files except its own and those of its parts."""
 
 import pytest
 
+from service.app import DOMAINS
+from service.domain import page_parts
 from tests.faults.hostile import finds_nothing_private
 from workbench.stack import Stack
 
@@ -14,6 +16,19 @@ PATHS = [
         "/docs/../app.py",
     ),
     *("/static/....//app.py", "/static//etc/passwd", "/static/%00", "/static/style.css%00", "/static/../settings.py"),
+    *("/static/parts/../routes.py", "/static/../pages/routes.py", "/static/..%2fpages/routes.py"),
+    *(
+        f"/static/{part}/{name}"
+        for part in page_parts(DOMAINS)
+        for name in (
+            "../__init__.py",
+            "..%2f__init__.py",
+            "%2e%2e%2f__init__.py",
+            "..%5c__init__.py",
+            "page.js%00",
+            "/etc/passwd",
+        )
+    ),
 ]
 
 

@@ -5,23 +5,25 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.app import DOMAINS
+from service import pages
 from service.domain import Domain
 from tests.service.databases import Database
 from tests.service.fixtures import StartService
-from tests.service.serving import serving, settings_for
+from tests.service.serving import PROBE, serving, settings_for
 from tests.waiting import eventually
 from workbench.parts.postgres import Postgres
+
+WITH_PAGES = (*PROBE, pages.DOMAIN)
 
 
 @pytest.fixture(scope="session")
 def domains() -> Sequence[Domain]:
-    return DOMAINS
+    return WITH_PAGES
 
 
 async def test_the_status_of_the_database_follows_the_readiness_check(mortal_postgres: Postgres) -> None:
     await mortal_postgres.stop()
-    async with serving(settings_for(Database(mortal_postgres), DOMAINS), domains=DOMAINS) as service:
+    async with serving(settings_for(Database(mortal_postgres), WITH_PAGES), domains=WITH_PAGES) as service:
 
         async def checked() -> bool:
             return bool((await service.readiness())["checks"])

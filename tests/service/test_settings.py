@@ -35,6 +35,7 @@ def test_an_unknown_variable_is_named_with_what_to_do() -> None:
     ("field", "value"),
     [
         ("api_bind", "8000"),
+        ("link_tilt", "javascript:alert(1)"),
         ("ops_bind", "localhost:http"),
         ("pool_size", "0"),
         ("pool_size", "ten"),

@@ -4,7 +4,10 @@ models.py     the shapes of requests and answers
 routes.py     HTTP: one note, lists, import and export, events
 store.py      operations on notes: get, create, replace, delete, list
 queries.py    the SQL on notes; their table is in migrations/0001_notes.sql
+page/         their part of the page at /: a fragment, a style sheet and modules
 """
+
+from pathlib import Path
 
 from service.domain import Built, Domain, Machinery
 from service.domains.notes.routes import blueprint
@@ -16,4 +19,9 @@ def _build(machinery: Machinery) -> Built:
     return Built(blueprint(machinery.database, feed, settings.import_timeout, settings.max_body))
 
 
-DOMAIN: Domain = Domain(build=_build, summary="Notes.", links={"notes": "/notes", "events": "/notes/events"})
+DOMAIN: Domain = Domain(
+    build=_build,
+    summary="Notes.",
+    links={"notes": "/notes", "events": "/notes/events"},
+    page=Path(__file__).parent / "page",
+)

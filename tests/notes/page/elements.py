@@ -1,6 +1,8 @@
-"""The elements of the page, found by their roles and labels."""
+"""The notes on the page, found by their roles and labels."""
 
 from playwright.async_api import Locator, Page
+
+from tests.page.elements import button
 
 
 def composer(page: Page) -> Locator:
@@ -15,12 +17,12 @@ def text(form: Locator) -> Locator:
     return form.get_by_role("textbox", name="Text")
 
 
-def button(place: Page | Locator, name: str) -> Locator:
-    return place.get_by_role("button", name=name)
+def listed(page: Page) -> Locator:
+    return page.get_by_role("list", name="Notes")
 
 
 def notes(page: Page) -> Locator:
-    return page.get_by_role("list", name="Notes").get_by_role("listitem")
+    return listed(page).get_by_role("listitem")
 
 
 def note(page: Page, content: str) -> Locator:
@@ -29,18 +31,6 @@ def note(page: Page, content: str) -> Locator:
 
 def search(page: Page) -> Locator:
     return page.get_by_role("searchbox", name="Search the notes")
-
-
-def story(page: Page) -> Locator:
-    return page.locator("#story")
-
-
-def headline(page: Page) -> Locator:
-    return page.get_by_role("heading", level=1)
-
-
-def strip(page: Page) -> Locator:
-    return page.locator("#strip")
 
 
 async def write(page: Page, name: str, content: str = "") -> Locator:

@@ -6,9 +6,10 @@ import httpx
 from playwright.async_api import Route, expect
 
 from tests.notes.ingress.notes import import_notes
+from tests.notes.page.elements import composer, edit, note, notes, search, text, title, write
 from tests.page.browser import Conduct
-from tests.page.conftest import OpenPage
-from tests.page.parts import button, composer, edit, note, notes, search, text, title, write
+from tests.page.elements import button
+from tests.page.fixtures import OpenPage
 
 
 async def stored(api: httpx.AsyncClient, word: str) -> list[dict[str, object]]:
