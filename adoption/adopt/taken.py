@@ -21,12 +21,14 @@ _ELSEWHERE = {
 }
 """Names that are in no file from which they could be read, by the reason."""
 
-_RESOURCE = re.compile(r"(?:_resource|_deploy|button)\(\s*(?:new_name=)?'([a-z0-9-]+)'")
 _IN_FILES = (
     ("k8s/**/*.yaml", re.compile(r"(?m)^  name: ([a-z0-9-]+)"), "{file} has an object of this name"),
     ("k8s/**/kustomization.yaml", re.compile(r"(?m)^  - name: ([a-z0-9-]+)"), "{file} makes an object of this name"),
-    ("Tiltfile", _RESOURCE, "Tilt has a resource of this name"),
-    ("tilt/*.tiltfile", _RESOURCE, "Tilt has a resource of this name"),
+    (
+        "Tiltfile",
+        re.compile(r"(?:_resource|_deploy|button)\(\s*(?:new_name=)?'([a-z0-9-]+)'"),
+        "Tilt has a resource of this name",
+    ),
     ("requirements/*.txt", re.compile(r"(?m)^([a-z0-9-]+)(?:\[|==)"), "it is a package in {file}"),
     ("*/__init__.py", None, "it is a folder of the project"),
 )

@@ -96,6 +96,17 @@ def test_the_example_is_dropped_only_if_that_was_asked_for(copy: Repository) -> 
         )
 
 
+def test_a_folder_of_which_only_bytecode_is_left_is_gone(project: Repository) -> None:
+    bytecode = project.root / "tests" / "notes" / "ingress" / "__pycache__"
+    bytecode.mkdir()
+    (bytecode / "notes.pyc").touch()
+
+    assert adopt(project, NAME="harbor", EXAMPLE="drop").returncode == 0
+
+    assert not (project.root / "tests" / "notes").exists()
+    assert (project.root / "tests" / "__init__.py").exists()
+
+
 def test_what_only_an_adoption_needs_is_gone(copy: Repository) -> None:
     assert not [path for path in copy.paths("ls-files") if "adoption/adopt/" in path]
     shown = subprocess.run(
