@@ -16,7 +16,7 @@ export function make(tag, properties, ...children) {
 
 /** Set text if it differs, so that screen readers do not repeat it. */
 export function write(element, text, bad = false) {
-	if (element.textContent !== text) element.textContent = text;
+	if (element.textContent !== `${text}`) element.textContent = text;
 	element.classList.toggle("bad", Boolean(bad));
 }
 

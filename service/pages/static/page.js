@@ -1,4 +1,4 @@
-/** The page: which versions and replicas answer. Domains have modules of their own for their parts. */
+/** The page: which versions and replicas answer. */
 
 import { $, ask, make, pause, reconnect, untilSeen, write } from "./client.js";
 
@@ -12,7 +12,7 @@ const marks = [];
 const versions = []; // in order of appearance, which is their colour
 
 /** What the polls found, and how fast they follow each other: faster at first, and when something changes. */
-const live = { misses: 0, lost: 0, away: 0, pace: 150 };
+const live = { misses: 0, pace: 150 };
 
 const clock = (time) => new Date(time).toLocaleTimeString("en-GB");
 const laneOf = (mark) => mark.instance || NO_ANSWER;
@@ -92,9 +92,9 @@ function drawFigures() {
 	const failed = marks.filter(hasFailed).length;
 	write($("rate"), ((recent.length * 1000) / span).toFixed(1));
 	write($("p95"), p95?.toFixed(p95 < 10 ? 1 : 0) ?? "–");
-	write($("failed"), `${failed}`, failed);
+	write($("failed"), failed, failed);
 	write($("of"), `of ${marks.length}`);
-	write($("replicas"), `${current().size || "–"}`);
+	write($("replicas"), current().size || "–");
 }
 
 let shownVersions;

@@ -47,7 +47,7 @@ export class Form {
 
 	check() {
 		if (this.title.value) return true;
-		this.title.ariaInvalid = "true";
+		this.title.ariaInvalid = true;
 		this.say("A note needs a title.", true);
 		this.title.focus();
 		return false;
@@ -68,7 +68,7 @@ export class Form {
 
 	lock(locked) {
 		this.title.readOnly = this.body.readOnly = locked;
-		this.submit.ariaDisabled = `${locked}`;
+		this.submit.ariaDisabled = locked;
 	}
 
 	/** Create the note, once, however often it is sent. */

@@ -129,7 +129,7 @@ function draw(fresh) {
 
 function drawState(count) {
 	const { begun, next, query } = shown;
-	$("notes-list").ariaBusy = `${!begun}`;
+	$("notes-list").ariaBusy = !begun;
 	$("notes-more").hidden = !next || !begun;
 	$("notes-empty").hidden = count > 0 || !begun;
 	write($("notes-empty"), query ? "Nothing found. The search matches whole words." : "No notes yet. Write the first one.");
