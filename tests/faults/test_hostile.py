@@ -124,7 +124,7 @@ async def test_text_that_looks_like_code_is_only_data(target: Target) -> None:
                 await client.put(path, json={"name": "x"}, headers={"if-match": printable(text)}),
                 await client.get("/things/events", params={text: "1"}, headers={"last-event-id": printable(text)}),
             ):
-                assert answer.status_code in {400, 404, 422}, (text, answer.request.url, answer.text)
+                assert answer.status_code in {400, 404, 412, 422}, (text, answer.request.url, answer.text)
                 assert "x-injected" not in answer.headers
             await client.delete(path)
         assert await columns(target.site) == before

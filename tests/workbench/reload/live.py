@@ -28,7 +28,7 @@ from workbench.parts.process import Part
 from workbench.parts.replica import service_environment
 from workbench.stack import Stack
 
-_LIST = 'return json({"items": [dict(thing) for thing in things]}'
+_LIST = 'paging.answer("/things", query, rows)'
 _ROUTE = '    @routes.get("")\n'
 _MATCHING = '            scope["state"][_MATCH] = self._match(scope)\n'
 
@@ -42,7 +42,7 @@ CRASH = (
 
 def header(name: str, value: str) -> tuple[str, str, str]:
     """An edit after which answers to GET /things have a header; `value` is an expression of Python."""
-    return MODULE, _LIST, f'{_LIST}, {{"{name}": {value}}}'
+    return MODULE, _LIST, f'Answer(200, (page := {_LIST}).body, [*page.headers, (b"{name}", ({value}).encode())])'
 
 
 SAYS_ITS_PID = header("x-pid", 'str(__import__("os").getpid())')

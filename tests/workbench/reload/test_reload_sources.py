@@ -169,13 +169,13 @@ async def test_changes_of_settings_static_files_and_sql(live: Live) -> None:
     assert (await live.get("/openapi.json")).json()["info"]["title"] == NAME
 
     live.forget()
-    live.sources.write("service/mark.txt", "old")
+    live.sources.write("service/domains/mark.txt", "old")
     live.sources.edit(*header("x-mark", '__import__("pathlib").Path(__file__).with_name("mark.txt").read_text()'))
     await live.reloads()
     assert await mark(live) == "old"
     live.forget()
-    live.sources.write("service/mark.txt", "new")
-    assert "service/mark.txt: version" in await live.reloads()
+    live.sources.write("service/domains/mark.txt", "new")
+    assert "service/domains/mark.txt: version" in await live.reloads()
     assert await mark(live) == "new"
 
     live.forget()
