@@ -83,7 +83,8 @@ class Newcomer:
             self._check("Harbor" in shown["/"], "the page does not show the title")
             description = orjson.loads(shown["/openapi.json"])
             created = orjson.loads(self._ask(f"{url}/bookings", content=sample(description, "/bookings")))
-            self._check(self._ask(f"{url}/bookings/{created['id']}") == orjson.dumps(created).decode(), "not stored")
+            read = orjson.loads(self._ask(f"{url}/bookings/{created['id']}"))
+            self._check(read == created, f"what was created is {created}, what was read {read}")
 
     def upgrade(self) -> None:
         page = self.upstream.root / "docs" / "cluster.md"
