@@ -71,6 +71,8 @@ class Arguments:
             yield f"{given} is a keyword of Python"
         elif self.name in taken:
             yield f"{given} is taken: {taken[self.name]}"
+        elif self.name.startswith(("k3d-", "kube-")):
+            yield f"{given} begins with k3d- or kube-, which k3d and Kubernetes keep for themselves"
 
     def _wrong_title(self, old_name: str) -> Iterator[str]:
         given = f"TITLE={self.title}"

@@ -30,9 +30,8 @@ _IN_FILES = (
         "Tilt has a resource of this name",
     ),
     ("requirements/*.txt", re.compile(r"(?m)^([a-z0-9-]+)(?:\[|==)"), "it is a package in {file}"),
-    ("*/__init__.py", None, "it is a folder of the project"),
 )
-"""Where names are, by the text around them, and the reason. Without a pattern, the folder of the file is the name."""
+"""Where names are, by the text around them, and the reason."""
 
 
 def taken(root: Path) -> dict[str, str]:
@@ -46,6 +45,6 @@ def taken(root: Path) -> dict[str, str]:
 def _names_in_files(root: Path) -> Iterator[tuple[str, str]]:
     for files, pattern, reason in _IN_FILES:
         for file in sorted(root.glob(files)):
-            path = file.relative_to(root)
-            names = pattern.findall(file.read_text(encoding="utf-8")) if pattern else [path.parent.name]
-            yield from ((name, reason.format(file=path.as_posix())) for name in names)
+            names = pattern.findall(file.read_text(encoding="utf-8"))
+            yield from ((name, reason.format(file=file.relative_to(root).as_posix())) for name in names)
+    yield from ((folder.name, "it is a folder of the project") for folder in root.iterdir() if folder.is_dir())

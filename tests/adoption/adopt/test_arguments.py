@@ -42,6 +42,8 @@ def test_a_name_that_can_be_used(name: str) -> None:
         ("yes", "is taken: YAML does not read it as a text"),
         ("grafana", "is taken: k8s/observability/grafana/deployment.yaml has an object of this name"),
         ("harness", "is taken: it is a folder of the project"),
+        ("docs", "is taken: it is a folder of the project"),
+        ("k3d-harbor", "begins with k3d- or kube-"),
         ("kube-system", "is taken: Kubernetes uses it"),
         ("lint", "is taken: Tilt has a resource of this name"),
     ],
