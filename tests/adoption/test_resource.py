@@ -13,7 +13,8 @@ from adoption.resource import TEMPLATE, plural_of, write
 from harness.sandbox import Sandbox
 
 PYTHON = sys.executable
-NAMES = ("booking", "berth_charge", "q", "w" * 29)
+NAMES = ("quokka", "quokka_burrow", "q", "w" * 29)
+"""No service has them already."""
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_new_resources_pass_their_tests_and_those_of_all_routes(copy: Path) -> N
 def test_nothing_that_exists_is_edited(copy: Path) -> None:
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
 
-    written = write("booking", root=copy)
+    written = write("quokka", root=copy)
 
     assert {path: path.read_bytes() for path in before} == before
     assert {copy / path for path in written}.isdisjoint(before)
@@ -63,9 +64,9 @@ def test_nothing_that_exists_is_edited(copy: Path) -> None:
 
 def test_the_migration_has_the_next_number(copy: Path) -> None:
     migrations = copy / "service" / "migrations"
-    (migrations / "0041_boats.sql").write_text("SELECT 1;")
+    (migrations / "9041_boats.sql").write_text("SELECT 1;")
 
-    assert Path("service/migrations/0042_bookings.sql") in write("booking", root=copy)
+    assert Path("service/migrations/9042_quokkas.sql") in write("quokka", root=copy)
 
 
 @pytest.mark.parametrize(
@@ -97,10 +98,10 @@ def test_a_wrong_name_is_refused_and_nothing_is_written(copy: Path, name: str, p
 
 
 def test_a_resource_is_not_written_twice(copy: Path) -> None:
-    write("booking", root=copy)
+    write("quokka", root=copy)
 
-    with pytest.raises(AdoptionError, match="service/domains/bookings/ exists already"):
-        write("booking", root=copy)
+    with pytest.raises(AdoptionError, match="service/domains/quokkas/ exists already"):
+        write("quokka", root=copy)
 
 
 @pytest.mark.parametrize(
@@ -121,4 +122,4 @@ def test_the_plural_follows_the_rules_of_english(name: str, plural: str) -> None
 def test_every_file_of_the_template_is_used(copy: Path) -> None:
     templates = [path for path in TEMPLATE.rglob("*") if path.is_file()]
 
-    assert len(write("booking", root=copy)) == len(templates)
+    assert len(write("quokka", root=copy)) == len(templates)
