@@ -30,9 +30,9 @@ def check(wanted: Mapping[str, int]) -> None:
     for variable, port in wanted.items():
         if port in chosen:
             raise UsageError(f"{chosen[port]} and {variable} are both {port}: choose another {variable}=")
-        if port == 0:
-            continue
-        chosen[port] = variable
+        if port != 0:
+            chosen[port] = variable
+    for port, variable in chosen.items():
         for address in loopbacks():
             if reason := _why_unusable(address, port):
                 raise PortTaken(f"port {port} {reason}, or choose another one: make dev {variable}={_next(port)}")
