@@ -1,8 +1,8 @@
 """Idempotency-Key: a client may repeat a POST, for example after a lost connection, and yet it creates only once.
 
 The row and the key are inserted by one statement, so at no moment does one exist without the other. A second request
-with the same key meets the primary key of the table of keys: it waits until the first one commits, then gets its
-answer.
+with the same key meets the primary key of the table of keys, or a constraint of the row's own table: it waits until
+the first one commits, then gets its answer.
 """
 
 import hashlib
@@ -87,17 +87,19 @@ async def once(
     `scope` is the method and the path of the request: the same key elsewhere is another key. `statement` is made by
     with_key(), `values` are the parameters of the INSERT, and `answer` is the model of the row. `content` is what the
     client sent: raises Invalid if the key was used with other content, and Conflict if the key cannot be claimed. All
-    other errors of the INSERT are raised as they are.
+    other errors of the INSERT are raised as they are, unless the key was used: then the first answer counts.
     """
     fingerprint = hashlib.sha256(content.model_dump_json().encode()).digest()
     for _ in range(3):
         try:
             [row] = await connection.fetch(statement, *values, scope, key, fingerprint)
             return Created(dict(row))
-        except asyncpg.UniqueViolationError as error:
-            if error.table_name != "idempotency_keys":
-                raise
+        except asyncpg.IntegrityConstraintViolationError as error:
+            # The row is inserted before the key: a constraint of the table may refuse it because of the very row that
+            # the first request made.
             first = await connection.fetchrow(queries.FIRST_ANSWER, scope, key)
+            if first is None and error.table_name != "idempotency_keys":
+                raise
         if first is None:
             continue  # the key expired between the two statements, so it is free again
         if first["fingerprint"] != fingerprint:

@@ -71,7 +71,9 @@ async def request_every_route(service: Service) -> list[tuple[Route, int]]:
     statuses = []
     for route in sorted(routes_of(quart), key=lambda route: METHODS.index(route.method)):
         content, headers = body_of(route)
-        path = route.path(existing.get(route.template))
+        # Of a resource within another one, the outer one exists too: its template is how this one begins.
+        known = [parameters for template, parameters in existing.items() if route.template.startswith(template)]
+        path = route.path({name: value for parameters in known for name, value in parameters.items()})
         async with service.api.stream(route.method, path, content=content, headers=headers) as response:
             if route.endpoint is not None and route.endpoint.kind is Kind.EVENTS:
                 await anext(response.aiter_bytes())

@@ -106,6 +106,19 @@ async def test_a_key_belongs_to_the_method_and_the_path(service: Service, pool: 
     assert str(other.row["id"]) != thing["id"], "the same key and content on another path is another request"
 
 
+async def test_a_key_gives_the_first_answer_also_if_the_table_refuses_a_second_row(
+    service: Service, database: Database
+) -> None:
+    await database.execute("ALTER TABLE things ADD UNIQUE (name)")
+
+    answers = await asyncio.gather(*(create_with_key(service, "once") for _ in range(20)))
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 1
+    [error] = problem_of(await create_with_key(service, "once", "another"), 422)["errors"]
+    assert error["field"] == "idempotency-key"
+
+
 async def test_a_violation_of_the_tables_own_constraint_is_not_taken_for_a_used_key(
     pool: Pool, database: Database
 ) -> None:
