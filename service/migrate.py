@@ -1,11 +1,12 @@
 """`python -m service.migrate` brings the schema up to date.
 
-The migrations are the files `migrations/NNNN_name.sql`, and before them those of `migrations/shared/`, about what all
-resources share. Each folder has numbers of its own, so later versions of what is shared never take a number of the
-service. The files are applied in the order of their numbers, each in a transaction of its own. Several runs at the
-same time are safe: each takes an advisory lock before it reads which versions are applied. Editing or removing an
-applied file is an error; write a new file instead. SIGTERM and SIGINT cancel the running statement: its file is
-rolled back, the files before it stay applied.
+The migrations are the files `migrations/NNNN_name.sql`. Folders in `migrations/` are sequences with numbers of their
+own, so that later versions of what they belong to never take a number of the service: `shared/`, about what all
+resources share, is applied first, then the other folders, then the service's own files. Each file is applied once, in
+the order of the numbers, in a transaction of its own. Several runs at the same time are safe: each takes an advisory
+lock before it reads which versions are applied. Editing or removing an applied file is an error; write a new file
+instead. To remove a whole folder is no error: its tables stay. SIGTERM and SIGINT cancel the running statement: its
+file is rolled back, the files before it stay applied.
 
 `--wait SECONDS` retries while the database is not up yet.
 """
@@ -19,12 +20,11 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import asyncpg
 
 from service.database.errors import DATABASE_ERRORS
-from service.database.schema import SchemaVersion, Sequence
+from service.database.schema import SchemaVersion, text
 from service.settings import Settings, SettingsError, load
 
 DIRECTORY = Path(__file__).parent / "migrations"
@@ -39,6 +39,7 @@ _RETRYABLE = (
 )
 _RETRY_INTERVAL = 0.2  # s
 
+_FIRST = "shared"
 _NAME = re.compile(r"(?P<number>[0-9]{4})_(?P<name>.+)\.sql")
 
 _CREATE_HISTORY = """
@@ -47,7 +48,7 @@ _CREATE_HISTORY = """
         name       text NOT NULL,
         checksum   text NOT NULL,
         applied_at timestamptz NOT NULL DEFAULT now(),
-        sequence   text NOT NULL DEFAULT 'service',
+        sequence   text NOT NULL DEFAULT '',
         PRIMARY KEY (sequence, version)
     );
     -- The service reads the history and must not write it.
@@ -62,7 +63,8 @@ class MigrationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    sequence: Sequence
+    sequence: str
+    """The name of its folder in migrations/; "" if it is in none."""
     version: int
     name: str
     sql: str
@@ -78,10 +80,13 @@ class Migration:
 
 def read(directory: Path = DIRECTORY) -> list[Migration]:
     """All migrations, in order. Raises MigrationError for a wrong file name or a number used twice."""
-    return [*_read(directory / "shared", "shared"), *_read(directory, "service")]
+    folders = sorted(path.name for path in directory.iterdir() if path.is_dir())
+    folders.sort(key=lambda name: name != _FIRST)
+    sequences = [*(_read(directory / name, name) for name in folders), _read(directory, "")]
+    return [migration for sequence in sequences for migration in sequence]
 
 
-def _read(directory: Path, sequence: Sequence) -> list[Migration]:
+def _read(directory: Path, sequence: str) -> list[Migration]:
     migrations: dict[int, Migration] = {}
     for path in sorted(directory.glob("*.sql")):
         name = _NAME.fullmatch(path.name)
@@ -98,11 +103,11 @@ def _read(directory: Path, sequence: Sequence) -> list[Migration]:
 
 def expected_version(directory: Path = DIRECTORY) -> SchemaVersion:
     """The schema version that this code needs."""
-    return SchemaVersion(**{migration.sequence: migration.version for migration in read(directory)})
+    return {migration.sequence: migration.version for migration in read(directory)}
 
 
 def _file(sequence: str, version: int, name: str) -> str:
-    return f"{'shared/' if sequence == 'shared' else ''}{version:04}_{name}.sql"
+    return f"{sequence}{'/' if sequence else ''}{version:04}_{name}.sql"
 
 
 async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", migrations: list[Migration]) -> list[Migration]:
@@ -110,10 +115,11 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", migrations: 
     await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
     try:
         await _create_history(connection)
-        applied = {sequence: await _applied(connection, sequence) for sequence in get_args(Sequence)}
-        for sequence in get_args(Sequence):
-            own = [migration for migration in migrations if migration.sequence == sequence]
-            _check_history(sequence, applied[sequence], own)
+        applied = {}
+        for sequence in {"", *(migration.sequence for migration in migrations)}:
+            applied[sequence] = await _applied(connection, sequence)
+            files = [migration for migration in migrations if migration.sequence == sequence]
+            _check_history(sequence, applied[sequence], files)
         pending = [migration for migration in migrations if migration.version not in applied[migration.sequence]]
         for migration in pending:
             await _apply(connection, migration)
@@ -133,9 +139,7 @@ async def _create_history(connection: "asyncpg.Connection[asyncpg.Record]") -> N
         ) from None
 
 
-async def _applied(
-    connection: "asyncpg.Connection[asyncpg.Record]", sequence: Sequence
-) -> dict[int, tuple[str, str]]:
+async def _applied(connection: "asyncpg.Connection[asyncpg.Record]", sequence: str) -> dict[int, tuple[str, str]]:
     """Name and checksum by version."""
     rows = await connection.fetch(
         "SELECT version, name, checksum FROM schema_migrations WHERE sequence = $1", sequence
@@ -143,7 +147,7 @@ async def _applied(
     return {row["version"]: (row["name"], row["checksum"]) for row in rows}
 
 
-def _check_history(sequence: Sequence, applied: dict[int, tuple[str, str]], migrations: list[Migration]) -> None:
+def _check_history(sequence: str, applied: dict[int, tuple[str, str]], migrations: list[Migration]) -> None:
     files = {migration.version: migration for migration in migrations}
     newest_file = max(files, default=0)
     for version, (name, checksum) in sorted(applied.items()):
@@ -245,7 +249,7 @@ def main() -> int:
         return 1
     for migration in applied:
         sys.stdout.write(f"migrate: applied {migration.file}\n")
-    sys.stdout.write(f"migrate: the schema is at version {expected_version()}\n")
+    sys.stdout.write(f"migrate: the schema is at version {text(expected_version())}\n")
     return 0
 
 

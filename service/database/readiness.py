@@ -7,16 +7,12 @@ import asyncpg
 
 from service.database.errors import DATABASE_ERRORS
 from service.database.pool import Database
-from service.database.schema import SchemaVersion
+from service.database.schema import SchemaVersion, includes, text
 from service.lifecycle import Check, Lifecycle
 from service.settings import Settings
 
-_QUERY = """
-    SELECT current_setting('server_version') AS server,
-           coalesce(max(version) FILTER (WHERE sequence = 'shared'), 0) AS shared,
-           coalesce(max(version) FILTER (WHERE sequence = 'service'), 0) AS service
-      FROM schema_migrations
-"""
+_SERVER = "SELECT current_setting('server_version')"
+_SCHEMA = "SELECT sequence, max(version) AS version FROM schema_migrations GROUP BY sequence"
 
 
 class Readiness:
@@ -55,25 +51,24 @@ class Readiness:
             async with asyncio.timeout(max(self._settings.check_interval, 1)):
                 if self._connection is None:
                     self._connection = await self._database.connect()
-                row = await self._connection.fetchrow(_QUERY)
+                    self.server_version = await self._connection.fetchval(_SERVER)
+                rows = await self._connection.fetch(_SCHEMA)
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
-            return {"database": Check(True, "answers"), "schema": self._schema_check(SchemaVersion())}
+            rows = []
         except DATABASE_ERRORS as error:
             self._disconnect()
             reason = next(iter(str(error).splitlines()), "it did not answer in time")
             return {"database": Check(False, f"no answer: {reason}"), "schema": Check(False, "unknown")}
-        assert row is not None  # noqa: S101 - an aggregate always returns a row
-        self.server_version = row["server"]
-        return {
-            "database": Check(True, "answers"),
-            "schema": self._schema_check(SchemaVersion(row["shared"], row["service"])),
-        }
+        found = {row["sequence"]: row["version"] for row in rows}
+        return {"database": Check(True, "answers"), "schema": self._schema_check(found)}
 
     def _schema_check(self, found: SchemaVersion) -> Check:
         needed = self._schema_version
-        if not found.includes(needed):
-            return Check(False, f"version {found} found, {needed} needed: run `python -m service.migrate`")
-        return Check(True, f"version {found}")
+        if not includes(found, needed):
+            return Check(
+                False, f"version {text(found)} found, {text(needed)} needed: run `python -m service.migrate`"
+            )
+        return Check(True, f"version {text(found)}")
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -1,21 +1,17 @@
-"""The version of the schema: the number of the newest applied migration of each of its two sequences."""
+"""The version of the schema: the number of the newest migration of each sequence."""
 
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import TypeAlias
 
-Sequence: TypeAlias = Literal["shared", "service"]
+SchemaVersion: TypeAlias = Mapping[str, int]
+"""By the name of the sequence, which is that of its folder in migrations/; "" is the folder itself."""
 
 
-class SchemaVersion(NamedTuple):
-    """As text `shared.service`, such as 1.3."""
+def includes(found: SchemaVersion, needed: SchemaVersion) -> bool:
+    """Whether code that needs one version works with a schema that has the other one."""
+    return all(found.get(sequence, 0) >= number for sequence, number in needed.items())
 
-    shared: int = 0
-    """What all resources share: migrations/shared/."""
-    service: int = 0
-    """The tables of the service: migrations/."""
 
-    def __str__(self) -> str:
-        return f"{self.shared}.{self.service}"
-
-    def includes(self, other: "SchemaVersion") -> bool:
-        """Whether code that needs `other` works with this schema."""
-        return self.shared >= other.shared and self.service >= other.service
+def text(version: SchemaVersion) -> str:
+    """Such as `service 3, shared 1`."""
+    return ", ".join(f"{sequence or 'service'} {number}" for sequence, number in sorted(version.items())) or "none"

@@ -1,6 +1,7 @@
 """Each migration is applied once, in order, completely or not at all, and must not be edited afterwards."""
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from service.database.schema import SchemaVersion
+from service.database.schema import includes, text
 from service.migrate import LOCK, MigrationError, expected_version, read
 from tests.service.commands import ended, run_command, running
 from tests.service.databases import Database, migrate
@@ -37,7 +38,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 async def applied(database: Database) -> list[int]:
     async with database.connection() as connection:
         rows = await connection.fetch(
-            "SELECT version FROM schema_migrations WHERE sequence = 'service' ORDER BY applied_at, version"
+            "SELECT version FROM schema_migrations WHERE sequence = '' ORDER BY applied_at, version"
         )
     return [row["version"] for row in rows]
 
@@ -53,7 +54,7 @@ async def test_files_are_applied_in_the_order_of_their_numbers(empty_database: D
 
     assert [migration.version for migration in await migrate(empty_database, folder)] == [1, 2, 10]
     assert await applied(empty_database) == [1, 2, 10]
-    assert expected_version(folder) == SchemaVersion(0, 10)
+    assert expected_version(folder) == {"": 10}
 
 
 async def test_a_second_run_applies_nothing(empty_database: Database, folder: Path) -> None:
@@ -84,21 +85,21 @@ async def test_the_migrations_of_the_service_lead_to_the_version_that_its_code_n
 
     assert done == read()
     assert await tables(empty_database) > {"schema_migrations"}
-    history = await empty_database.fetchval(
-        "SELECT array_agg(DISTINCT sequence ORDER BY sequence) FROM app.schema_migrations"
-    )
-    assert history == [name for name in ("service", "shared") if getattr(expected_version(), name)]
+    history = await empty_database.fetchval("SELECT array_agg(DISTINCT sequence) FROM app.schema_migrations")
+    assert sorted(history) == sorted(expected_version())
 
 
-async def test_shared_files_come_first_and_have_numbers_of_their_own(empty_database: Database, folder: Path) -> None:
-    (folder / "shared").mkdir()
+async def test_folders_come_first_and_have_numbers_of_their_own(empty_database: Database, folder: Path) -> None:
+    for name in ("shared", "harbours"):
+        (folder / name).mkdir()
     write(folder / "shared", {"0001_ports.sql": "CREATE TABLE ports ();"})
-    write(folder, {"0001_boats.sql": "CREATE TABLE boats (name text); ALTER TABLE ports ADD name text"})
+    write(folder / "harbours", {"0001_ports.sql": "ALTER TABLE ports ADD name text"})
+    write(folder, {"0001_boats.sql": "CREATE TABLE boats (name text); ALTER TABLE ports DROP name"})
 
     done = [migration.file for migration in await migrate(empty_database, folder)]
 
-    assert done == ["shared/0001_ports.sql", "0001_boats.sql", "0002_crew.sql"]
-    assert expected_version(folder) == SchemaVersion(shared=1, service=2)
+    assert done == ["shared/0001_ports.sql", "harbours/0001_ports.sql", "0001_boats.sql", "0002_crew.sql"]
+    assert expected_version(folder) == {"shared": 1, "harbours": 1, "": 2}
 
 
 async def test_a_later_shared_file_is_applied_whatever_number_the_service_is_at(
@@ -115,6 +116,16 @@ async def test_a_later_shared_file_is_applied_whatever_number_the_service_is_at(
         await migrate(empty_database, folder)
 
 
+async def test_a_folder_that_was_removed_keeps_its_tables(empty_database: Database, folder: Path) -> None:
+    (folder / "harbours").mkdir()
+    write(folder / "harbours", {"0001_ports.sql": "CREATE TABLE ports ();"})
+    await migrate(empty_database, folder)
+    shutil.rmtree(folder / "harbours")
+
+    assert await migrate(empty_database, folder) == []
+    assert "ports" in await tables(empty_database)
+
+
 async def test_a_database_of_version_0_1_is_refused_and_keeps_its_data(
     empty_database: Database, folder: Path
 ) -> None:
@@ -127,10 +138,18 @@ async def test_a_database_of_version_0_1_is_refused_and_keeps_its_data(
 
 
 @pytest.mark.parametrize(
-    ("found", "enough"), [((1, 2), True), ((2, 3), True), ((0, 2), False), ((1, 1), False), ((2, 1), False)]
+    ("found", "enough"),
+    [
+        ({"shared": 1, "": 2}, True),
+        ({"shared": 2, "": 3, "other": 1}, True),
+        ({"": 2}, False),
+        ({"shared": 1, "": 1}, False),
+        ({"shared": 2, "": 1}, False),
+        ({}, False),
+    ],
 )
-def test_each_sequence_has_to_be_new_enough(found: tuple[int, int], enough: bool) -> None:
-    assert SchemaVersion(*found).includes(SchemaVersion(1, 2)) is enough
+def test_each_sequence_has_to_be_new_enough(found: dict[str, int], enough: bool) -> None:
+    assert includes(found, {"shared": 1, "": 2}) is enough
 
 
 @pytest.mark.parametrize(
@@ -249,7 +268,7 @@ async def test_the_command_prints_what_it_applied(empty_database: Database) -> N
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         *(f"migrate: applied {migration.file}" for migration in read()),
-        f"migrate: the schema is at version {expected_version()}",
+        f"migrate: the schema is at version {text(expected_version())}",
     ]
 
 

@@ -3,7 +3,7 @@
 models.py     the shapes of requests and answers
 routes.py     HTTP: one note, lists, import and export, events
 store.py      operations on notes: get, create, replace, delete, list
-queries.py    the SQL on notes; their table is in migrations/0001_notes.sql
+queries.py    the SQL on notes; their table is in migrations/notes/
 page/         their part of the page at /: a fragment, a style sheet and modules
 """
 
