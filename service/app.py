@@ -12,7 +12,7 @@ import service.domains
 from service import pages
 from service.database.pool import Database
 from service.database.readiness import Readiness
-from service.domain import Domain, Machinery, page_parts, settings_groups
+from service.domain import Domain, Machinery, links_of, page_parts, settings_groups
 from service.lifecycle import Lifecycle, background_tasks
 from service.migrate import expected_version
 from service.resource.cleanup import Cleanup
@@ -29,9 +29,16 @@ from service.web.routing import Routing
 
 
 def find_domains() -> tuple[Domain, ...]:
-    """The `DOMAIN` of each module in `service/domains/`, in the order of their names, and the pages."""
-    names = sorted(module.name for module in iter_modules(service.domains.__path__))
-    return (*(import_module(f"service.domains.{name}").DOMAIN for name in names), pages.DOMAIN)
+    """The `DOMAIN` of each module in `service/domains/`, in the order of their names, and the pages.
+
+    Raises TypeError if a module has none.
+    """
+    names = sorted(f"service.domains.{module.name}" for module in iter_modules(service.domains.__path__))
+    modules = [import_module(name) for name in names]
+    for module in modules:
+        if not isinstance(getattr(module, "DOMAIN", None), Domain):
+            raise TypeError(f"{module.__name__} has no DOMAIN of the class Domain: define it, see service/domain.py")
+    return (*(module.DOMAIN for module in modules), pages.DOMAIN)
 
 
 DOMAINS = find_domains()
@@ -59,7 +66,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
     readiness = Readiness(settings, database, lifecycle, expected_version())
     feeds = Feeds(settings, database, lifecycle, metrics.registry)
     cleanup = Cleanup(settings, database, metrics.registry)
-    links = {name: path for domain in domains for name, path in domain.links.items()}
+    links = links_of(domains)
     machinery = Machinery(settings, lifecycle, metrics, database, readiness, feeds, links, page_parts(domains))
     built = [domain.build(machinery) for domain in domains]
 

@@ -81,6 +81,16 @@ def settings_groups(domains: Sequence[Domain]) -> tuple[type[Group], ...]:
     return groups
 
 
+def links_of(domains: Sequence[Domain]) -> dict[str, str]:
+    """The links of these domains: paths by name. Raises ValueError if two domains have a link of the same name."""
+    links: dict[str, str] = {}
+    for domain in domains:
+        for name, path in domain.links.items():
+            if links.setdefault(name, path) != path:
+                raise ValueError(f"the link {name!r} leads to {links[name]} and to {path}: rename one of them")
+    return links
+
+
 def page_parts(domains: Sequence[Domain]) -> dict[str, Path]:
     """The folders of their parts of the page by name. Raises ValueError if two have the same name."""
     folders = [domain.page for domain in domains if domain.page is not None]

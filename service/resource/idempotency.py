@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
-from pydantic import BaseModel, Field
+import orjson
+from pydantic import BaseModel, Field, ValidationError
 
 from service.database.pool import Connection, Statement
 from service.errors import Conflict, Invalid
@@ -89,7 +90,8 @@ async def once(
     client sent: raises Invalid if the key was used with other content, and Conflict if the key cannot be claimed. All
     other errors of the INSERT are raised as they are, unless the key was used: then the first answer counts.
     """
-    fingerprint = hashlib.sha256(content.model_dump_json().encode()).digest()
+    # Of the fields that the client sent, so that a later version with more optional fields knows the request again.
+    fingerprint = hashlib.sha256(content.model_dump_json(exclude_unset=True).encode()).digest()
     for _ in range(3):
         try:
             [row] = await connection.fetch(statement, *values, scope, key, fingerprint)
@@ -104,5 +106,14 @@ async def once(
             continue  # the key expired between the two statements, so it is free again
         if first["fingerprint"] != fingerprint:
             raise Invalid.field("idempotency-key", "was used with other content; use a new key")
-        return Created(answer.model_validate_json(first["answer"]).model_dump(), replayed=True)
+        return Created(_first(first["answer"], answer), replayed=True)
     raise Conflict("The Idempotency-Key is in use by another request. Try again.")
+
+
+def _first(stored: str, answer: type[BaseModel]) -> dict[str, Any]:
+    """A stored answer in the order and the form of the model, or as it is if an earlier version had other fields."""
+    try:
+        return answer.model_validate_json(stored).model_dump()
+    except ValidationError:
+        fields: dict[str, Any] = orjson.loads(stored)
+        return fields

@@ -55,5 +55,6 @@ def answer(collection: str, query: PageQuery, rows: Sequence[asyncpg.Record]) ->
     path = None
     if len(rows) > query.limit:
         cursor = urlsafe_b64encode(items[-1]["id"].bytes).rstrip(b"=").decode()
-        path = f"{collection}?{urlencode(query.model_dump(mode='json', exclude_none=True) | {'after': cursor})}"
+        parameters = query.model_dump(mode="json", by_alias=True, exclude_none=True) | {"after": cursor}
+        path = f"{collection}?{urlencode(parameters, doseq=True)}"
     return json({"items": items, "next": path}, {"link": f'<{path}>; rel="next"'} if path else {})

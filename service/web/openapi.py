@@ -72,7 +72,7 @@ class Description(OpenAPIProvider):
         return self._made
 
     def operation_id(self, method: str, path: str, func: Callable[..., Any]) -> str:
-        """From the method and the path, which no two routes share: `get_notes_by_note_id`."""
+        """From the method and the path, which no two routes share: `get_things_by_thing_id`."""
         parts = [part.replace("{", "by_").replace("}", "") for part in path.split("/") if part]
         return "_".join([method.lower(), *(parts or ["root"])]).replace("-", "_").replace(".", "_")
 

@@ -1,5 +1,6 @@
 """Finds the route of a request. The layers below decide by it."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from service.web.endpoint import Endpoint, Kind, endpoint_of
 from service.web.streams import check_path, kind_of
 
 _MATCH = "match"
+_PARAMETER = re.compile(r"<(?:(\w+:))?\w+>")
 
 
 class Match(NamedTuple):
@@ -30,14 +32,26 @@ class Match(NamedTuple):
 _UNROUTED = {kind: Match(kind=kind) for kind in Kind}
 
 
+class DuplicateRouteError(Exception):
+    """Two routes for the same requests: one would never be called."""
+
+
 class Routing:
     """An ASGI layer: asks Quart's router, and stores the Match in the state of the scope.
 
-    Raises StreamPathError for a route that the ingress would take for another kind of request.
+    Raises StreamPathError for a route that the ingress would take for another kind of request, and
+    DuplicateRouteError.
     """
 
     def __init__(self, app: Any, quart: Quart) -> None:
+        seen: dict[tuple[str, str], str] = {}
         for rule in quart.url_map.iter_rules():
+            for method in sorted(rule.methods or ()):
+                other = seen.setdefault((method, _without_names(rule.rule)), rule.endpoint)
+                if other != rule.endpoint:
+                    raise DuplicateRouteError(
+                        f"{method} {rule.rule} is a route of {other} and of {rule.endpoint}: give one another path"
+                    )
             found = endpoint_of(quart.view_functions[rule.endpoint])
             check_path(rule.methods or (), rule.rule, found.kind if found else Kind.REQUEST)
         self._app = app
@@ -69,6 +83,11 @@ class Routing:
         if not arguments:
             self._known[method, path] = match
         return match
+
+
+def _without_names(template: str) -> str:
+    """`/things/<uuid:>`: the names of the parameters do not distinguish routes."""
+    return _PARAMETER.sub(r"<\1>", template)
 
 
 def match_of(scope: HTTPScope) -> Match:

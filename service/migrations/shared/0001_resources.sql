@@ -64,6 +64,11 @@ $$;
 -- Begins to record the events of a table. A migration calls it: SELECT publish_events('bookings').
 CREATE FUNCTION publish_events(resource regclass) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    IF (SELECT count(*) FROM pg_attribute
+         WHERE attrelid = resource AND NOT attisdropped
+           AND (attname, atttypid) IN (('id', 'uuid'::regtype), ('version', 'bigint'::regtype))) < 2 THEN
+        RAISE EXCEPTION 'publish_events: the table % needs the columns "id uuid" and "version bigint"', resource;
+    END IF;
     EXECUTE format(
         'CREATE TRIGGER events_created AFTER INSERT ON %1$s REFERENCING NEW TABLE AS changed
              FOR EACH STATEMENT EXECUTE FUNCTION record_events(''created'');

@@ -33,7 +33,7 @@ async def create_with_key(service: Service, key: str, title: str = "Launch") -> 
     return await service.api.post("/things", json={"name": title}, headers={"idempotency-key": key})
 
 
-async def test_concurrent_requests_with_one_key_create_one_note(service: Service, database: Database) -> None:
+async def test_concurrent_requests_with_one_key_create_one_thing(service: Service, database: Database) -> None:
     answers = await asyncio.gather(*(create_with_key(service, "once") for _ in range(50)))
 
     assert {answer.status_code for answer in answers} == {201}
@@ -44,7 +44,7 @@ async def test_concurrent_requests_with_one_key_create_one_note(service: Service
     assert await database.fetchval("SELECT count(*) FROM app.things") == 1
 
 
-async def test_a_key_gives_the_first_answer_even_when_the_note_has_changed(service: Service) -> None:
+async def test_a_key_gives_the_first_answer_even_when_the_thing_has_changed(service: Service) -> None:
     first = await create_with_key(service, "again")
     await service.api.put(first.headers["location"], json={"name": "Changed"})
     again = await create_with_key(service, "again")

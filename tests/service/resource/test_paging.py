@@ -7,7 +7,7 @@ from tests.service.databases import Database
 from tests.service.serving import Service
 
 
-async def test_pages_miss_no_note_and_repeat_no_note_while_others_write(service: Service, database: Database) -> None:
+async def test_pages_miss_nothing_and_repeat_nothing_while_others_write(service: Service, database: Database) -> None:
     chance = random.Random(7)  # noqa: S311 - not a secret
     async with database.connection() as connection:
         ids = [await connection.fetchval("INSERT INTO things (name) VALUES ('old') RETURNING id") for _ in range(60)]
@@ -28,7 +28,7 @@ async def test_pages_miss_no_note_and_repeat_no_note_while_others_write(service:
     assert set(ids) - deleted <= set(seen), "no thing that existed all the time is missing"
 
 
-async def test_the_cursor_of_a_deleted_note_still_works(service: Service) -> None:
+async def test_the_cursor_of_a_deleted_thing_still_works(service: Service) -> None:
     paths = [await service.create(name=f"thing {number}") for number in range(3)]
     page = (await service.api.get("/things?limit=2")).json()
     await service.api.delete(paths[1])

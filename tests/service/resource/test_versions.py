@@ -66,7 +66,7 @@ async def test_a_condition_that_is_not_met_prevents_the_change(shared_service: S
     assert (await shared_service.api.get(path)).json()["version"] == 1
 
 
-async def test_a_change_of_a_missing_note_is_not_found(shared_service: Service) -> None:
+async def test_a_change_of_a_missing_thing_is_not_found(shared_service: Service) -> None:
     path = f"/things/{uuid4()}"
 
     problem_of(await shared_service.api.put(path, json={"name": "Changed"}), 404)
