@@ -153,7 +153,10 @@ def _check_history(sequence: str, applied: dict[int, tuple[str, str]], migration
     for version, (name, checksum) in sorted(applied.items()):
         file = _file(sequence, version, name)
         if version in files and files[version].checksum != checksum:
-            raise MigrationError(f"{file} was edited after it had been applied; restore it and write a new migration")
+            raise MigrationError(
+                f"{file} was edited after it had been applied; restore it and write a new migration, "
+                "or begin with an empty database"
+            )
         if version not in files and version <= newest_file:
             raise MigrationError(f"{file} was applied, but the file is missing; restore it")
         # A version above those of all files was applied by a newer release. The older release keeps working with it.

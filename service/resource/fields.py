@@ -1,12 +1,20 @@
 """Types for the fields of models, and UUIDv7."""
 
+import re
 import time
 from datetime import UTC, datetime
 from secrets import randbits
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -29,6 +37,8 @@ STORABLE = _Storable()
 """For text: `Annotated[str, Field(max_length=200), STORABLE]`. PostgreSQL stores any character except NUL; the parser
 of JSON already rejects lone surrogates, which are not characters."""
 
+_NUMBER = re.compile(r"[-+]?[0-9.]*")
+
 Version = Annotated[int, Field(ge=1, lt=2**63)]
 ImportedVersion = Annotated[int, Field(ge=1, lt=2**53)]
 """Leaves room to rise, and every JSON parser reads it exactly."""
@@ -41,8 +51,16 @@ def _in_utc(moment: datetime) -> datetime:
         raise PydanticCustomError("time_range", "must be within the years 1 to 9999 in UTC") from None
 
 
-Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-"""A time that clients send: with any offset; in Python and in PostgreSQL it is in UTC."""
+def _written_out(moment: object) -> object:
+    """Pydantic would take a number for seconds since 1970, which the description of the API does not allow."""
+    if isinstance(moment, datetime) or (isinstance(moment, str) and not _NUMBER.fullmatch(moment)):
+        return moment
+    raise PydanticCustomError("time_text", "must be a time such as 2030-05-01T08:00:00Z")
+
+
+# Not strict, because a text is what even a strict model gets.
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_out), AfterValidator(_in_utc)]
+"""A time that clients send: a text with any offset; in Python and in PostgreSQL it is in UTC."""
 
 
 def now() -> datetime:

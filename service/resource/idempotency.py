@@ -90,8 +90,8 @@ async def once(
     client sent: raises Invalid if the key was used with other content, and Conflict if the key cannot be claimed. All
     other errors of the INSERT are raised as they are, unless the key was used: then the first answer counts.
     """
-    # Of the fields that the client sent, so that a later version with more optional fields knows the request again.
-    fingerprint = hashlib.sha256(content.model_dump_json(exclude_unset=True).encode()).digest()
+    # Without defaults, so that a later version with more optional fields knows the request again.
+    fingerprint = hashlib.sha256(content.model_dump_json(exclude_defaults=True).encode()).digest()
     for _ in range(3):
         try:
             [row] = await connection.fetch(statement, *values, scope, key, fingerprint)

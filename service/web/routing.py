@@ -46,7 +46,7 @@ class Routing:
     def __init__(self, app: Any, quart: Quart) -> None:
         seen: dict[tuple[str, str], str] = {}
         for rule in quart.url_map.iter_rules():
-            for method in sorted(rule.methods or ()):
+            for method in sorted({*(rule.methods or ())} - {"OPTIONS"}):  # which Quart adds to each rule
                 other = seen.setdefault((method, _without_names(rule.rule)), rule.endpoint)
                 if other != rule.endpoint:
                     raise DuplicateRouteError(

@@ -33,13 +33,16 @@ VALUES = {
     "bigint": "n",
     "boolean": "n % 2 = 0",
     "bytea": "decode(lpad(to_hex(n), 8, '0'), 'hex')",
+    "date": "current_date - n",
     "integer": "n",
     "jsonb": "'{}'",
+    "numeric": "n",
+    "smallint": "n % 1000",
     "text": "'x' || n",
     "timestamp with time zone": "now() - n * interval '1 second'",
     "uuid": "uuidv7()",
 }
-"""For row n, by type; most are different in each row."""
+"""For row n, by type; most are different in each row. Columns of other types are NULL."""
 
 
 async def fill(connection: Connection) -> set[str]:
@@ -48,10 +51,13 @@ async def fill(connection: Connection) -> set[str]:
         await connection.execute(f'ALTER TABLE {constraint["table"]} DROP CONSTRAINT "{constraint["name"]}"')
     filled = set()
     for table, names, types in await connection.fetch(COLUMNS):
-        assert set(types) <= VALUES.keys(), f"{table} has a type without a value in {__name__}.VALUES"
+        values = [VALUES.get(type_, "NULL") for type_ in types]
+        for name, value in zip(names, values, strict=True):
+            if value == "NULL":
+                await connection.execute(f'ALTER TABLE {table} ALTER "{name}" DROP NOT NULL')
         await connection.execute(
             f"ALTER TABLE {table} DISABLE TRIGGER USER;"  # noqa: S608 - the names come from the catalog
-            f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(VALUES[type_] for type_ in types)}"
+            f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)}"
             f"  FROM generate_series(1, {ROWS}) AS n ON CONFLICT DO NOTHING;"
             f"ANALYZE {table}"
         )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import asyncpg
 import pytest
 from quart import Blueprint
 
@@ -70,3 +71,11 @@ async def test_reset_events_tells_the_subscribers_of_all_resources(
 
         assert (await of_things.event()).event == "reset"
         assert (await of_others.event()).event == "reset"
+
+
+@pytest.mark.parametrize("columns", ["id uuid", "id bigint, version bigint", "id uuid, version integer", "name text"])
+async def test_a_table_without_id_and_version_cannot_publish_events(database: Database, columns: str) -> None:
+    await database.execute(f"CREATE TABLE others ({columns})")
+
+    with pytest.raises(asyncpg.RaiseError, match='table others needs the columns "id uuid" and "version bigint"'):
+        await database.execute("SELECT publish_events('others')")

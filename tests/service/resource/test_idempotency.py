@@ -63,6 +63,32 @@ async def test_a_key_with_different_content_is_refused(service: Service, databas
     assert await database.fetchval("SELECT count(*) FROM app.things") == 1
 
 
+async def test_a_later_version_of_the_service_gives_the_first_answer(service: Service, pool: Pool) -> None:
+    """Which has another optional field in its content, and one more in its answer."""
+
+    class Content(things.ThingContent):
+        colour: str = "red"
+
+    class Answer(things.Thing):
+        colour: str
+
+    first = (await create_with_key(service, "again")).json()
+
+    async with pool.connection() as connection:
+        again = await idempotency.once(
+            connection,
+            "POST /things",
+            "again",
+            Content(name="Launch"),
+            things.CREATE_WITH_KEY,
+            "Launch",
+            answer=Answer,
+        )
+
+    assert again.replayed
+    assert again.row == first
+
+
 async def test_a_first_attempt_that_is_rolled_back_leaves_the_key_free(service: Service, database: Database) -> None:
     async with database.connection() as connection:
         first = connection.transaction()

@@ -1,8 +1,15 @@
 """Pages have no gaps and repeat nothing while others write."""
 
+import json
 import random
-from uuid import UUID
+from datetime import date
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID, uuid4
 
+from pydantic import Field
+
+from service.resource import paging
 from tests.service.databases import Database
 from tests.service.serving import Service
 
@@ -48,3 +55,19 @@ async def test_a_full_last_page_has_no_next_one(service: Service) -> None:
     assert len(answer.json()["items"]) == 2
     assert answer.json()["next"] is None
     assert "link" not in answer.headers
+
+
+def test_the_path_of_the_next_page_has_the_parameters_as_clients_send_them() -> None:
+    class Query(paging.PageQuery):
+        since: date = Field(alias="from")
+        colours: list[str]
+
+    query = Query.model_validate({"from": "2026-11-26", "colours": ["red", "green"], "limit": 1})
+    rows: Any = [{"id": uuid4()}, {"id": uuid4()}]
+
+    answer = paging.answer("/things", query, rows)
+
+    path = json.loads(answer.body)["next"]
+    parameters = parse_qs(urlsplit(path).query)
+    assert parameters.pop("after")
+    assert parameters == {"from": ["2026-11-26"], "colours": ["red", "green"], "limit": ["1"]}

@@ -56,7 +56,7 @@ async def test_all_changes_without_a_condition_succeed(shared_service: Service) 
     assert (await shared_service.api.get(path)).json()["version"] == 21
 
 
-@pytest.mark.parametrize("condition", ['"2"', 'W/"1"', '"one"', '"1.0"', f'"{10**30}"'])
+@pytest.mark.parametrize("condition", ['"2"', 'W/"1"', '"one"', '"1.0"', '"01"', f'"{10**30}"'])
 async def test_a_condition_that_is_not_met_prevents_the_change(shared_service: Service, condition: str) -> None:
     path = await shared_service.create()
 
