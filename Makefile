@@ -38,6 +38,7 @@ lint: environment-dev ## check style, types, imports, YAML and links
 	@$(VENV_PYTHON) -m checks.links
 
 format: environment-dev ## format the code, and fix what ruff can fix
+	@$(VENV_PYTHON) -m ruff format --quiet . # first: ruff check stops at long lines, which this breaks
 	@$(VENV_PYTHON) -m ruff check --fix .
 	@$(VENV_PYTHON) -m ruff format .
 

@@ -20,23 +20,23 @@ RUN_HERE = f'while [ "$1" != -- ]; do shift; done; shift; PATH={program("psql").
 
 # Tables that refer to each other, one that has partitions, one with an unusual name, and one with events.
 TABLES = """
-    CREATE TABLE ships (id uuid PRIMARY KEY DEFAULT uuidv7(), version bigint NOT NULL DEFAULT 1);
-    CREATE TABLE voyages (id int PRIMARY KEY, ship uuid NOT NULL REFERENCES ships, next_voyage int);
-    CREATE TABLE "Log of ""all"" voyages" (voyage int NOT NULL REFERENCES voyages ON DELETE RESTRICT);
-    ALTER TABLE voyages ADD FOREIGN KEY (next_voyage) REFERENCES voyages;
-    ALTER TABLE ships ADD first_voyage int REFERENCES voyages DEFERRABLE INITIALLY DEFERRED;
-    CREATE TABLE tides (at int NOT NULL) PARTITION BY RANGE (at);
-    CREATE TABLE tides_of_today PARTITION OF tides FOR VALUES FROM (0) TO (10);
-    SELECT publish_events('ships');
+    CREATE TABLE zz_ships (id uuid PRIMARY KEY DEFAULT uuidv7(), version bigint NOT NULL DEFAULT 1);
+    CREATE TABLE zz_voyages (id int PRIMARY KEY, ship uuid NOT NULL REFERENCES zz_ships, next_voyage int);
+    CREATE TABLE "Log of ""all"" zz_voyages" (voyage int NOT NULL REFERENCES zz_voyages ON DELETE RESTRICT);
+    ALTER TABLE zz_voyages ADD FOREIGN KEY (next_voyage) REFERENCES zz_voyages;
+    ALTER TABLE zz_ships ADD first_voyage int REFERENCES zz_voyages DEFERRABLE INITIALLY DEFERRED;
+    CREATE TABLE zz_tides (at int NOT NULL) PARTITION BY RANGE (at);
+    CREATE TABLE zz_tides_of_today PARTITION OF zz_tides FOR VALUES FROM (0) TO (10);
+    SELECT publish_events('zz_ships');
 
-    INSERT INTO ships DEFAULT VALUES;
-    INSERT INTO voyages SELECT 1, id, 1 FROM ships;
-    UPDATE ships SET first_voyage = 1;
-    INSERT INTO "Log of ""all"" voyages" VALUES (1);
-    INSERT INTO tides VALUES (1);
+    INSERT INTO zz_ships DEFAULT VALUES;
+    INSERT INTO zz_voyages SELECT 1, id, 1 FROM zz_ships;
+    UPDATE zz_ships SET first_voyage = 1;
+    INSERT INTO "Log of ""all"" zz_voyages" VALUES (1);
+    INSERT INTO zz_tides VALUES (1);
 """
 # A table with data of an extension.
-OF_EXTENSION = "CREATE TABLE app.grids AS SELECT 1; ALTER EXTENSION plpgsql ADD TABLE app.grids"
+OF_EXTENSION = "CREATE TABLE app.zz_grids AS SELECT 1; ALTER EXTENSION plpgsql ADD TABLE app.zz_grids"
 
 
 @pytest.fixture
@@ -86,17 +86,24 @@ async def test_it_deletes_the_rows_of_all_tables_and_tells_the_subscribers(
     postgres: Postgres, superuser: "asyncpg.Connection[asyncpg.Record]", tmp_path: Path
 ) -> None:
     before = await rows(superuser)
-    assert before.keys() >= {"ships", "voyages", '"Log of ""all"" voyages"', "tides", "tides_of_today", "grids"}
+    assert before.keys() >= {
+        "zz_ships",
+        "zz_voyages",
+        '"Log of ""all"" zz_voyages"',
+        "zz_tides",
+        "zz_tides_of_today",
+        "zz_grids",
+    }
 
     done = delete_data(postgres, tmp_path)
 
     assert done.returncode == 0, done.stderr
-    assert (await rows(superuser)).keys() == {"schema_migrations", "events", "events_pruned", "grids"}
-    newest = "SELECT kind FROM events WHERE resource = 'ships' ORDER BY tx DESC, id DESC LIMIT 1"
+    assert (await rows(superuser)).keys() == {"schema_migrations", "events", "events_pruned", "zz_grids"}
+    newest = "SELECT kind FROM events WHERE resource = 'zz_ships' ORDER BY tx DESC, id DESC LIMIT 1"
     assert await superuser.fetchval(newest) == "reset"
     deleted = set(done.stderr.partition("deleted all rows of: ")[2].strip().split(", "))
-    assert deleted >= {"ships", "voyages", '"Log of ""all"" voyages"', "tides", "tides_of_today"}
-    assert not deleted & {"schema_migrations", "events", "events_pruned", "grids"}
+    assert deleted >= {"zz_ships", "zz_voyages", '"Log of ""all"" zz_voyages"', "zz_tides", "zz_tides_of_today"}
+    assert not deleted & {"schema_migrations", "events", "events_pruned", "zz_grids"}
 
 
 @pytest.mark.usefixtures("tables")

@@ -23,12 +23,12 @@ ROLES = {"postgres": "POSTGRES", "app_owner": "APP_OWNER", "app_rw": "APP_RW", "
 
 # A table of these tests, with a trigger, beside those of the service.
 TABLE = """
-    CREATE TABLE entries (title text PRIMARY KEY);
-    CREATE TABLE entry_log (title text NOT NULL);
-    CREATE FUNCTION log_entry() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN INSERT INTO entry_log VALUES (NEW.title); RETURN NEW; END
+    CREATE TABLE zz_entries (title text PRIMARY KEY);
+    CREATE TABLE zz_entry_log (title text NOT NULL);
+    CREATE FUNCTION zz_log_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO zz_entry_log VALUES (NEW.title); RETURN NEW; END
     $$;
-    CREATE TRIGGER log AFTER INSERT ON entries FOR EACH ROW EXECUTE FUNCTION log_entry();
+    CREATE TRIGGER log AFTER INSERT ON zz_entries FOR EACH ROW EXECUTE FUNCTION zz_log_entry();
 """
 
 
@@ -91,14 +91,14 @@ def dumps(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def titles(postgres: Postgres, table: str = "entries") -> set[str]:
+async def titles(postgres: Postgres, table: str = "zz_entries") -> set[str]:
     async with connected(postgres, "app_rw") as connection:
         return {row["title"] for row in await connection.fetch(f"SELECT title FROM {table}")}  # noqa: S608 - its names
 
 
 async def add(postgres: Postgres, *added: str) -> None:
     async with connected(postgres, "app_rw") as connection:
-        await connection.executemany("INSERT INTO entries VALUES ($1)", [(title,) for title in added])
+        await connection.executemany("INSERT INTO zz_entries VALUES ($1)", [(title,) for title in added])
 
 
 async def test_a_restore_brings_the_backup_back(postgres: Postgres, script: Script, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ async def test_a_restore_brings_the_backup_back(postgres: Postgres, script: Scri
     assert restore.status == 0, restore.errors
     assert await titles(postgres) == {"before"}
     await add(postgres, "later")  # the service's role can write, and the trigger runs
-    assert await titles(postgres, "entry_log") == {"before", "later"}
+    assert await titles(postgres, "zz_entry_log") == {"before", "later"}
     kept, monday = dumps(tmp_path)
     assert (kept.startswith("before-restore-"), monday) == (True, "monday.dump")
     assert (await script("restore.sh", kept)).status == 0
@@ -121,12 +121,12 @@ async def test_a_restore_brings_the_backup_back(postgres: Postgres, script: Scri
 
 async def test_a_restore_adds_a_reset_event_for_each_resource(postgres: Postgres, script: Script) -> None:
     """So that clients that follow the events load the list again."""
-    resources = ("ships", "berths")
+    resources = ("zz_ships", "zz_berths")
     async with connected(postgres, "app_owner") as owner:
         for resource in resources:
             await owner.execute(f"CREATE TABLE {resource} (id uuid PRIMARY KEY, version bigint)")
             await owner.execute(f"SELECT publish_events('{resource}')")
-        await owner.execute("INSERT INTO events (resource, tx, kind) VALUES ('ships', 1000000000000, 'updated')")
+        await owner.execute("INSERT INTO events (resource, tx, kind) VALUES ('zz_ships', 1000000000000, 'updated')")
     await script("backup.sh", "monday")
     notified: set[object] = set()
     async with connected(postgres, "app_rw") as connection:
@@ -140,22 +140,22 @@ async def test_a_restore_adds_a_reset_event_for_each_resource(postgres: Postgres
     assert {event["tx"] for event in events} == {pruned}, "none is in the future, and whoever resumes gets a reset"
     assert {*resources} <= {event["resource"] for event in events}
     assert {*resources} <= notified
-    assert "entries" not in {event["resource"] for event in events}, "it has no events"
+    assert "zz_entries" not in {event["resource"] for event in events}, "it has no events"
 
 
 async def test_a_restore_brings_back_an_extension_and_what_depends_on_it(postgres: Postgres, script: Script) -> None:
     async with connected(postgres, SUPERUSER) as superuser:
         await superuser.execute("CREATE EXTENSION vector SCHEMA app")
     async with connected(postgres, "app_owner") as owner:
-        await owner.execute("CREATE TABLE places (at vector(2)); INSERT INTO places VALUES ('[1, 2]')")
-        await owner.execute("CREATE INDEX ON places USING hnsw (at vector_l2_ops)")
+        await owner.execute("CREATE TABLE zz_places (at vector(2)); INSERT INTO zz_places VALUES ('[1, 2]')")
+        await owner.execute("CREATE INDEX ON zz_places USING hnsw (at vector_l2_ops)")
     assert (await script("backup.sh", "monday", PGUSER="app_owner")).status == 0
 
     restore = await script("restore.sh", "monday.dump")
 
     assert restore.status == 0, restore.errors
     async with connected(postgres, "app_rw") as connection:
-        assert await connection.fetchval("SELECT at <-> '[1, 3]' FROM places") == 1
+        assert await connection.fetchval("SELECT at <-> '[1, 3]' FROM zz_places") == 1
 
 
 async def test_a_migration_may_create_an_extension_only_if_it_is_trusted(postgres: Postgres) -> None:
@@ -190,9 +190,9 @@ async def test_a_restore_that_fails_changes_nothing(postgres: Postgres, script: 
 async def test_a_restore_removes_a_table_that_the_backup_does_not_have(postgres: Postgres, script: Script) -> None:
     await script("backup.sh", "monday")
     async with connected(postgres, "app_owner") as owner:
-        await owner.execute("CREATE TABLE added_later (entry text REFERENCES entries)")
+        await owner.execute("CREATE TABLE zz_added_later (entry text REFERENCES zz_entries)")
         assert (await script("restore.sh", "monday.dump")).status == 0
-        assert await owner.fetchval("SELECT to_regclass('app.added_later')") is None
+        assert await owner.fetchval("SELECT to_regclass('app.zz_added_later')") is None
 
 
 async def test_old_backups_are_removed_after_a_backup_that_succeeds(

@@ -22,8 +22,8 @@ HEIGHT_OF_ROW = 1
 UNITS = {"short", "percentunit", "reqps", "ops", "s", "ms", "bytes", "Bps"}
 
 
-def test_the_four_dashboards_are_there() -> None:
-    assert [load(file.stem)["title"] for file in FILES] == ["Database", "Edit loop", "Mesh", "Service"]
+def test_the_dashboards_of_any_service_are_there() -> None:
+    assert {load(file.stem)["title"] for file in FILES} >= {"Database", "Edit loop", "Mesh", "Service"}
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)

@@ -10,7 +10,7 @@ from workbench.parts.postgres import Postgres
 
 EXPECTED = expected_version()
 NUMBER = EXPECTED.get("", 0) + 1
-FILE = f"{NUMBER:04}_moods.sql"
+FILE = f"{NUMBER:04}_zz_moods.sql"
 MIGRATION = f"service/migrations/{FILE}"
 
 
@@ -27,18 +27,18 @@ async def test_migrations(live: Live, postgres: Postgres) -> None:
     good = live.sources.version
     before = await tables(postgres)
 
-    live.sources.write(MIGRATION, "CREATE TABLE moods (name text);\nCREATE TABLE moods (name text);\n")
+    live.sources.write(MIGRATION, "CREATE TABLE zz_moods (name text);\nCREATE TABLE zz_moods (name text);\n")
     line = await live.says("the new code does not serve: ")
-    assert f'{FILE}: relation "moods" already exists; nothing of it was applied' in line
+    assert f'{FILE}: relation "zz_moods" already exists; nothing of it was applied' in line
     assert f"version {good} keeps serving, older than the files" in line
     assert (await live.get(ANY)).status_code == 200
     assert await tables(postgres) == before
     assert await live.metric("reload_code_stale") == 1
 
     live.forget()
-    live.sources.write(MIGRATION, "CREATE TABLE moods (name text);\n")
+    live.sources.write(MIGRATION, "CREATE TABLE zz_moods (name text);\n")
     await live.reloads()
-    assert await tables(postgres) == before | {"moods"}
+    assert await tables(postgres) == before | {"zz_moods"}
     found = (await live.ops("/readyz")).json()["checks"]["schema"]["detail"]
     assert found == f"version {text({**EXPECTED, '': NUMBER})}"
 
