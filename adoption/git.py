@@ -33,7 +33,7 @@ class Repository:
 
     def unclean(self) -> str | None:
         """Why the tree is not what HEAD has, in one line; None if it is. Files that git ignores do not count."""
-        changed = self.git("status", "--porcelain").splitlines()
+        changed = self.git("status", "--porcelain", "--untracked-files=all").splitlines()
         if not changed:
             return None
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""

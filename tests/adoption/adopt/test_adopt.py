@@ -175,6 +175,16 @@ def test_a_change_that_is_not_committed_is_named(project: Repository) -> None:
     assert read(project, "Makefile") == ""
 
 
+def test_a_new_file_is_seen_also_if_git_is_told_not_to_show_it(project: Repository) -> None:
+    project.git("config", "status.showUntrackedFiles", "no")
+    (project.root / "mine.txt").touch()
+
+    done = adopt(project, NAME="harbor")
+
+    assert "the tree has changes that are not committed (mine.txt)" in done.stderr
+    assert (project.root / "mine.txt").exists()
+
+
 def test_a_second_adoption_is_refused(project: Repository) -> None:
     record = Record("keel", "1", "", "0" * 40, {})
     (project.root / PATH).write_text(record.text())
