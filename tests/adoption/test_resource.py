@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from adoption.errors import AdoptionError
-from adoption.resource import TEMPLATE, plural_of, write
+from adoption.resource import RESERVED, TEMPLATE, plural_of, write
 from harness.sandbox import Sandbox
+from tests.ingress import test_ops_hidden
+from tests.service.databases import Connection
 
 PYTHON = sys.executable
 NAMES = ("quokka", "quokka_burrow", "q", "w" * 29)
@@ -84,7 +86,17 @@ def test_the_migration_has_the_next_number(copy: Path) -> None:
         ("sheep", "sheep", "NAME and PLURAL are both sheep"),
         ("event", "", "PLURAL=events is taken: a table of the service"),
         ("page", "", "PLURAL=pages is taken: a path or a part of the service"),
-        ("reference", "", "PLURAL=references is taken: a word of SQL"),
+        ("reference", "", "PLURAL=references is a word of PostgreSQL, and no name of a table"),
+        ("overlap", "", "PLURAL=overlaps is a word of PostgreSQL"),
+        ("crossing", "cross", "PLURAL=cross is a word of PostgreSQL"),
+        ("statistic", "pg_statistic", "PLURAL=pg_statistic is a word of PostgreSQL"),
+        ("field", "", "NAME=field would make a model Field, which is taken: the template of models.py"),
+        ("title", "", "NAME=title would make a model Title, which is taken: the template of models.py"),
+        ("base_model", "", "NAME=base_model would make a model BaseModel, which is taken: the template of models.py"),
+        ("problem", "", "NAME=problem would make a model Problem, which is taken: service/web/openapi.py has it"),
+        ("wrong_field", "", "would make a model WrongField, which is taken: service/web/openapi.py has it"),
+        ("root", "", "NAME=root would make a model Root, which is taken: service/pages/models.py has it"),
+        ("event", "happenings", "would make a model Event, which is taken: service/resource/feed.py has it"),
         ("fault", "", "tests/faults/ exists already"),
     ],
 )
@@ -102,6 +114,26 @@ def test_a_resource_is_not_written_twice(copy: Path) -> None:
 
     with pytest.raises(AdoptionError, match="service/domains/quokkas/ exists already"):
         write("quokka", root=copy)
+
+
+@pytest.mark.parametrize("name", ["quokka", "quokka_page", "quokka_content"])
+def test_a_model_of_another_resource_is_taken(copy: Path, name: str) -> None:
+    write("quokka", root=copy)
+
+    with pytest.raises(AdoptionError, match=r"is taken: service/domains/quokkas/models\.py has it"):
+        write(name, "marsupials", root=copy)
+
+
+@pytest.mark.parametrize("path", sorted(name for name in test_ops_hidden.NAMES if name.isalpha() and name.islower()))
+def test_a_path_that_the_ingress_must_not_answer_is_taken(copy: Path, path: str) -> None:
+    with pytest.raises(AdoptionError, match=f"PLURAL={path} is taken"):
+        write("quokka", path, root=copy)
+
+
+async def test_all_words_that_postgresql_refuses_as_a_table_are_refused(administration: Connection) -> None:
+    words = await administration.fetch("SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')")
+
+    assert {word for (word,) in words} == RESERVED
 
 
 @pytest.mark.parametrize(
