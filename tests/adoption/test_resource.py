@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adoption.errors import AdoptionError
-from adoption.resource import RESERVED, TEMPLATE, plural_of, write
+from adoption.resource import RESERVED, ROOT, TEMPLATE, plural_of, write
 from harness.sandbox import Sandbox
 from tests.ingress import test_ops_hidden
 from tests.service.databases import Connection
@@ -107,6 +107,33 @@ def test_a_wrong_name_is_refused_and_nothing_is_written(copy: Path, name: str, p
         write(name, plural, root=copy)
 
     assert sorted(copy.rglob("*")) == before
+
+
+def make(*arguments: str, **environment: str) -> str:
+    """What make prints. Its prerequisites do nothing, and the arguments are such that it writes nothing."""
+    done = subprocess.run(
+        ("make", "resource", "PYTHON=true", f"VENV_PYTHON={PYTHON}", *arguments),
+        cwd=ROOT,
+        env={**{name: value for name, value in os.environ.items() if not name.startswith("MAKE")}, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode != 0
+    return done.stdout
+
+
+def test_only_a_name_of_the_command_line_counts() -> None:
+    """Some machines have their name in the environment."""
+    assert "resource: which resource?" in make(NAME="Laptop")
+    assert "NAME=Quokka is not a name" in make("NAME=Quokka", NAME="laptop")
+    assert "Laptops" not in make("NAME=Quokka", PLURAL="Laptops")
+
+
+@pytest.mark.parametrize("value", ["it's", 'a "b"', "; exit 3", "a b"])
+def test_no_character_of_a_name_means_something_to_the_shell(value: str) -> None:
+    assert f"resource: NAME={value} is not a name" in make(f"NAME={value}")
+    assert f"resource: PLURAL={value} is not a name" in make("NAME=quokka", f"PLURAL={value}")
 
 
 def test_a_resource_is_not_written_twice(copy: Path) -> None:

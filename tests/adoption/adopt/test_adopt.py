@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,6 +165,21 @@ def test_everything_that_is_wrong_is_reported_at_once_and_nothing_is_changed(pro
     ):
         assert line.startswith(f"  {begin}")
     assert state(project) == before
+
+
+def test_make_passes_on_the_arguments_of_its_command_line_only(project: Repository) -> None:
+    (project.root / "mine.txt").touch()  # so that nothing is done
+    command = ("make", "adopt", f"PYTHON={sys.executable}")
+
+    def printed(*arguments: str, **variables: str) -> str:
+        done = subprocess.run(
+            (*command, *arguments), cwd=project.root, env=environment(**variables), capture_output=True, text=True
+        )
+        return done.stderr
+
+    assert "NAME is missing" in printed(NAME="laptop")
+    assert "NAME=it's is not a name" in printed("NAME=it's", NAME="laptop")
+    assert "EXAMPLE" not in printed("NAME=harbor", EXAMPLE="dorp")
 
 
 def test_a_change_that_is_not_committed_is_named(project: Repository) -> None:
