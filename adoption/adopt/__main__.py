@@ -8,6 +8,7 @@ formats; by default it is the one in .venv, which is made if needed.
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ from adoption.git import Repository
 
 ROOT = Path(__file__).parents[2]
 BRANCH = "refs/heads/upstream"
+STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+"""Ctrl-C, a kill, and the end of the terminal."""
 
 
 def adopt(repository: Repository, variables: Mapping[str, str]) -> str:
@@ -37,7 +40,7 @@ def adopt(repository: Repository, variables: Mapping[str, str]) -> str:
 
     start = repository.git("rev-parse", "HEAD")
     upstream = record.Record(name, version, _origin(repository), start, arguments.variables())
-    with _restored_on_failure(repository, start):
+    with _signals_later(), _restored_on_failure(repository, start):
         try:
             changed = transform(root, repository.paths("ls-files"), arguments, upstream)
         except FileExistsError as error:
@@ -46,6 +49,8 @@ def adopt(repository: Repository, variables: Mapping[str, str]) -> str:
         repository.git("add", "--all")
         message = f"Adopt {upstream.release} as {arguments.name}\n\nMade by {_command(arguments)}"
         commit = repository.commit(repository.git("write-tree"), message, start)
+        if signal.sigpending() & STOP:
+            raise AdoptionError("interrupted: everything is as it was")
         repository.git("update-ref", "--stdin", given=f"update HEAD {commit} {start}\nupdate {BRANCH} {commit}\n")
     return _report(repository, arguments)
 
@@ -85,6 +90,16 @@ def _origin(repository: Repository) -> str:
     if not repository.succeeds("remote", "get-url", "origin"):
         return ""
     return re.sub(r"^(https?://)[^/@]*@", r"\1", repository.git("remote", "get-url", "origin"))
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Signals to stop take effect after the block, here and in git: it would stop while it restores the files."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`make adopt`: what it changes, what it refuses, and that a failure leaves everything as it was."""
 
+import os
 import re
 import subprocess
 import sys
@@ -276,6 +277,30 @@ def test_a_failure_midway_restores_everything(project: Repository) -> None:
         assert state(project) == before
 
     assert adopt(project, NAME="harbor").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
+def test_signals_that_come_again_and_again_do_not_stop_the_restoring(
+    project: Repository, tmp_path: Path, name: str
+) -> None:
+    """To all of its processes, as a terminal does it."""
+    before = state(project)
+    ruff = tmp_path / "ruff"
+    repeat = f"while kill -0 $PPID; do kill -s {name} -- -$PPID; done"
+    ruff.write_text(f"#!/bin/sh\ntrap '' {name}\nkill -s {name} -- -$PPID\n({repeat}) >{os.devnull} 2>&1 &\n")
+    ruff.chmod(0o755)
+
+    done = subprocess.run(
+        (sys.executable, "-m", "adoption.adopt"),
+        cwd=project.root,
+        env={**environment(NAME="harbor", EXAMPLE="drop"), "RUFF": str(ruff)},
+        capture_output=True,
+        check=False,
+        process_group=0,
+    )
+
+    assert done.returncode != 0
+    assert state(project) == before
 
 
 def test_a_password_in_the_address_of_the_upstream_is_not_recorded(project: Repository) -> None:
