@@ -2,7 +2,7 @@
 
 It changes the files, makes one commit, and makes the branch `upstream`, which `make upgrade` merges later versions
 from. It changes nothing if an argument is wrong, if the tree is not clean, or if a step fails. RUFF is the ruff that
-formats; by default it is the one in .venv, which is made if needed.
+formats; by default it is the one in .venv, which is made if needed. UPGRADE says that the name is in use already.
 """
 
 import os
@@ -33,7 +33,7 @@ def adopt(repository: Repository, variables: Mapping[str, str]) -> str:
     root = repository.root
     arguments = Arguments.read(variables)
     name, version = project_name(root)
-    wrong = [*_wrong_repository(repository), *arguments.check(name, taken(root))]
+    wrong = [*_wrong_repository(repository), *arguments.check(name, taken(root, first=not variables.get("UPGRADE")))]
     if wrong:
         raise AdoptionError("nothing was changed:" + "".join(f"\n  {line}" for line in wrong))
     ruff = variables.get("RUFF") or _own_ruff(root)
