@@ -9,6 +9,7 @@ import builtins
 import keyword
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -60,9 +61,18 @@ def write(name: str, plural: str = "", root: Path = ROOT) -> list[Path]:
     existing = [str(path) for path in files if (root / path).exists()]
     if existing:
         raise AdoptionError(f"{existing[0]} exists already: choose another NAME, or delete that file")
-    for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
+    written = []
+    try:
+        for path, text in files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
+            written.append(root / path)
+    except OSError as error:
+        for file in written:
+            file.unlink()
+        for folder in _folders(plural):
+            shutil.rmtree(root / folder, ignore_errors=True)
+        raise AdoptionError(f"no file is written: {error}") from error
     _format(root, files)
     return list(files)
 
@@ -85,12 +95,16 @@ def _check(name: str, plural: str, root: Path) -> None:
         problems.append(f"PLURAL={plural} is taken: {_TAKEN[plural]} has this name; choose another one")
     if plural in RESERVED or plural.startswith("pg_"):
         problems.append(f"PLURAL={plural} is a word of PostgreSQL, and no name of a table: choose another one")
-    for folder in (f"service/domains/{plural}", f"tests/{plural}"):
+    for folder in _folders(plural):
         if (root / folder).exists():
             problems.append(f"{folder}/ exists already: choose another name, or delete the folder")
     problems = problems or [*_taken_models(name, root)]
     if problems:
         raise AdoptionError("\n".join(problems))
+
+
+def _folders(plural: str) -> tuple[str, str]:
+    return f"service/domains/{plural}", f"tests/{plural}"
 
 
 def _taken_models(name: str, root: Path) -> Iterator[str]:

@@ -189,7 +189,7 @@ def _what_is_new(repository: Repository, before: Record, after: Record) -> str:
 if __name__ == "__main__":
     try:
         print(upgrade(Repository(ROOT), os.environ))
-    except AdoptionError as error:
+    except (AdoptionError, OSError) as error:
         sys.exit(f"make upgrade: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

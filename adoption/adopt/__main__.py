@@ -45,6 +45,8 @@ def adopt(repository: Repository, variables: Mapping[str, str]) -> str:
             changed = transform(root, repository.paths("ls-files"), arguments, upstream)
         except FileExistsError as error:
             raise AdoptionError(f"NAME={arguments.name} cannot be used: {error}") from error
+        except OSError as error:
+            raise AdoptionError(f"everything is as it was: the files cannot be changed: {error}") from error
         _format(root, ruff, [path for path in changed if path.endswith(".py")])
         repository.git("add", "--all")
         message = f"Adopt {upstream.release} as {arguments.name}\n\nMade by {_command(arguments)}"
@@ -87,9 +89,14 @@ def _own_ruff(root: Path) -> str:
 
 def _origin(repository: Repository) -> str:
     """The address that the project was cloned from, without a password; "" if there is none."""
-    if not repository.succeeds("remote", "get-url", "origin"):
-        return ""
-    return re.sub(r"^(https?://)[^/@]*@", r"\1", repository.git("remote", "get-url", "origin"))
+    remotes = repository.git("remote").splitlines()
+    branch = repository.git("rev-parse", "--symbolic-full-name", "HEAD")  # HEAD if there is no branch
+    followed = repository.git("for-each-ref", "--format=%(upstream:remotename)", branch)
+    only = remotes[0] if len(remotes) == 1 else ""
+    for remote in (followed, "origin", only):
+        if remote in remotes:
+            return re.sub(r"^(https?://)[^/@]*@", r"\1", repository.git("remote", "get-url", remote))
+    return ""
 
 
 @contextmanager

@@ -178,6 +178,17 @@ def test_the_plural_follows_the_rules_of_english(name: str, plural: str) -> None
     assert plural_of(name) == plural
 
 
+def test_a_file_that_cannot_be_written_is_an_error_and_leaves_no_other_file(copy: Path) -> None:
+    (copy / "tests").rename(copy / "aside")
+    (copy / "tests").touch()  # which is no folder
+    before = sorted(copy.rglob("*"))
+
+    with pytest.raises(AdoptionError, match=r"no file is written: .*/tests"):
+        write("quokka", root=copy)
+
+    assert sorted(copy.rglob("*")) == before
+
+
 def test_every_file_of_the_template_is_used(copy: Path) -> None:
     templates = [path for path in TEMPLATE.rglob("*") if path.is_file()]
 

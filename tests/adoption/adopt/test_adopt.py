@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adoption.adopt.transform import project_name
+from adoption.adopt.transform import deleted, project_name
 from adoption.git import Repository
 from adoption.record import PATH, Record
 from tests.adoption.adopt.copies import (
@@ -25,6 +25,9 @@ from tests.adoption.adopt.copies import (
     save,
     state,
 )
+
+EXAMPLE = re.compile(rb"\w*(?<![a-z])notes?(?![a-z])\w*", re.IGNORECASE)
+"""Its name, also as a part of an identifier, but not of words such as footnote and annotations."""
 
 COPIES = {
     "aardvark": {"NAME": "aardvark", "REPOSITORY": "https://git.example.org/a/b/aardvark"},
@@ -93,9 +96,17 @@ def test_the_example_is_dropped_only_if_that_was_asked_for(copy: Repository) -> 
 
     assert bool(found) is (arguments(copy)["EXAMPLE"] == "keep")
     if not found:
-        assert not copy.succeeds("grep", "--ignore-case", "--word-regexp", "notes\\?"), (
-            "what is kept names the example"
-        )
+        kept = {path: (copy.root / path).read_bytes() for path in copy.paths("ls-files")}
+        assert not {path: names for path, text in kept.items() if (names := EXAMPLE.findall(text))}
+
+
+@pytest.mark.parametrize("example", ["keep", "drop"])
+@pytest.mark.parametrize(
+    "path", ["a/notes/b.py", "0001_notes.sql", "a/0002_notes_tags.sql", "a/notes.json", "notes", "a/notes_tags/b.sql"]
+)
+def test_the_files_of_the_example(example: str, path: str) -> None:
+    assert deleted(path, example) is (example == "drop")
+    assert not deleted(path.replace("notes", "footnotes"), example)
 
 
 def test_a_folder_of_which_only_bytecode_is_left_is_gone(project: Repository) -> None:
@@ -301,6 +312,42 @@ def test_signals_that_come_again_and_again_do_not_stop_the_restoring(
 
     assert done.returncode != 0
     assert state(project) == before
+
+
+def test_a_file_that_cannot_be_renamed_is_an_error(project: Repository) -> None:
+    (project.root / "docs" / (OLD_NAME * 34)).touch()  # 238 characters, and 340 afterwards
+    save(project, "A long name")
+    before = state(project)
+
+    done = adopt(project, NAME="aquamarine")
+
+    assert done.returncode == 1
+    assert "everything is as it was: the files cannot be changed: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert state(project) == before
+
+
+def test_the_address_is_that_of_the_remote_which_the_branch_follows(project: Repository) -> None:
+    project.git("remote", "rename", "origin", "theirs")
+    theirs = project.git("remote", "get-url", "theirs")
+    project.git("remote", "add", "origin", "https://git.example.com/elsewhere")
+
+    assert adopt(project, NAME="harbor").returncode == 0
+
+    record = Record.read(project.root)
+    assert record
+    assert record.repository == theirs
+
+
+def test_the_address_is_that_of_the_only_remote(project: Repository) -> None:
+    project.git("remote", "rename", "origin", "theirs")
+    project.git("checkout", "--quiet", "--detach")
+
+    assert adopt(project, NAME="harbor").returncode == 0
+
+    record = Record.read(project.root)
+    assert record
+    assert record.repository == project.git("remote", "get-url", "theirs")
 
 
 def test_a_password_in_the_address_of_the_upstream_is_not_recorded(project: Repository) -> None:
