@@ -1,5 +1,6 @@
 """Git commands in one repository."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Repository:
 
     def unclean(self) -> str | None:
         """Why the tree is not what HEAD has, in one line; None if it is. Files that git ignores do not count."""
-        changed = self.git("status", "--porcelain").splitlines()
+        changed = self.git("status", "--porcelain", "--untracked-files=all").splitlines()
         if not changed:
             return None
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
@@ -52,11 +53,16 @@ class Repository:
     def adoptions(self, *revisions: str) -> list[str]:
         """The commits that an adoption made and that nobody changed since, newest first, in a history."""
         marked = self.git(
-            *("log", f"--grep=^{MARK}: ", f"--format=%H %T %(trailers:key={MARK},valueonly,separator=%x20)"),
+            *("log", "-z", "--no-show-signature", "--fixed-strings", f"--grep={MARK}: ", "--format=%H %T%n%B"),
             *revisions,
         )
-        # A squashed or a rebased commit can have the text, but it has another tree.
-        return [commit for commit, tree, *named in map(str.split, marked.splitlines()) if named == [tree]]
+        found = []
+        for text in filter(None, marked.split("\0")):
+            commit, tree = text.partition("\n")[0].split()
+            # A squashed or a rebased commit can have the text, but it has another tree.
+            if re.findall(rf"(?m)^{MARK}: (.*)$", text) == [tree]:
+                found.append(commit)
+        return found
 
     def _run(self, arguments: tuple[str, ...], given: str = "") -> subprocess.CompletedProcess[str]:
         try:

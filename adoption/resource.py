@@ -4,10 +4,12 @@ It makes new files only, from adoption/resource_template/: the domain, its migra
 exists is edited, because the service finds its domains, and tests and ingress rules go by what is registered.
 """
 
+import ast
 import builtins
 import keyword
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,8 +30,20 @@ _TAKEN = {
     "things": "a table of the tests",
     **dict.fromkeys(("pages", "docs", "static"), "a path or a part of the service"),
     **dict.fromkeys(("import", "export"), "the paths of streams"),
-    "references": "a word of SQL",
+    **dict.fromkeys(("livez", "readyz", "metrics", "healthz", "debug"), "a path that the ingress must not answer"),
 }
+_RESERVED = """
+all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
+concurrently constraint create cross current_catalog current_date current_role current_schema current_time
+current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from
+full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit
+localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references
+returning right select session_user similar some symmetric system_user table tablesample then to trailing true union
+unique user using variadic verbose when where window with
+"""
+RESERVED = frozenset(_RESERVED.split())
+"""What PostgreSQL does not take as the name of a table."""
+_MODEL = re.compile(r"(?m)^class (\w+)\(.*\bBaseModel\b")
 
 
 def plural_of(name: str) -> str:
@@ -47,9 +61,18 @@ def write(name: str, plural: str = "", root: Path = ROOT) -> list[Path]:
     existing = [str(path) for path in files if (root / path).exists()]
     if existing:
         raise AdoptionError(f"{existing[0]} exists already: choose another NAME, or delete that file")
-    for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
+    written = []
+    try:
+        for path, text in files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
+            written.append(root / path)
+    except OSError as error:
+        for file in written:
+            file.unlink()
+        for folder in _folders(plural):
+            shutil.rmtree(root / folder, ignore_errors=True)
+        raise AdoptionError(f"no file is written: {error}") from error
     _format(root, files)
     return list(files)
 
@@ -70,11 +93,40 @@ def _check(name: str, plural: str, root: Path) -> None:
         problems.append(f"NAME and PLURAL are both {name}: PLURAL is the name of the table and of the path")
     if plural in _TAKEN:
         problems.append(f"PLURAL={plural} is taken: {_TAKEN[plural]} has this name; choose another one")
-    for folder in (f"service/domains/{plural}", f"tests/{plural}"):
+    if plural in RESERVED or plural.startswith("pg_"):
+        problems.append(f"PLURAL={plural} is a word of PostgreSQL, and no name of a table: choose another one")
+    for folder in _folders(plural):
         if (root / folder).exists():
             problems.append(f"{folder}/ exists already: choose another name, or delete the folder")
+    problems = problems or [*_taken_models(name, root)]
     if problems:
         raise AdoptionError("\n".join(problems))
+
+
+def _folders(plural: str) -> tuple[str, str]:
+    return f"service/domains/{plural}", f"tests/{plural}"
+
+
+def _taken_models(name: str, root: Path) -> Iterator[str]:
+    """The description of the API has one schema of a name, and a module one meaning."""
+    found = dict.fromkeys(_used_by_the_template(), "the template of models.py has another use for this name")
+    for file in sorted((root / "service").rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        every = re.findall(r"(?m)^class (\w+)", text) if file.name == "models.py" else _MODEL.findall(text)
+        found |= dict.fromkeys(every, f"{file.relative_to(root)} has it")
+    for suffix in ("", "Content", "Page"):
+        if reason := found.get(model := _words(name, "", "")["Name"] + suffix):
+            yield f"NAME={name} would make a model {model}, which is taken: {reason}; choose another name"
+
+
+def _used_by_the_template() -> Iterator[str]:
+    text = (TEMPLATE / "domain" / f"models.py{_SUFFIX}").read_text()
+    for statement in ast.parse(Template(text).substitute(_words("x", "xs", ""))).body:
+        match statement:
+            case ast.ImportFrom(names=names):
+                yield from (alias.asname or alias.name for alias in names)
+            case ast.Assign(targets=[ast.Name(id=target)]):
+                yield target
 
 
 def _files(name: str, plural: str, root: Path) -> Iterator[tuple[Path, str]]:

@@ -3,7 +3,7 @@
 The branch `upstream` has one commit for each version that was taken, in the form in which it is yours: what
 `python -m adoption.adopt` of that version makes of it, with the arguments of the record. So a merge of the branch
 never brings the old name back, and it has conflicts only where both sides changed the same lines. The variables
-TITLE, REPOSITORY and EXAMPLE replace what the record says, for all files.
+NAME, TITLE, REPOSITORY and EXAMPLE replace what the record says, for all files.
 """
 
 import os
@@ -21,7 +21,7 @@ from adoption.record import Record
 
 ROOT = Path(__file__).parents[1]
 BRANCH = "refs/heads/upstream"
-CHANGEABLE = ("TITLE", "REPOSITORY", "EXAMPLE")
+CHANGEABLE = ("NAME", "TITLE", "REPOSITORY", "EXAMPLE")
 
 # The commits of a temporary repository: nobody sees them.
 _NOBODY = {
@@ -37,6 +37,7 @@ class Version:
 
     tree: str
     record: Record
+    older: bool  # than the version that the project has
 
 
 def upgrade(repository: Repository, variables: Mapping[str, str]) -> str:
@@ -60,9 +61,14 @@ def upgrade(repository: Repository, variables: Mapping[str, str]) -> str:
         )
 
     changed = {name: variables[name] for name in CHANGEABLE if variables.get(name)}
+    version = adopted(repository, source, variables.get("REF") or "main", current, changed)
+    if version.older and not variables.get("REF"):
+        raise AdoptionError(
+            f"main of {source} is {version.record.release}, which is older than your {current.release}: "
+            "make upgrade REF=... takes a newer one; REF=main goes back"
+        )
     before = _merged(repository, current) or _joined(repository, current, source)
     latest = _latest(repository, before)
-    version = adopted(repository, source, variables.get("REF") or "main", {**current.arguments, **changed})
     if version.tree == repository.git("rev-parse", f"{latest}^{{tree}}"):
         new = latest
     else:
@@ -71,16 +77,26 @@ def upgrade(repository: Repository, variables: Mapping[str, str]) -> str:
     if repository.succeeds("merge-base", "--is-ancestor", new, "HEAD"):
         return f"already up to date with {version.record.release} from {source}"
     _merge(repository, new, f"Merge upstream: {version.record.release}")
-    return f"merged {version.record.release}" + _what_is_new(repository, current, version.record)
+    older = f", which is older than {current.release}" if version.older else ""
+    return f"merged {version.record.release}{older}" + _what_is_new(repository, current, version.record)
 
 
-def adopted(repository: Repository, source: str, ref: str, arguments: Mapping[str, str]) -> Version:
-    """Clones `ref` (a branch, a tag or a commit) of `source`, adopts the clone, and fetches the result."""
+def adopted(
+    repository: Repository, source: str, ref: str, current: Record, changed: Mapping[str, str] | None = None
+) -> Version:
+    """Clones `ref` (a branch, a tag or a commit) of `source`, adopts the clone, and fetches the result.
+
+    The arguments are those of `current`, except for those that are `changed`.
+    """
+    arguments = {**current.arguments, **(changed or {})}
+    known = {"UPGRADE": "yes"} if arguments["NAME"] == current.arguments["NAME"] else {}
     with TemporaryDirectory(prefix="upgrade-") as folder:
         clone = Repository(Path(folder) / "clone")
-        repository.git("clone", "--quiet", "--no-checkout", source, str(clone.root))
+        repository.git("clone", "--quiet", "--no-checkout", "--origin=origin", source, str(clone.root))
         found = (
-            name for name in (f"refs/remotes/origin/{ref}", ref) if clone.succeeds("rev-parse", "--verify", name)
+            name
+            for name in (f"refs/remotes/origin/{ref}", ref)
+            if clone.succeeds("rev-parse", "--verify", f"{name}^{{commit}}")
         )
         if (name := next(found, None)) is None:
             raise AdoptionError(f"{source} has no branch, tag or commit {ref}: make upgrade REF=...")
@@ -90,16 +106,21 @@ def adopted(repository: Repository, source: str, ref: str, arguments: Mapping[st
         done = subprocess.run(
             (sys.executable, "-m", "adoption.adopt"),
             cwd=clone.root,
-            env={**os.environ, **_NOBODY, "RUFF": str(Path(sys.executable).with_name("ruff")), **arguments},
+            env={**os.environ, **_NOBODY, "RUFF": str(Path(sys.executable).with_name("ruff")), **arguments, **known},
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode != 0:
-            raise AdoptionError(f"{ref} of {source} cannot be adopted: {done.stderr.strip()}")
+            another = "\nAnother name: make upgrade NAME=... TITLE=..." if "NAME=" in done.stderr else ""
+            raise AdoptionError(f"{ref} of {source} cannot be adopted: {done.stderr.strip()}{another}")
         repository.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(clone.root), "HEAD")
         text = (clone.root / record.PATH).read_text(encoding="utf-8")
-        return Version(clone.git("rev-parse", "HEAD^{tree}"), Record.parse(text))
+        found_record = Record.parse(text)
+        older = found_record.commit != current.commit and clone.succeeds(
+            "merge-base", "--is-ancestor", found_record.commit, current.commit
+        )
+        return Version(clone.git("rev-parse", "HEAD^{tree}"), found_record, older)
 
 
 def _merged(repository: Repository, current: Record, *revisions: str) -> str | None:
@@ -119,10 +140,18 @@ def _joined(repository: Repository, current: Record, source: str) -> str:
         raise AdoptionError("this clone has too little history to merge: run `git fetch --unshallow` first")
     commit = _merged(repository, current, "--all")
     if commit is None:
-        version = adopted(repository, source, current.commit, current.arguments)
+        try:
+            version = adopted(repository, source, current.commit, current)
+        except AdoptionError as error:
+            raise AdoptionError(
+                f"no commit here brought {current.release}, and it cannot be made again: {error}\n"
+                f"FROM= takes a repository that has the commit {current.commit}"
+            ) from error
         commit = repository.commit(version.tree, f"Upstream: {current.release}", None)
     message = f"The files of {current.release} are here already\n\nSo the next version can be merged."
-    repository.git("merge", "--quiet", "--strategy=ours", "--allow-unrelated-histories", "-m", message, commit)
+    repository.git(
+        "merge", "--quiet", "--no-ff", "--strategy=ours", "--allow-unrelated-histories", "-m", message, commit
+    )
     return commit
 
 
@@ -151,7 +180,8 @@ def _merge(repository: Repository, commit: str, message: str) -> None:
 
 def _what_is_new(repository: Repository, before: Record, after: Record) -> str:
     """How to read the upstream's commits since the last upgrade, if both ends are in the repository."""
-    if not repository.succeeds("merge-base", "--is-ancestor", before.commit, after.commit):
+    ends = (before.commit, after.commit)
+    if before.commit == after.commit or not repository.succeeds("merge-base", "--is-ancestor", *ends):
         return ""
     return f"; what is new: `git log {before.commit[:7]}..{after.commit[:7]}`"
 
@@ -159,7 +189,7 @@ def _what_is_new(repository: Repository, before: Record, after: Record) -> str:
 if __name__ == "__main__":
     try:
         print(upgrade(Repository(ROOT), os.environ))
-    except AdoptionError as error:
+    except (AdoptionError, OSError) as error:
         sys.exit(f"make upgrade: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

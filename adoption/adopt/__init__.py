@@ -8,7 +8,7 @@ rename.py     from the old name to the new one, in texts and paths
 templates/    the first README.md and CHANGELOG.md of the new project
 
 `make upgrade` of every earlier version runs `python -m adoption.adopt` of the new one. So what it relies on stays:
-this command, the variables NAME, TITLE, REPOSITORY, EXAMPLE and RUFF, one commit on HEAD, and the record
-(`adoption/record.py`). The result depends on the files and the arguments alone, not on the day or the machine:
-what two versions have in common is the same after both adoptions, and merges without a conflict.
+this command, the variables NAME, TITLE, REPOSITORY, EXAMPLE, RUFF and UPGRADE (which may be missing), one commit on
+HEAD, and the record (`adoption/record.py`). The result depends on the files and the arguments alone, not on the day
+or the machine: what two versions have in common is the same after both adoptions, and merges without a conflict.
 """

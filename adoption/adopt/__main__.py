@@ -2,12 +2,13 @@
 
 It changes the files, makes one commit, and makes the branch `upstream`, which `make upgrade` merges later versions
 from. It changes nothing if an argument is wrong, if the tree is not clean, or if a step fails. RUFF is the ruff that
-formats; by default it is the one in .venv, which is made if needed.
+formats; by default it is the one in .venv, which is made if needed. UPGRADE says that the name is in use already.
 """
 
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ from adoption.git import Repository
 
 ROOT = Path(__file__).parents[2]
 BRANCH = "refs/heads/upstream"
+STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+"""Ctrl-C, a kill, and the end of the terminal."""
 
 
 def adopt(repository: Repository, variables: Mapping[str, str]) -> str:
@@ -30,22 +33,26 @@ def adopt(repository: Repository, variables: Mapping[str, str]) -> str:
     root = repository.root
     arguments = Arguments.read(variables)
     name, version = project_name(root)
-    wrong = [*_wrong_repository(repository), *arguments.check(name, taken(root))]
+    wrong = [*_wrong_repository(repository), *arguments.check(name, taken(root, first=not variables.get("UPGRADE")))]
     if wrong:
         raise AdoptionError("nothing was changed:" + "".join(f"\n  {line}" for line in wrong))
     ruff = variables.get("RUFF") or _own_ruff(root)
 
     start = repository.git("rev-parse", "HEAD")
     upstream = record.Record(name, version, _origin(repository), start, arguments.variables())
-    with _restored_on_failure(repository, start):
+    with _signals_later(), _restored_on_failure(repository, start):
         try:
             changed = transform(root, repository.paths("ls-files"), arguments, upstream)
         except FileExistsError as error:
             raise AdoptionError(f"NAME={arguments.name} cannot be used: {error}") from error
+        except OSError as error:
+            raise AdoptionError(f"everything is as it was: the files cannot be changed: {error}") from error
         _format(root, ruff, [path for path in changed if path.endswith(".py")])
         repository.git("add", "--all")
         message = f"Adopt {upstream.release} as {arguments.name}\n\nMade by {_command(arguments)}"
         commit = repository.commit(repository.git("write-tree"), message, start)
+        if signal.sigpending() & STOP:
+            raise AdoptionError("interrupted: everything is as it was")
         repository.git("update-ref", "--stdin", given=f"update HEAD {commit} {start}\nupdate {BRANCH} {commit}\n")
     return _report(repository, arguments)
 
@@ -82,9 +89,24 @@ def _own_ruff(root: Path) -> str:
 
 def _origin(repository: Repository) -> str:
     """The address that the project was cloned from, without a password; "" if there is none."""
-    if not repository.succeeds("remote", "get-url", "origin"):
-        return ""
-    return re.sub(r"^(https?://)[^/@]*@", r"\1", repository.git("remote", "get-url", "origin"))
+    remotes = repository.git("remote").splitlines()
+    branch = repository.git("rev-parse", "--symbolic-full-name", "HEAD")  # HEAD if there is no branch
+    followed = repository.git("for-each-ref", "--format=%(upstream:remotename)", branch)
+    only = remotes[0] if len(remotes) == 1 else ""
+    for remote in (followed, "origin", only):
+        if remote in remotes:
+            return re.sub(r"^(https?://)[^/@]*@", r"\1", repository.git("remote", "get-url", remote))
+    return ""
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Signals to stop take effect after the block, here and in git: it would stop while it restores the files."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ KEPT = ("LICENSE",)
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
-_OF_THE_EXAMPLE = re.compile(r"(\d+_)?notes(\.\w+)?")  # 0001_notes.sql, notes.json, and folders called notes
+_OF_THE_EXAMPLE = re.compile(r"(\d+_)?notes(_\w+)?(\.\w+)?")  # folders and files called notes, and with more words
 _NEEDLESS = re.compile(r"(^|/)adoption/adopt/")  # what made the adoption, and its tests
 _MEASURED = re.compile(r"(^|/)(measured/|baseline\.json$)")  # figures and pictures of another service are lies
 

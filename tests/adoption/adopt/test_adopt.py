@@ -1,13 +1,15 @@
 """`make adopt`: what it changes, what it refuses, and that a failure leaves everything as it was."""
 
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from adoption.adopt.transform import project_name
+from adoption.adopt.transform import deleted, project_name
 from adoption.git import Repository
 from adoption.record import PATH, Record
 from tests.adoption.adopt.copies import (
@@ -23,6 +25,9 @@ from tests.adoption.adopt.copies import (
     save,
     state,
 )
+
+EXAMPLE = re.compile(rb"\w*(?<![a-z])notes?(?![a-z])\w*", re.IGNORECASE)
+"""Its name, also as a part of an identifier, but not of words such as footnote and annotations."""
 
 COPIES = {
     "aardvark": {"NAME": "aardvark", "REPOSITORY": "https://git.example.org/a/b/aardvark"},
@@ -91,9 +96,17 @@ def test_the_example_is_dropped_only_if_that_was_asked_for(copy: Repository) -> 
 
     assert bool(found) is (arguments(copy)["EXAMPLE"] == "keep")
     if not found:
-        assert not copy.succeeds("grep", "--ignore-case", "--word-regexp", "notes\\?"), (
-            "what is kept names the example"
-        )
+        kept = {path: (copy.root / path).read_bytes() for path in copy.paths("ls-files")}
+        assert not {path: names for path, text in kept.items() if (names := EXAMPLE.findall(text))}
+
+
+@pytest.mark.parametrize("example", ["keep", "drop"])
+@pytest.mark.parametrize(
+    "path", ["a/notes/b.py", "0001_notes.sql", "a/0002_notes_tags.sql", "a/notes.json", "notes", "a/notes_tags/b.sql"]
+)
+def test_the_files_of_the_example(example: str, path: str) -> None:
+    assert deleted(path, example) is (example == "drop")
+    assert not deleted(path.replace("notes", "footnotes"), example)
 
 
 def test_a_folder_of_which_only_bytecode_is_left_is_gone(project: Repository) -> None:
@@ -166,6 +179,21 @@ def test_everything_that_is_wrong_is_reported_at_once_and_nothing_is_changed(pro
     assert state(project) == before
 
 
+def test_make_passes_on_the_arguments_of_its_command_line_only(project: Repository) -> None:
+    (project.root / "mine.txt").touch()  # so that nothing is done
+    command = ("make", "adopt", f"PYTHON={sys.executable}")
+
+    def printed(*arguments: str, **variables: str) -> str:
+        done = subprocess.run(
+            (*command, *arguments), cwd=project.root, env=environment(**variables), capture_output=True, text=True
+        )
+        return done.stderr
+
+    assert "NAME is missing" in printed(NAME="laptop")
+    assert "NAME=it's is not a name" in printed("NAME=it's", NAME="laptop")
+    assert "EXAMPLE" not in printed("NAME=harbor", EXAMPLE="dorp")
+
+
 def test_a_change_that_is_not_committed_is_named(project: Repository) -> None:
     (project.root / "Makefile").write_text("")
 
@@ -173,6 +201,16 @@ def test_a_change_that_is_not_committed_is_named(project: Repository) -> None:
 
     assert "the tree has changes that are not committed (Makefile): commit them, or `git stash -u`" in done.stderr
     assert read(project, "Makefile") == ""
+
+
+def test_a_new_file_is_seen_also_if_git_is_told_not_to_show_it(project: Repository) -> None:
+    project.git("config", "status.showUntrackedFiles", "no")
+    (project.root / "mine.txt").touch()
+
+    done = adopt(project, NAME="harbor")
+
+    assert "the tree has changes that are not committed (mine.txt)" in done.stderr
+    assert (project.root / "mine.txt").exists()
 
 
 def test_a_second_adoption_is_refused(project: Repository) -> None:
@@ -250,6 +288,66 @@ def test_a_failure_midway_restores_everything(project: Repository) -> None:
         assert state(project) == before
 
     assert adopt(project, NAME="harbor").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
+def test_signals_that_come_again_and_again_do_not_stop_the_restoring(
+    project: Repository, tmp_path: Path, name: str
+) -> None:
+    """To all of its processes, as a terminal does it."""
+    before = state(project)
+    ruff = tmp_path / "ruff"
+    repeat = f"while kill -0 $PPID; do kill -s {name} -- -$PPID; done"
+    ruff.write_text(f"#!/bin/sh\ntrap '' {name}\nkill -s {name} -- -$PPID\n({repeat}) >{os.devnull} 2>&1 &\n")
+    ruff.chmod(0o755)
+
+    done = subprocess.run(
+        (sys.executable, "-m", "adoption.adopt"),
+        cwd=project.root,
+        env={**environment(NAME="harbor", EXAMPLE="drop"), "RUFF": str(ruff)},
+        capture_output=True,
+        check=False,
+        process_group=0,
+    )
+
+    assert done.returncode != 0
+    assert state(project) == before
+
+
+def test_a_file_that_cannot_be_renamed_is_an_error(project: Repository) -> None:
+    (project.root / "docs" / (OLD_NAME * 34)).touch()  # 238 characters, and 340 afterwards
+    save(project, "A long name")
+    before = state(project)
+
+    done = adopt(project, NAME="aquamarine")
+
+    assert done.returncode == 1
+    assert "everything is as it was: the files cannot be changed: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert state(project) == before
+
+
+def test_the_address_is_that_of_the_remote_which_the_branch_follows(project: Repository) -> None:
+    project.git("remote", "rename", "origin", "theirs")
+    theirs = project.git("remote", "get-url", "theirs")
+    project.git("remote", "add", "origin", "https://git.example.com/elsewhere")
+
+    assert adopt(project, NAME="harbor").returncode == 0
+
+    record = Record.read(project.root)
+    assert record
+    assert record.repository == theirs
+
+
+def test_the_address_is_that_of_the_only_remote(project: Repository) -> None:
+    project.git("remote", "rename", "origin", "theirs")
+    project.git("checkout", "--quiet", "--detach")
+
+    assert adopt(project, NAME="harbor").returncode == 0
+
+    record = Record.read(project.root)
+    assert record
+    assert record.repository == project.git("remote", "get-url", "theirs")
 
 
 def test_a_password_in_the_address_of_the_upstream_is_not_recorded(project: Repository) -> None:

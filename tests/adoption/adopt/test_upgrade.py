@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from adoption.adopt.transform import project_name
 from adoption.git import Repository
 from adoption.record import PATH, Record
 from tests.adoption.adopt.copies import NOBODY, NOT_RENAMED, OLD_NAME, adopt, clone, mentions, save, state, upgrade
@@ -243,11 +244,11 @@ def test_a_shallow_clone(upstream: Repository, tmp_path: Path) -> None:
 def test_the_example_can_be_dropped_later_and_the_title_changed(upstream: Repository, harbor: Repository) -> None:
     (harbor.root / "ours.md").write_text("# Ours\n")
     save(harbor, "Ours")
-    assert (harbor.root / "service/migrations/0001_notes.sql").exists()
+    assert (harbor.root / "service/migrations/notes/0001_notes.sql").exists()
 
     upgraded(harbor, EXAMPLE="drop", TITLE="Harbour")
 
-    assert not (harbor.root / "service/migrations/0001_notes.sql").exists()
+    assert not (harbor.root / "service/migrations/notes/0001_notes.sql").exists()
     assert "<title>Harbour</title>" in read(harbor, "service/pages/static/index.html")
     assert read(harbor, "ours.md") == "# Ours\n"
     next_version(upstream)
@@ -305,6 +306,114 @@ def test_the_branch_upstream_is_not_for_work(harbor: Repository) -> None:
     save(harbor, "Mine")
     harbor.git("switch", "--quiet", "main")
     assert "the branch upstream has commits that no upgrade made" in upgrade(harbor).stderr
+
+
+def test_a_later_version_may_have_a_folder_and_a_package_of_the_name(
+    upstream: Repository, harbor: Repository
+) -> None:
+    (upstream.root / "harbor").mkdir()
+    (upstream.root / "harbor" / "page.md").write_text(f"# {OLD_NAME}\n")
+    with (upstream.root / "requirements" / "all.txt").open("a") as packages:
+        packages.write("harbor==1.0\n")
+    save(upstream, "Ships")
+
+    upgraded(harbor)
+
+    assert read(harbor, "harbor/page.md") == "# harbor\n"
+
+
+def test_a_name_that_a_later_version_needs_for_another_part_can_be_changed(
+    upstream: Repository, harbor: Repository
+) -> None:
+    (harbor.root / "ours.md").write_text("# Ours\n")
+    save(harbor, "Ours")
+    before = state(harbor)
+    (upstream.root / "k8s" / "harbor.yaml").write_text("metadata:\n  name: harbor\n")
+    next_version(upstream)
+    error = upgrade(harbor).stderr
+    assert "NAME=harbor is taken: k8s/harbor.yaml has an object of this name" in error
+    assert "make upgrade NAME=... TITLE=..." in error
+    assert "NAME=quart is taken: it is a package" in upgrade(harbor, NAME="quart").stderr
+    assert state(harbor) == before
+
+    upgraded(harbor, NAME="marina", TITLE="Marina")
+
+    assert project_name(harbor.root)[0] == "marina"
+    assert "<title>Marina</title>" in read(harbor, "service/pages/static/index.html")
+    assert read(harbor, "docs/marina-next.md") == "# Marina\n"
+    assert read(harbor, "ours.md") == "# Ours\n"
+    assert upgraded(harbor).startswith("already up to date")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("grep.patternType", "fixed"), ("trailer.separators", "="), ("clone.defaultRemoteName", "theirs")],
+)
+def test_the_configuration_of_git_does_not_matter(
+    upstream: Repository, harbor: Repository, name: str, value: str
+) -> None:
+    before, known = harbor.git("rev-parse", "HEAD", "upstream").split()
+    upstream.git("switch", "--quiet", "--create", "next")
+    next_version(upstream)
+    configured = {"GIT_CONFIG_COUNT": "3", "GIT_CONFIG_KEY_2": name, "GIT_CONFIG_VALUE_2": value, "REF": "next"}
+
+    upgraded(harbor, **configured)
+
+    assert harbor.git("rev-parse", "HEAD^1", "upstream^1").split() == [before, known], "nothing was made anew"
+    assert upgraded(harbor, **configured).startswith("already up to date")
+
+
+def test_an_upgrade_that_fails_after_one_that_was_squashed(upstream: Repository, harbor: Repository) -> None:
+    before = harbor.git("rev-parse", "HEAD")
+    next_version(upstream)
+    upgraded(harbor)
+    harbor.git("reset", "--quiet", "--soft", before)
+    save(harbor, "Squashed")
+    squashed = state(harbor)
+
+    assert upgrade(harbor, REF="nope").returncode == 1
+
+    assert state(harbor) == squashed
+
+
+def test_an_older_version_is_taken_only_if_it_is_named(upstream: Repository, harbor: Repository) -> None:
+    first = commit_of(harbor)
+    upstream.git("switch", "--quiet", "--create", "next")
+    next_version(upstream)
+    upgraded(harbor, REF="next")
+    before = state(harbor)
+
+    done = upgrade(harbor)
+    assert done.returncode == 1
+    assert f"main of {upstream.root.as_uri()} is {OLD_NAME} " in done.stderr
+    assert "which is older than your" in done.stderr
+    assert state(harbor) == before
+
+    assert ", which is older than" in upgraded(harbor, REF="main")
+    assert commit_of(harbor) == first
+
+
+def test_new_arguments_alone_have_no_news(harbor: Repository) -> None:
+    assert "what is new" not in upgraded(harbor, TITLE="Harbour")
+
+
+def test_an_upstream_without_the_version_that_the_project_has(upstream: Repository, harbor: Repository) -> None:
+    commit = commit_of(harbor)
+    harbor.git("checkout", "--quiet", "--orphan", "fresh")
+    save(harbor, "The beginning")
+    harbor.git("branch", "--quiet", "-D", "main", "upstream")
+    upstream.git("checkout", "--quiet", "--orphan", "rewritten")
+    save(upstream, "Another history")
+    upstream.git("branch", "--quiet", "--force", "main")
+    before = state(harbor)
+
+    done = upgrade(harbor)
+
+    assert done.returncode == 1
+    assert "and it cannot be made again: " in done.stderr
+    assert f"FROM= takes a repository that has the commit {commit}" in done.stderr
+    assert "not a tree" not in done.stderr
+    assert state(harbor) == before
 
 
 def test_who_commits_may_be_known_in_this_repository_only(upstream: Repository, harbor: Repository) -> None:
