@@ -64,7 +64,9 @@ class Tree:
             return False
         if "/" in path and path.split("/")[0] in self.paths:
             return not any(fnmatch(known, path) for known in self.paths)
-        return path.endswith(NAMED) and not any(fnmatch(f"/{file}", f"*/{path}") for file in self.files)
+        # A template stands for the file that is made from it.
+        made = (f"/{file.removesuffix('.template')}" for file in self.files)
+        return path.endswith(NAMED) and not any(fnmatch(file, f"*/{path}") for file in made)
 
     def lacks_module(self, word: str) -> bool:
         """Whether the word begins with a package of the project, and names no module and nothing in a module."""

@@ -16,11 +16,12 @@ def project(tmp_path: Path) -> Path:
         "docs/a.md": "# What `it` does\n## What it does\n```\n# no heading\n```\n[up](../README.md)\n",
         "shop/__init__.py": "",
         "shop/till.py": '"""Used by shop.door; see docs/a.md."""\n\nOPEN = "nowhere/at_all.py"\n',
-        "shop/door.py": "# till.py, shop.till.OPEN, shop/*.py, .secrets/key, made.yaml, NNNN_name.sql, /etc/x.py\n",
+        "shop/new/shelf.py.template": "",
+        "shop/door.py": "# till.py, shelf.py, shop.till.OPEN, shop/*.py, .secrets/key, made.yaml, NNNN_name.sql, /etc/x.py\n",
         "Makefile": f"all: # see shop/till.py and {PUBLISHED}docs/a.md#what-it-does\n",
     }
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     return tmp_path
 
