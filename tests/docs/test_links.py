@@ -13,11 +13,12 @@ def project(tmp_path: Path) -> Path:
     files = {
         ".gitignore": ".secrets/\nmade.yaml\n",
         "README.md": "# It\n[a](docs/a.md#what-it-does-1), [b](#it), [c](https://a.example/c.md), `shop/till.py:3`\n",
+        "docs/shelves.md": "`shelf.py`\n",
         "docs/a.md": "# What `it` does\n## What it does\n```\n# no heading\n```\n[up](../README.md)\n",
         "shop/__init__.py": "",
         "shop/till.py": '"""Used by shop.door; see docs/a.md."""\n\nOPEN = "nowhere/at_all.py"\n',
-        "shop/new/shelf.py.template": "",
-        "shop/door.py": "# till.py, shelf.py, shop.till.OPEN, shop/*.py, .secrets/key, made.yaml, NNNN_name.sql, /etc/x.py\n",
+        "shop/new/shelf.py.template": "# it becomes shelf.py",
+        "shop/door.py": "# till.py, shop.till.OPEN, shop/*.py, .secrets/key, made.yaml, NNNN_name.sql, /etc/x.py\n",
         "Makefile": f"all: # see shop/till.py and {PUBLISHED}docs/a.md#what-it-does\n",
     }
     for name, text in files.items():
