@@ -10,7 +10,7 @@ from playwright.async_api import Page, Response, Route, expect
 
 from tests.page.browser import Conduct
 from tests.page.fixtures import OpenPage
-from tests.waiting import WITHIN
+from tests.waiting import WITHIN, eventually
 
 CALL = """async ([name, ...values]) => (await import("/static/client.js"))[name](...values)"""
 STOPPABLE = """async () => {
@@ -44,6 +44,16 @@ async def page(open_page: OpenPage) -> AsyncIterator[Page]:
 async def insist(page: Page, path: str, options: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = await page.evaluate(CALL, ["insist", path, options])
     return answer
+
+
+async def until(page: Page, expression: str) -> Any:
+    """The value of an expression as soon as it is true. Playwright's own wait breaks the policy of the page."""
+
+    async def holds() -> bool:
+        return bool(await page.evaluate(expression))
+
+    await eventually(holds, expression)
+    return await page.evaluate(expression)
 
 
 async def polled_again(page: Page) -> None:
@@ -98,11 +108,10 @@ async def test_a_repeated_request_can_be_stopped(page: Page, conduct: Conduct, r
     async with page.expect_request("**/things"):
         await page.evaluate(STOPPABLE)
     if refused:
-        await page.wait_for_function("window.waits")
+        await until(page, "window.waits")
     await page.evaluate("stop.abort()")
 
-    outcome = await page.wait_for_function("window.outcome")
-    assert await outcome.json_value() == "AbortError"
+    assert await until(page, "window.outcome") == "AbortError"
 
 
 async def test_every_request_is_a_mark_on_the_strip(page: Page) -> None:
@@ -130,7 +139,7 @@ async def test_a_stream_resumes_after_its_last_event(page: Page) -> None:
     assert asked_for == [None, "1-8", "1-8"]
     assert await page.evaluate("refreshed") == 1
     # The changes of a moment come together, and of each id only the last one.
-    await page.wait_for_function("taken.length")
+    await until(page, "taken.length")
     assert await page.evaluate("taken") == [[{"kind": "updated", "id": "a", "version": 2}]]
 
 
