@@ -44,7 +44,7 @@ format: environment-dev ## format the code, and fix what ruff can fix
 
 COMPILE := .venv/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--quiet --upgrade --custom-compile-command 'make lock' pyproject.toml
-DEV := --extra uvicorn --group workbench --group test --group lint
+DEV := --extra uvicorn --group workbench --group test --group profile --group lint
 
 # Each file is needed, because each is installed somewhere without the larger ones. They agree on all versions:
 #   service    in the production image
