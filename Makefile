@@ -23,7 +23,7 @@ dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
 # The tests that need nothing but the URL of an ingress: those of any service, and those of each domain.
 INGRESS_TESTS := tests/ingress $(filter-out tests/workbench/%,$(wildcard tests/*/ingress))
 # All tests run with a process for each core, which takes whole files: each has its own workbenches, ports and data.
-ALL_TESTS := --numprocesses auto --maxprocesses 4 --dist loadfile
+ALL_TESTS := --numprocesses auto --dist loadfile
 
 test: environment-dev ## run the tests; ARGS="-k name" selects some; INGRESS_URL=http://... selects those of that ingress
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS)))

@@ -9,5 +9,9 @@ endif
 adopt: python ## make the project your own; NAME=harbor TITLE=Harbor REPOSITORY=https://... EXAMPLE=keep or drop
 	@$(only_given) $(PYTHON) -m adoption.adopt
 
-test-adopt: environment-dev ## adopt a copy, add a resource, and run, test and upgrade it; takes a while
+# The tests of this folder, which later changes seldom concern: `make test` leaves them to `make test-adopt`.
+ALL_TESTS += --ignore tests/adoption/adopt
+
+test-adopt: environment-dev ## test all of this; then adopt a copy, add resources, and run, test and upgrade it
+	@$(VENV_PYTHON) -m pytest --numprocesses auto tests/adoption/adopt
 	@$(VENV_PYTHON) -m tests.adoption.adopt $(ARGS)

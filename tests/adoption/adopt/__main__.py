@@ -1,8 +1,9 @@
 """make test-adopt: what the next user of this project does, from a clone to an upgrade, in a temporary folder.
 
 A clone, `make adopt` without the example, `make resource`, `make lint`, `make test`, `make dev` with requests through
-the ingress, and `make upgrade`. Each step is a line with its duration; the output of a step that fails follows, and
-the exit status is 1. The clone installs a virtual environment of its own, as a user's would.
+the ingress, and `make upgrade`; then the tests of the manifests in copies with other names. Each step is a line with
+its duration; the output of a step that fails follows, and the exit status is 1. Each copy installs a virtual
+environment of its own, as a user's would.
 """
 
 import argparse
@@ -21,7 +22,9 @@ from typing import Any
 
 import orjson
 
+from adoption.git import Repository
 from tests.adoption.adopt.copies import (
+    COPIES,
     ENVIRONMENT,
     NOT_RENAMED,
     OLD_NAME,
@@ -35,6 +38,7 @@ from tests.adoption.adopt.copies import (
 
 ANY_PORTS = {"INGRESS_PORT": "0", "API_PORT": "0", "OPS_PORT": "0", "PROMETHEUS": "no"}
 EXAMPLE = re.compile(r"\bnotes?\b", re.IGNORECASE)
+RESOURCES = ("booking", "booking_change", "q", "w" * 29)
 JSON = {"content-type": "application/json"}
 SAMPLES = {"string": "First", "integer": 1, "number": 1, "boolean": True}
 
@@ -55,17 +59,16 @@ class Newcomer:
         self.upstream = publish(self.folder / "upstream")
         self.project = clone(self.upstream, self.folder / "harbor")
         if self.arguments.reuse:
-            (self.project.root / ".venv").symlink_to(ROOT / ".venv")
-            exclude = self.project.root / ".git" / "info" / "exclude"
-            exclude.write_text(".venv\n")  # .gitignore has .venv/, which is no link
+            self._reuse(self.project)
 
     def adopt(self) -> None:
         self._make("adopt", "NAME=harbor", "EXAMPLE=drop")
         self._check(mentions(self.project, OLD_NAME) <= NOT_RENAMED, f"{OLD_NAME} is left")
 
-    def add_a_resource(self) -> None:
-        self._make("resource", "NAME=booking")
-        save(self.project, "Bookings")
+    def add_resources(self) -> None:
+        for name in RESOURCES:
+            self._make("resource", f"NAME={name}")
+        save(self.project, "Resources")
 
     def lint(self) -> None:
         self._make("lint")
@@ -96,10 +99,22 @@ class Newcomer:
         self._check(mentions(self.project, OLD_NAME) <= NOT_RENAMED, f"{OLD_NAME} is back")
         self._check(not self.project.git("status", "--porcelain"), "the tree is not clean")
 
-    def _make(self, *arguments: str) -> None:
+    def other_names(self) -> None:
+        for number, chosen in enumerate(COPIES.values()):
+            copy = clone(self.upstream, self.folder / f"copy-{number}")
+            if self.arguments.reuse:
+                self._reuse(copy)
+            self._make("adopt", *(f"{name}={value}" for name, value in chosen.items()), where=copy)
+            self._make("test", "ARGS=-q tests/k8s tests/cluster", where=copy)
+
+    def _reuse(self, copy: Repository) -> None:
+        (copy.root / ".venv").symlink_to(ROOT / ".venv")
+        (copy.root / ".git" / "info" / "exclude").write_text(".venv\n")  # .gitignore has .venv/, which is no link
+
+    def _make(self, *arguments: str, where: Repository | None = None) -> None:
         done = subprocess.run(
             ("make", *arguments),
-            cwd=self.project.root,
+            cwd=(where or self.project).root,
             env=self.variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -169,11 +184,12 @@ def main() -> int:
         steps: list[Callable[[], None]] = [
             person.clone,
             person.adopt,
-            person.add_a_resource,
+            person.add_resources,
             person.lint,
             person.test,
             person.run,
             person.upgrade,
+            person.other_names,
         ]
         for step in steps:
             begin = time.monotonic()

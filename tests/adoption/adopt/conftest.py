@@ -19,8 +19,8 @@ def of_nobody() -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def published(of_nobody: None, tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """The project in a repository that nobody changes."""
-    return publish(tmp_path_factory.mktemp("published"))
+    """A part of the project in a repository that nobody changes."""
+    return publish(tmp_path_factory.mktemp("published"), whole=False)
 
 
 @pytest.fixture
