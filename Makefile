@@ -25,6 +25,8 @@ INGRESS_TESTS := tests/ingress $(filter-out tests/workbench/%,$(wildcard tests/*
 # All tests run with a process for each core, which takes whole files: each has its own workbenches, ports and data.
 ALL_TESTS := --numprocesses auto --dist loadfile
 
+# Compiled modules are kept aside: without them each of the many processes would compile its modules again.
+test: export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 test: environment-dev ## run the tests; ARGS="-k name" selects some; INGRESS_URL=http://... selects those of that ingress
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS)))
 

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-WITHIN = 15.0
+from tests.waiting import WITHIN
 
 
 @dataclass(frozen=True)

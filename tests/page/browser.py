@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
 
+from tests.waiting import WITHIN
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless",
@@ -92,7 +94,7 @@ class Conduct:
 async def new_page(browser: Browser, url: str, conduct: Conduct, **options: Any) -> Page:
     """Opens a page in a separate browser context and watches its conduct."""
     context = await browser.new_context(base_url=url, **({"viewport": {"width": 1280, "height": 900}} | options))
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(WITHIN * 1000)
     page = await context.new_page()
     conduct.watch(page)
     return page

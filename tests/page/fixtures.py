@@ -17,12 +17,13 @@ from playwright.async_api import Browser, Page, expect
 
 from harness.sandbox import Sandbox
 from tests.page.browser import Conduct, NoBrowser, chromium, new_page
+from tests.waiting import WITHIN
 from workbench.options import StackOptions
 from workbench.stack import Stack
 
 OpenPage = Callable[..., Awaitable[Page]]
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=WITHIN * 1000)
 
 
 def three_replicas(data: Path, sources: Sandbox) -> StackOptions:

@@ -188,7 +188,7 @@ async def test_late_reports_of_the_intersection_observer_are_handled(
     await expect(note(page, f"{word} ")).to_have_count(60)
 
 
-async def test_changes_of_other_clients_are_shown_within_a_second(
+async def test_changes_of_other_clients_are_shown(
     open_page: OpenPage, api: httpx.AsyncClient, word: str
 ) -> None:
     page = await open_page()
@@ -198,10 +198,10 @@ async def test_changes_of_other_clients_are_shown_within_a_second(
         "curl", "-sS", "-o", "/dev/null", address, "--json", f'{{"title": "{word}"}}'
     )
     assert await curl.wait() == 0
-    await expect(note(page, word)).to_be_visible(timeout=1000)
+    await expect(note(page, word)).to_be_visible()
 
     path = f"/notes/{(await stored(api, word))[0]['id']}"
     await api.put(path, json={"title": f"{word} changed"})
-    await expect(note(page, f"{word} changed")).to_be_visible(timeout=1000)
+    await expect(note(page, f"{word} changed")).to_be_visible()
     await api.delete(path)
-    await expect(note(page, word)).to_have_count(0, timeout=1000)
+    await expect(note(page, word)).to_have_count(0)
