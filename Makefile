@@ -43,13 +43,16 @@ test-cluster: environment-dev ## create the cluster, start everything in it and 
 	@$(PYTHON) -m cluster.status
 	@$(PYTHON) -m cluster.intruder
 
-lint: environment-dev ## check style, types, imports, YAML and links
+lint: environment-dev ## check style, types, imports, YAML, workflows and links
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy
 	@.venv/bin/lint-imports --no-logo
-	@$(VENV_PYTHON) -m yamllint --strict k8s $(wildcard *.yaml)
-	@.venv/bin/hadolint Dockerfile
+	@$(VENV_PYTHON) -m yamllint --strict k8s .github $(wildcard *.yaml)
+	@.venv/bin/hadolint Dockerfile .devcontainer/Dockerfile
+	@.venv/bin/zizmor --quiet --offline --persona pedantic .github
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.renovate .github/renovate.json
 	@$(VENV_PYTHON) -m checks.links
 
 format: environment-dev ## format the code, and fix what ruff can fix
