@@ -27,7 +27,8 @@ def section(root: Path, version: str) -> str:
     _, *sections = re.split(r"(?m)^## ", (root / "CHANGELOG.md").read_text(encoding="utf-8"))
     for part in sections:
         heading, _, text = part.partition("\n")
-        if re.fullmatch(rf"{re.escape(version)} - \d{{4}}-\d\d-\d\d", heading) and text.strip():
+        number, _, day = heading.partition(" - ")
+        if number == version and re.fullmatch(r"\d{4}-\d\d-\d\d", day) and text.strip():
             return text.strip()
     raise NoRelease(
         f"CHANGELOG.md has no section `## {version} - YYYY-MM-DD`: give what is below Unreleased this heading"
