@@ -6,8 +6,9 @@ VENV_PYTHON := .venv/bin/python
 PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint format lock reset clean python screenshots screenshot-tilt down destroy status intrude image backup \
-	restore load bench-reload faults audit sbom environment-workbench environment-dev environment-all
+.PHONY: help dev test test-uvicorn test-cluster lint format lock reset clean python screenshots screenshot-tilt down destroy \
+	status intrude image scan sign changes backup restore load bench-reload faults audit sbom environment-workbench \
+	environment-dev environment-all
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,13 +31,30 @@ test: export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 test: environment-dev ## run the tests; ARGS="-k name" selects some; INGRESS_URL=http://... selects those of that ingress
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS)))
 
-lint: environment-dev ## check style, types, imports, YAML and links
+# The tests of what depends on the HTTP server.
+SERVER_TESTS := $(addprefix tests/service/,test_lifecycle.py test_errors.py test_limits.py test_admission.py \
+	test_database.py resource/test_feed.py test_logs.py test_metrics.py) tests/workbench/reload
+
+test-uvicorn: environment-dev ## run the tests of what depends on the HTTP server, on uvicorn
+	@SERVICE_SERVER=uvicorn $(VENV_PYTHON) -m pytest $(SERVER_TESTS)
+
+# `tilt ci` ends with `make test INGRESS_URL=...`, for which the virtual environment is made before its time is counted.
+test-cluster: environment-dev ## create the cluster, start everything in it and test it, as docs/cluster.md does
+	@ctlptl apply -f ctlptl.yaml
+	@tilt ci
+	@$(PYTHON) -m cluster.status
+	@$(PYTHON) -m cluster.intruder
+
+lint: environment-dev ## check style, types, imports, YAML, workflows and links
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy
 	@.venv/bin/lint-imports --no-logo
-	@$(VENV_PYTHON) -m yamllint --strict k8s $(wildcard *.yaml)
-	@.venv/bin/hadolint Dockerfile
+	@$(VENV_PYTHON) -m yamllint --strict k8s .github $(wildcard *.yaml)
+	@.venv/bin/hadolint Dockerfile .devcontainer/Dockerfile
+	@.venv/bin/zizmor --quiet --offline --persona pedantic .github
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.renovate .github/renovate.json
 	@$(VENV_PYTHON) -m checks.links
 
 format: environment-dev ## format the code, and fix what ruff can fix
@@ -83,9 +101,26 @@ comma := ,
 IMAGE_ARGS := $(foreach name,SERVER PYTHON_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST,\
 	$(if $($(name)),--build-arg $(name))) $(if $(PIP_CERT),--secret id=ca$(comma)src=$(PIP_CERT))
 
-image: ## build the production image NAME:VERSION; SERVER=uvicorn; mirrors: PYTHON_IMAGE, PIP_INDEX_URL, PIP_CERT
-	@docker build --tag $(PROJECT):$(VERSION) --build-arg VERSION=$(VERSION) \
+IMAGE ?= $(PROJECT)
+# mode=min: with mode=max everyone could read the build arguments, and the address of a mirror can contain a password.
+PUSHED := $(if $(filter yes,$(PUSH)),--push --sbom=true --provenance=mode=min --metadata-file image.json)
+
+image: ## build the production image IMAGE:VERSION; SERVER=uvicorn; PUSH=yes PLATFORMS=... pushes it
+	@docker $(if $(PUSHED),buildx build $(PUSHED),build) $(if $(PLATFORMS),--platform $(PLATFORMS)) \
+		--tag $(IMAGE):$(VERSION) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_ARGS) .
+
+GRYPE ?= grype
+scan: ## look for known and corrected vulnerabilities in the image that `make image` built; needs grype
+	@$(GRYPE) --quiet --only-fixed --fail-on high docker:$(IMAGE):$(VERSION)
+
+# By its digest: a tag could lead to another image by now.
+sign: ## sign the image that `make image PUSH=yes` pushed, with all its platforms; needs cosign
+	@test -f image.json || { echo "make sign: image.json is missing: run \`make image PUSH=yes IMAGE=...\` first" >&2; exit 1; }
+	@cosign sign --yes --recursive $(IMAGE)@$$(sed -n 's/.*"containerimage.digest": "\([^"]*\)".*/\1/p' image.json)
+
+changes: python ## print what CHANGELOG.md says about VERSION, which has to be the version of pyproject.toml
+	@VERSION=$(VERSION) $(PYTHON) -m checks.release
 
 down: ## stop everything in the cluster, like `tilt down`; the data is kept
 	@tilt down

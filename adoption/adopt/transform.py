@@ -16,7 +16,7 @@ KEPT = ("LICENSE",)
 _TEMPLATES = Path(__file__).parent / "templates"
 
 _OF_THE_EXAMPLE = re.compile(r"(\d+_)?notes(_\w+)?(\.\w+)?")  # folders and files called notes, and with more words
-_NEEDLESS = re.compile(r"(^|/)adoption/adopt/")  # what made the adoption, and its tests
+_NEEDLESS = re.compile(r"(^|/)(adoption/adopt/|workflows/adopt\.yml$)")  # what made the adoption, and its tests
 _MEASURED = re.compile(r"(^|/)(measured/|baseline\.json$)")  # figures and pictures of another service are lies
 
 

@@ -25,8 +25,8 @@ class Message:
 
 
 def printed_by_programs() -> list[Message]:
-    """Of the service, the workbench, the cluster's commands, `make upgrade`, Tilt, make and the ingress."""
-    folders = ("service", "workbench", "cluster", "adoption", "tilt")
+    """Of the service, the workbench, the cluster's commands, `make upgrade`, checks, Tilt, make and the ingress."""
+    folders = ("service", "workbench", "cluster", "adoption", "checks", "tilt")
     sources = [path for folder in folders for path in _sources(ROOT / folder)]
     rules = [Message(_normal(path.read_text()), _name(path)) for path in sorted((ROOT / "k8s/istio").glob("*.yaml"))]
     python = [message for path in [*sources, ROOT / "Tiltfile"] for message in _of_python(path)]
