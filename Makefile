@@ -23,11 +23,11 @@ dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
 
 # The tests that need nothing but the URL of an ingress: those of any service, and those of each domain.
 INGRESS_TESTS := tests/ingress $(filter-out tests/workbench/%,$(wildcard tests/*/ingress))
-# All tests run with a process for each core, which takes whole files: each has its own workbenches, ports and data.
+# Files run side by side, see tests/running/workers.py.
 ALL_TESTS := --numprocesses auto --dist loadfile
 
 # Compiled modules are kept aside: without them each of the many processes would compile its modules again.
-test: export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
+test test-uvicorn: export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 test: environment-dev ## run the tests; ARGS="-k name" selects some; INGRESS_URL=http://... selects those of that ingress
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS)))
 
@@ -36,7 +36,7 @@ SERVER_TESTS := $(addprefix tests/service/,test_lifecycle.py test_errors.py test
 	test_database.py resource/test_feed.py test_logs.py test_metrics.py) tests/workbench/reload
 
 test-uvicorn: environment-dev ## run the tests of what depends on the HTTP server, on uvicorn
-	@SERVICE_SERVER=uvicorn $(VENV_PYTHON) -m pytest $(SERVER_TESTS)
+	@SERVICE_SERVER=uvicorn $(VENV_PYTHON) -m pytest $(ALL_TESTS) $(SERVER_TESTS)
 
 # `tilt ci` ends with `make test INGRESS_URL=...`, for which the virtual environment is made before its time is counted.
 test-cluster: environment-dev ## create the cluster, start everything in it and test it, as docs/cluster.md does
