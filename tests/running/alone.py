@@ -23,4 +23,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def command(test: str, variables: Mapping[str, str]) -> str:
     """The command for a shell. The test may have characters in its name that make or the shell know."""
     chosen = "".join(f"{name}={shlex.quote(variables[name])} " for name in VARIABLES if variables.get(name))
-    return f"{chosen}make test ARGS={shlex.quote(shlex.quote(test)).replace('$', '$$')}"
+    argument = shlex.quote(test).replace("$", "$$")
+    quoted = shlex.quote(argument) if {*argument} & {*'"$`\\!'} else f'"{argument}"'
+    return f"{chosen}make test ARGS={quoted}"
