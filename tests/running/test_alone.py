@@ -1,5 +1,6 @@
 """A failed test says how to run it alone."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,11 @@ def test_the_command_selects_this_test(name: str) -> None:
     shown = command(f"tests/test_x.py::test[{name}]", {"SERVICE_SERVER": "uvicorn"})
     arguments = f"{shown} VENV_PYTHON='{sys.executable} -c \"import sys; print(sys.argv[3:])\"' PYTHON=true"
 
-    done = subprocess.run(arguments, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S602
+    # Without the variables of the `make test` that runs this test.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(  # noqa: S602
+        arguments, shell=True, cwd=ROOT, env=inherited, capture_output=True, text=True, check=True
+    )
 
     assert done.stdout.splitlines()[-1] == str([f"tests/test_x.py::test[{name}]"])
 
