@@ -13,7 +13,7 @@ from workbench.machine import ports
 from workbench.parts.probe import until_ok
 from workbench.parts.process import Part
 
-READY_WITHIN = 15.0
+READY_WITHIN = 60.0
 STOP_WITHIN = 1.0
 
 

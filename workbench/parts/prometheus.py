@@ -17,7 +17,7 @@ from workbench.parts.replica import Replica
 from workbench.project import NAME
 
 RULES = ROOT / "k8s" / "observability" / "prometheus" / "rules"
-READY_WITHIN = 30.0
+READY_WITHIN = 60.0
 STOP_WITHIN = 1.0
 
 

@@ -13,7 +13,7 @@ from workbench.parts.postgres import Postgres
 from workbench.parts.probe import until_ok
 from workbench.parts.process import Part, run
 
-READY_WITHIN = 20.0
+READY_WITHIN = 60.0
 MIGRATED_WITHIN = 300.0
 STOP_WITHIN = 2.5  # then it is killed; with PostgreSQL's limits, Ctrl-C takes less than 5 s even if a part hangs
 
