@@ -49,7 +49,7 @@ class Project:
         """Removes the package, and the record that it was installed."""
         for path in self.packages.glob(f"{FOLDER}*"):
             shutil.rmtree(path)
-        (self.root / ".venv/installed").unlink()
+        (self.root / ".venv/installed").unlink(missing_ok=True)
 
     def make(self, **variables: str) -> subprocess.CompletedProcess[str]:
         """`make environment-workbench`, as every make command begins, without any configuration of this machine."""
