@@ -38,11 +38,11 @@ def ensure(name: str, console: Console) -> None:
             if why:
                 console.say(f"{display_path(VENV)} is created again: {why}")
             version = ".".join(str(number) for number in sys.version_info[:3])
-            with console.step("virtualenv", f"{display_path(VENV)}, Python {version}"):
+            with console.step("virtualenv", f"{display_path(VENV)}, Python {version}", slow=True):
                 _create()
             installed = set()
         if not wanted <= installed:
-            with console.step("virtualenv", f"requirements/{name}.txt"):
+            with console.step("virtualenv", f"requirements/{name}.txt", slow=True):
                 _install(REQUIREMENTS / f"{name}.txt")
             INSTALLED.write_text("\n".join(sorted(installed | wanted)) + "\n")
 
