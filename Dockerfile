@@ -11,7 +11,9 @@ ARG SERVER=hypercorn
 FROM ${PYTHON_IMAGE} AS base
 RUN groupadd --gid 10001 service \
     && useradd --uid 10001 --gid 10001 --home-dir /app --no-create-home --shell /usr/sbin/nologin service
+# PYTHONPATH: `python -m service` works from any folder, and where the platform sets PYTHONSAFEPATH.
 ENV PATH=/app/.venv/bin:$PATH \
+    PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app

@@ -3,6 +3,11 @@
 PYTHON ?= python3
 SHELL := /bin/sh
 VENV_PYTHON := .venv/bin/python
+
+# What these variables change belongs to another Python than that of .venv: where its modules are, whether the modules of
+# this folder can be imported, and whether `assert` does anything.
+unexport PYTHONEXECUTABLE PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYTHONPLATLIBDIR PYTHONSAFEPATH
+
 PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
@@ -76,7 +81,7 @@ DEV := --extra uvicorn --group workbench --group test --group profile --group li
 # They say `via pyproject.toml` without the project's name, so that to rename it changes none of them.
 lock: python ## update requirements/*.txt to the newest versions that pyproject.toml allows
 	@$(PYTHON) -m venv .venv/lock
-	@.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
+	@$(PYTHON) -m workbench.machine.pip .venv/lock install --quiet --upgrade uv
 	$(COMPILE) -o requirements/service.txt
 	$(COMPILE) --extra uvicorn -c requirements/service.txt -o requirements/uvicorn.txt
 	$(COMPILE) --group reload -c requirements/service.txt -o requirements/reload.txt

@@ -3,26 +3,30 @@
 Exit status: 0 after Ctrl-C, SIGTERM or a closed terminal, 1 after an error, 2 for an invalid option.
 """
 
+import os
 import signal
 import sys
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 if __name__ == "__main__":
-    for number in STOPS:  # exit without a traceback, until serve() handles these signals
-        signal.signal(number, lambda *_: sys.exit(0))
+    for number in STOPS:  # until serve() handles these signals; there is nothing to clean up yet
+        signal.signal(number, lambda *_: os._exit(0))
 
 import asyncio
-import os
 import shlex
 import time
+from contextlib import suppress
 
 from workbench.console import Console
-from workbench.errors import UsageError, WorkbenchError
+from workbench.errors import PartStopped, UsageError, WorkbenchError
 from workbench.machine.folders import display_path
 from workbench.options import StackOptions, from_environment
 from workbench.project import NAME
 from workbench.stack import Stack
+
+ONE_PRESS = 0.5  # seconds in which SIGINTs are one press of Ctrl-C: `timeout -s INT` sends two at once
+SAME_SIGNAL_WITHIN = 2.0  # seconds from the end of a part until the signal that ended it arrives here too
 
 
 def main() -> int:
@@ -36,27 +40,54 @@ def main() -> int:
 
 
 async def serve(options: StackOptions, console: Console) -> None:
-    """Runs until a signal asks to stop. A second signal kills the parts that have not ended yet."""
+    """Runs until a signal asks to stop. A person's second Ctrl-C kills the parts that have not ended yet."""
     begin = time.monotonic()
     stack = Stack(options, console)
     serving = asyncio.create_task(_run(stack, console, begin))
-    stopping = False
+    asked = asyncio.Event()
+    asked_at = 0.0
 
-    def interrupt() -> None:
-        nonlocal stopping
-        if stopping:
+    def on_signal(number: signal.Signals) -> None:
+        nonlocal asked_at
+        if not asked.is_set():
+            asked.set()
+            asked_at = time.monotonic()
+            console.say("\nstopping (Ctrl-C again kills)")
+            if not stack.stopping:
+                serving.cancel()
+        elif kills(number, time.monotonic() - asked_at):
             stack.kill_now()
-            return
-        stopping = True
-        console.say("\nstopping (Ctrl-C again kills)")
-        serving.cancel()
 
     for number in STOPS:
-        asyncio.get_running_loop().add_signal_handler(number, interrupt)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
     try:
         await serving
     except asyncio.CancelledError:
-        console.say(f"stopped; the data stays in {display_path(options.data)}")
+        pass
+    except WorkbenchError as error:
+        if not await _is_from_a_signal(error, asked):
+            raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # everything has ended: one more would print a traceback
+    console.say(f"stopped; the data stays in {display_path(options.data)}")
+
+
+def kills(number: signal.Signals, seconds: float) -> bool:
+    """Whether a signal is a person's second Ctrl-C, so many seconds after the first signal that asked to stop.
+
+    Other signals repeat the first one: `timeout` and most process managers send SIGTERM to make and to the workbench,
+    and make passes it on. A process manager that loses its patience sends SIGKILL.
+    """
+    return number == signal.SIGINT and seconds > ONE_PRESS
+
+
+async def _is_from_a_signal(error: WorkbenchError, asked: asyncio.Event) -> bool:
+    """Whether the part that ended got the same signal as the workbench, as systemd sends it to all processes."""
+    if not isinstance(error, PartStopped) and not isinstance(error.__cause__, PartStopped):
+        return False
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asked.wait(), SAME_SIGNAL_WITHIN)
+    return asked.is_set()
 
 
 async def _run(stack: Stack, console: Console, begin: float) -> None:

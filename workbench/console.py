@@ -44,11 +44,14 @@ class Console:
         self._write(f"{self._paint(f'{part:>{NAME_WIDTH}} │', colour)} {text}\n")
 
     @contextmanager
-    def step(self, part: str, what: str) -> Iterator[None]:
-        """Shows a step while it runs, and afterwards how long it took. Removes the line if the step fails."""
+    def step(self, part: str, what: str, slow: bool = False) -> Iterator[None]:
+        """Shows a step while it runs, and afterwards how long it took. Removes the line if the step fails.
+
+        Without a terminal it shows only slow ones while they run, in a line of their own.
+        """
         label = f"{self._paint(f'{part:>{NAME_WIDTH}}', '1')}   {what:<56}"
         self._pending = f"{label} ..." if self._terminal else ""
-        self._write("")
+        self._write(f"{label} ...\n" if slow and not self._terminal else "")
         begin = time.monotonic()
         try:
             yield

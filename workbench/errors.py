@@ -6,6 +6,7 @@ WorkbenchError
  ├── PortTaken             another process listens on the port
  ├── StepFailed            a command did not finish with status 0
  └── PartFailed            a part ended, or did not become ready
+      └── PartStopped      it ended as it does when a signal asks it to
 """
 
 
@@ -31,3 +32,7 @@ class StepFailed(WorkbenchError):
 
 class PartFailed(WorkbenchError):
     pass
+
+
+class PartStopped(PartFailed):
+    """A process manager may have sent the signal to all processes, so the workbench gets it at this moment too."""

@@ -14,7 +14,7 @@ from workbench.options import StackOptions
 from workbench.parts.envoy import Envoy
 from workbench.parts.pgdata import open_postgres
 from workbench.parts.postgres import Postgres
-from workbench.parts.process import Part, describe
+from workbench.parts.process import Part, describe, failed
 from workbench.parts.prometheus import Prometheus
 from workbench.parts.replica import Replica, migrate, service_environment
 
@@ -35,21 +35,24 @@ class Stack:
         self._console = console
         self._undo = AsyncExitStack()
         self._components: list[Postgres | Replica | Envoy | Prometheus] = []
+        self.stopping = False
 
     @property
     def ingress_url(self) -> str:
         return f"http://localhost:{self.envoy.port}"
 
     async def __aenter__(self) -> "Stack":
-        async with AsyncExitStack() as undo:
-            await self._start(undo)
-            self._undo = undo.pop_all()
+        try:
+            await self._start(self._undo)
+        except BaseException:
+            await self._stop()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._undo.__aexit__(kind, error, traceback)
+        await self._stop()
 
     async def start_replica(self, index: int) -> Replica:
         """Starts a replica that has ended, on its old ports, and waits until it is ready."""
@@ -68,9 +71,10 @@ class Stack:
                 task.cancel()
         task = ended.pop()
         part = running[task]
-        return PartFailed(
+        return failed(
+            task.result(),
             f"{part.name} ended unexpectedly, {describe(task.result())}, so the rest was stopped: "
-            "look for the reason in its last lines above, then start again"
+            "look for the reason in its last lines above, then start again",
         )
 
     def kill_now(self) -> None:
@@ -128,6 +132,10 @@ class Stack:
             self._components.append(self.prometheus)
             with console.step("prometheus", f"metrics and alerts, by {options.prometheus}"):
                 await self.prometheus.start()
+
+    async def _stop(self) -> None:
+        self.stopping = True
+        await self._undo.aclose()
 
     async def _stop_serving(self) -> None:
         """Stops all parts but PostgreSQL at once, without draining: the whole workbench stops."""

@@ -10,12 +10,13 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.console import Console
 from workbench.errors import StepFailed, WorkbenchError
+from workbench.machine import packages, pip
 from workbench.machine.folders import ROOT, display_path
 
 VENV = ROOT / ".venv"
@@ -32,13 +33,16 @@ def ensure(name: str, console: Console) -> None:
     with _exclusive(console):
         wanted = {_digest(part) for part in CONTAINS[name]}
         installed = set(INSTALLED.read_text().split()) if INSTALLED.exists() else set()
-        if not os.access(PYTHON, os.X_OK) or not (installed or _has_pip()):
+        why = fault(installed)
+        if why is not None:
+            if why:
+                console.say(f"{display_path(VENV)} is created again: {why}")
             version = ".".join(str(number) for number in sys.version_info[:3])
-            with console.step("virtualenv", f"{display_path(VENV)}, Python {version}"):
+            with console.step("virtualenv", f"{display_path(VENV)}, Python {version}", slow=True):
                 _create()
             installed = set()
         if not wanted <= installed:
-            with console.step("virtualenv", f"requirements/{name}.txt"):
+            with console.step("virtualenv", f"requirements/{name}.txt", slow=True):
                 _install(REQUIREMENTS / f"{name}.txt")
             INSTALLED.write_text("\n".join(sorted(installed | wanted)) + "\n")
 
@@ -61,9 +65,37 @@ def _digest(name: str) -> str:
     return hashlib.sha256((REQUIREMENTS / f"{name}.txt").read_bytes()).hexdigest()
 
 
-def _has_pip() -> bool:
-    """False if the creation of the virtual environment was interrupted."""
-    return subprocess.run((PYTHON, "-m", "pip", "--version"), capture_output=True, check=False).returncode == 0
+def fault(installed: Set[str]) -> str | None:
+    """Why .venv has to be created: empty for a new one, None if it is good. It runs at each start, so it is quick."""
+    if not PYTHON.is_symlink() and not PYTHON.exists():
+        return ""
+    asks = "import sys; print('%d.%d' % sys.version_info[:2])"
+    version = _output("-S", "-c", asks)
+    if not version:
+        return "its Python was removed, or does not run any more"
+    folder = next(VENV.glob(f"lib/python{version}*/site-packages"), None)  # python3.13t without the lock of threads
+    if folder is None:
+        return f"its Python is {version} now, and was another one when it was made"
+    this = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if "PYTHON" in os.environ and version != this:  # without it, what an earlier PYTHON= made stays
+        return f"PYTHON={os.environ['PYTHON']} is Python {this}, and it has {version}"
+    if not installed:  # was its creation interrupted?
+        return None if _output("-m", "pip", "--version") else ""
+    if folder.stat().st_mtime_ns > INSTALLED.stat().st_mtime_ns:
+        files = [REQUIREMENTS / f"{name}.txt" for name in CONTAINS if _digest(name) in installed]
+        damaged = _output(packages.__file__, *files).split()
+        if damaged:
+            return f"files of {', '.join(damaged[:3])}{' and others' * (len(damaged) > 3)} are missing"
+        INSTALLED.touch()
+    return None
+
+
+def _output(*arguments: str | Path) -> str:
+    """What the Python of .venv prints; nothing if it cannot run."""
+    try:
+        return subprocess.run((PYTHON, "-I", *arguments), capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _create() -> None:
@@ -76,11 +108,17 @@ def _create() -> None:
 
 
 def _install(requirements: Path) -> None:
-    options = ("--require-hashes", "--quiet", "--no-input", "--disable-pip-version-check")
-    if subprocess.run((PYTHON, "-m", "pip", "install", *options, "-r", requirements), check=False).returncode != 0:
+    locked = ("install", "--require-hashes", "--quiet", "--requirement", requirements)
+    if pip.run(VENV, *locked, env=pip.environment(os.environ, VENV)) != 0:
         raise StepFailed(
             f"pip cannot install {display_path(requirements)}, see its error above: check the network, and that this "
             "is Linux with glibc 2.31 or macOS 15 on arm64, or later, since Envoy has no package for other systems"
+        )
+    # Without an index this succeeds only if nothing is left to install.
+    if pip.run(VENV, *locked, "--dry-run", "--no-index", "--no-deps", env=pip.isolated(os.environ)) != 0:
+        raise StepFailed(
+            f"pip installed {display_path(requirements)}, but not all of it is in {display_path(VENV)}, see its error"
+            " above: look for what sends packages to another folder, then run `make clean` and try again"
         )
 
 

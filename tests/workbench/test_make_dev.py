@@ -1,4 +1,4 @@
-"""`make dev` as a person uses it: starts, stops, a second Ctrl-C, and errors."""
+"""`make dev` as a person uses it: starts, stops, and errors."""
 
 import asyncio
 import os
@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -17,72 +16,12 @@ import pytest
 
 from tests.waiting import WITHIN
 from tests.workbench.processtree import descendants, gone
+from tests.workbench.terminal import ALWAYS, STARTED, make_dev
 from workbench.machine.folders import ROOT
 from workbench.machine.lock import data_lock
 from workbench.parts import envoy, postgres, prometheus, replica
 
 NewData = Callable[[], Path]
-ANY_PORTS = {"INGRESS_PORT": "0", "API_PORT": "0", "OPS_PORT": "0", "PROMETHEUS_PORT": "0"}
-NO_PROMETHEUS = {"PROMETHEUS": "no"}
-STARTED = "try: curl "
-ALWAYS = "/openapi.json"
-"""A path that the service has, whatever its domain."""
-
-
-class Terminal:
-    """A running `make dev`, and its output so far."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.text = ""
-
-    async def until(self, text: str) -> None:
-        assert self.process.stdout is not None
-        async with asyncio.timeout(WITHIN):
-            while text not in self.text:
-                line = await self.process.stdout.readline()
-                assert line, f"it ended before it wrote {text!r}:\n{self.text}"
-                self.text += line.decode()
-
-    async def end(self) -> int:
-        assert self.process.stdout is not None
-        async with asyncio.timeout(WITHIN):
-            self.text += (await self.process.stdout.read()).decode()
-            return await self.process.wait()
-
-    @property
-    def url(self) -> str:
-        found = re.search(r"curl (\S+)", self.text)
-        assert found
-        return found[1]
-
-    def press_ctrl_c(self) -> None:
-        """A terminal sends it to all processes of the foreground group; only the workbench is in that group."""
-        os.killpg(self.process.pid, signal.SIGINT)
-
-    def part(self, name: str) -> int:
-        """The process id of a part, which is a child of the workbench."""
-        children = descendants(self.process.pid)
-        return next(pid for pid, program in children.items() if name in program)
-
-
-@asynccontextmanager
-async def make_dev(data: Path, **variables: str) -> AsyncIterator[Terminal]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "workbench"),
-        cwd=ROOT,
-        env={**os.environ, **ANY_PORTS, **NO_PROMETHEUS, "DATA": str(data), **variables},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        process_group=0,
-    )
-    terminal = Terminal(process)
-    try:
-        yield terminal
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await terminal.end()
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -148,22 +87,6 @@ async def test_three_replicas_until_one_of_them_crashes(new_data: NewData) -> No
         await gone(processes)
     last_line = terminal.text.splitlines()[-1]
     assert re.match(r"make dev: service-\d ended unexpectedly, killed by SIGKILL, so the rest was stopped", last_line)
-
-
-async def test_a_second_ctrl_c_does_not_wait(new_data: NewData) -> None:
-    data = new_data()
-    async with make_dev(data) as terminal:
-        await terminal.until(STARTED)
-        processes = descendants(terminal.process.pid)
-        os.kill(terminal.part("python"), signal.SIGSTOP)  # now it ignores requests to end
-        terminal.press_ctrl_c()
-        await terminal.until("stopping")
-        terminal.press_ctrl_c()
-        assert await terminal.end() == 0
-        await gone(processes)
-    assert os.listdir(data) == ["postgres"]
-    # A clean stop of PostgreSQL would have removed this file.
-    assert (data / "postgres" / "postmaster.pid").exists()
 
 
 def test_ctrl_c_takes_less_than_5_s_even_when_every_part_has_to_be_killed() -> None:

@@ -131,7 +131,7 @@ class Postgres:
             await self.part.kill()
             raise PartFailed(f"the server was not ready within {START_WITHIN:g} s") from None
         except BaseException:
-            await self.part.kill()
+            await self.stop()
             raise
 
     def _on_line(self, line: str) -> bool:

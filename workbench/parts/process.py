@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.console import Console
-from workbench.errors import PartFailed, StepFailed
+from workbench.errors import PartFailed, PartStopped, StepFailed
 from workbench.machine.folders import ROOT
 
 User = Literal["same", "unprivileged"]
@@ -20,6 +20,7 @@ User = Literal["same", "unprivileged"]
 REMEMBERED_LINES = 100
 MAX_LINE = 64 * 1024  # bytes
 LAST_OUTPUT_WITHIN = 1.0  # seconds to read what is still in the pipe when the program has ended
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the signals that ask the workbench to stop
 
 
 class Part:
@@ -109,8 +110,9 @@ class Part:
         finally:
             waiting.cancel()
         if self._ended.done():
-            status = describe(self._ended.result())
-            raise PartFailed(f"{self.name} ended before it was ready, {status}: {error_line(self.last_lines)}")
+            status = self._ended.result()
+            message = f"{self.name} ended before it was ready, {describe(status)}: {error_line(self.last_lines)}"
+            raise failed(status, message)
         waiting.result()
 
     async def stop(self, *asking: tuple[signal.Signals, float]) -> int:
@@ -130,7 +132,9 @@ class Part:
 
     def send(self, number: signal.Signals) -> None:
         if self._process.returncode is None:
-            self._process.send_signal(number)
+            # Process.send_signal would take the exit status of a process that has just ended (python/cpython#127049).
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill_now(self) -> None:
         if self._process.returncode is None:
@@ -175,7 +179,14 @@ async def run(
     finally:
         await part.kill()
     if status != 0:
-        raise StepFailed(f"{name} failed ({describe(status)}): {error_line(part.last_lines)}")
+        message = f"{name} failed ({describe(status)}): {error_line(part.last_lines)}"
+        raise StepFailed(message) from failed(status, message)
+
+
+def failed(status: int, message: str) -> PartFailed:
+    """The error for a part that ended. It is PartStopped after the status of one that a signal asked to end."""
+    stopped = status == 0 or -status in STOPS
+    return (PartStopped if stopped else PartFailed)(message)
 
 
 def describe(status: int) -> str:

@@ -107,6 +107,8 @@ async def _run(listeners: dict[str, socket.socket], folder: Path) -> int:
     try:
         return await supervisor.run()
     finally:
+        # All processes have ended: a signal that comes now, such as a second one, would only print a traceback.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
         if reaping is not None:
             reaping.cancel()
 

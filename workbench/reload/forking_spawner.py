@@ -129,8 +129,10 @@ class _Template:
                 self._control.shutdown(socket.SHUT_WR)  # it exits when there are no more requests
 
     def _kill(self) -> None:
+        # Process.kill would take the exit status of a process that has just ended (python/cpython#127049).
         with suppress(ProcessLookupError):
-            self._process.kill()
+            if self._process.returncode is None:
+                os.kill(self.pid, signal.SIGKILL)
 
     async def _listen(self) -> None:
         rest = b""

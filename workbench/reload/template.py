@@ -32,7 +32,8 @@ _PREFORK_AFTER = 0.3  # s without a request, so that it does not compete with a 
 def main(control_fd: int, parent: int) -> None:
     _die_with(parent)
     template = Template(socket.socket(fileno=control_fd))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # the supervisor decides, also if all processes get the signal
+        signal.signal(number, signal.SIG_IGN)
     preload(code.ROOT / code.PACKAGE)
     template.run()
 
@@ -100,6 +101,7 @@ class Template:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for descriptor in (self._control.fileno(), self._wake, self._waker):
             os.close(descriptor)
         gc.disable()  # the service enables it when it has started
