@@ -31,8 +31,8 @@ INGRESS_TESTS := tests/ingress $(filter-out tests/workbench/%,$(wildcard tests/*
 # Files run side by side, see tests/running/workers.py.
 ALL_TESTS := --numprocesses auto --dist loadfile
 
-# Compiled modules are kept aside: without them each of the many processes would compile its modules again.
-test test-uvicorn: export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
+# Otherwise each of the many processes would compile its modules again.
+test test-uvicorn: export PYTHONDONTWRITEBYTECODE :=
 test: environment-dev ## run the tests; ARGS="-k name" selects some; INGRESS_URL=http://... selects those of that ingress
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS)))
 
