@@ -26,7 +26,8 @@ INGRESS_TESTS := tests/ingress $(filter-out tests/workbench/%,$(wildcard tests/*
 ALL_TESTS := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test: environment-dev ## run the tests; ARGS="-k name" selects some; INGRESS_URL=http://... selects those of that ingress
-	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS)))
+	@$(VENV_PYTHON) -m pytest -p tests.programs --bring $(addprefix --without=,$(WITHOUT)) \
+		$(or $(ARGS),$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS)))
 
 lint: environment-dev ## check style, types, imports, YAML and links
 	@$(VENV_PYTHON) -m ruff check .

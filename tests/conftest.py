@@ -21,7 +21,7 @@ from workbench.options import StackOptions
 from workbench.parts.pgdata import NOT_DURABLE, open_postgres
 from workbench.stack import Stack
 
-pytest_plugins = ["tests.service.fixtures", "tests.page.fixtures"]
+pytest_plugins = ["tests.programs", "tests.service.fixtures", "tests.page.fixtures"]
 ROUTABLE_WITHIN = 60  # seconds; a gateway knows that a replica is ready only some time later
 
 

@@ -1,0 +1,144 @@
+"""Chromium, which the tests of pages drive: one of the machine, or Playwright's headless shell.
+
+Playwright knows which shell belongs to its version, and keeps it in a cache that all projects of a user share.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from workbench.errors import StepFailed, UsageError
+from workbench.programs import lookup
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+PLAYWRIGHT = (sys.executable, "-m", "playwright")
+START_WITHIN = 60.0
+
+_INSTALL = (*PLAYWRIGHT, "install", "--only-shell", "chromium")
+
+
+def find() -> str | None:
+    """The path of a Chromium that starts: of CHROMIUM, or else on the PATH, or else in Playwright's cache.
+
+    Raises UsageError if CHROMIUM does not start.
+    """
+    if path := lookup.named("CHROMIUM"):
+        if problem := problem_of(path):
+            raise UsageError(f"CHROMIUM={path} does not start: {problem}")
+        return path
+    candidates = [*map(shutil.which, NAMES), brought()]
+    return next((path for path in candidates if path and not problem_of(path)), None)
+
+
+def brought() -> str | None:
+    """The path of Playwright's headless shell. It may lack libraries of the system."""
+    folder = _folder()
+    if folder is None or not (folder / "INSTALLATION_COMPLETE").exists():
+        return None
+    return next(map(str, folder.glob("*/*headless*shell")), None)
+
+
+def problem_of(path: str) -> str | None:
+    """Why it does not start, such as a missing library. Ubuntu's chromium-browser can be a mere script."""
+    try:
+        done = subprocess.run(
+            (path, "--version"), capture_output=True, text=True, check=False, timeout=START_WITHIN, errors="replace"
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if done.returncode == 0:
+        return None
+    return " ".join((done.stderr or done.stdout).split())[:200] or f"status {done.returncode}"
+
+
+def addresses() -> Sequence[str]:
+    """Where Playwright would fetch the shell from. Raises StepFailed if it has none for this system."""
+    first = _ask((*_INSTALL, "--dry-run")).strip().split("\n\n")[0]  # the others are of ffmpeg
+    found = re.findall(r"https?://\S+", first)
+    if not found:
+        raise StepFailed(f"Playwright has no Chromium for this system: {' '.join(first.split())[:200]}")
+    return found
+
+
+def packages() -> Sequence[str]:
+    """The packages of Debian or Ubuntu: the libraries that the brought shell lacks, or else Chromium itself.
+
+    `apt-get update` has to be done.
+    """
+    listed = _ask((*PLAYWRIGHT, "install-deps", "chromium", "--dry-run")) if brought() else ""
+    return re.findall(r"(?m)^ +([a-z0-9][a-z0-9+.-]+)$", listed) or ["chromium"]
+
+
+@contextmanager
+def fetching() -> Iterator[Callable[[], None]]:
+    """Starts Playwright's download. The function that it yields waits for the end, and raises StepFailed.
+
+    What is not complete at the end is deleted.
+    """
+    with tempfile.TemporaryDirectory(prefix="chromium-") as folder:
+        output = Path(folder) / "output"
+        # In a session of its own, so that all its processes get the signal.
+        with output.open("w") as file:
+            process = subprocess.Popen(
+                _INSTALL, stdout=file, stderr=file, start_new_session=True, env=_environment() | {"TMPDIR": folder}
+            )
+
+        def finish() -> None:
+            if process.wait() != 0:
+                lines = [line.strip() for line in output.read_text(errors="replace").splitlines()]
+                wrong = [line for line in lines if "rror" in line] or lines
+                raise StepFailed(f"Playwright cannot fetch Chromium: {' '.join(wrong[:2])[:300]}")
+
+        try:
+            yield finish
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            made = _folder()
+            if made and made.exists() and not (made / "INSTALLATION_COMPLETE").exists():
+                shutil.rmtree(made, ignore_errors=True)
+
+
+def _ask(command: Sequence[str]) -> str:
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=_environment()
+    )
+    return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """Node.js reads another variable than OpenSSL does."""
+    authorities = os.environ.get("SSL_CERT_FILE")
+    return ({"NODE_EXTRA_CA_CERTS": authorities} if authorities else {}) | dict(os.environ)
+
+
+def _folder() -> Path | None:
+    """Where Playwright keeps the shell of its version. None if Playwright is not installed."""
+    package = importlib.util.find_spec("playwright")
+    if package is None or package.origin is None:
+        return None
+    driver = Path(package.origin).parent / "driver" / "package"
+    browsers = json.loads((driver / "browsers.json").read_text(encoding="utf-8"))["browsers"]
+    [revision] = [browser["revision"] for browser in browsers if browser["name"] == "chromium-headless-shell"]
+    return _cache(driver) / f"chromium_headless_shell-{revision}"
+
+
+def _cache(driver: Path) -> Path:
+    chosen = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
+    if chosen == "0":
+        return driver / ".local-browsers"
+    if chosen:
+        return Path(chosen).absolute()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "ms-playwright"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ms-playwright"
