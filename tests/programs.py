@@ -6,6 +6,7 @@
 import os
 import shlex
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from workbench.programs.bring import NAMES, Missing, bring
 
 NEEDS = {"browser": "chromium", "prometheus_programs": "prometheus"}
 """The fixtures that need a program."""
-LEFT_OUT = "left_out"
+LEFT_OUT = "left out"  # the number of tests, from a process of pytest-xdist to the one that counts
 COUNTED = pytest.StashKey[bool]()
 
 
@@ -55,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not needs(item) & without]
         config.hook.pytest_deselected(items=left_out)
         if _is_worker(config):
-            config.workeroutput[LEFT_OUT] = [item.nodeid for item in left_out]  # type: ignore[attr-defined]
+            config.workeroutput[LEFT_OUT] = len(left_out)  # type: ignore[attr-defined]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -67,10 +68,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """For the summary: pytest-xdist does not tell what its processes leave out, which is the same in each of them."""
-    left_out = getattr(node, "workeroutput", {}).get(LEFT_OUT)
+    left_out = getattr(node, "workeroutput", {}).get(LEFT_OUT, 0)
     if left_out and not node.config.stash.get(COUNTED, False):
         node.config.stash[COUNTED] = True
-        node.config.hook.pytest_deselected(items=left_out)
+        node.config.hook.pytest_deselected(items=[SimpleNamespace() for _ in range(left_out)])
 
 
 def needs(item: pytest.Item) -> set[str]:
@@ -90,9 +91,11 @@ def _bring(config: pytest.Config, names: Sequence[str]) -> None:
 
 def everything_else(config: pytest.Config, missing: Sequence[str]) -> str:
     """The command that runs all tests of this run, except those that need one of the programs."""
-    without = " ".join(dict.fromkeys([*config.getoption("without"), *missing]))
-    arguments = os.environ.get("ARGS")  # make puts the variables of its command line there
-    return shlex.join(["make", "test", f"WITHOUT={without}", *([f"ARGS={arguments}"] if arguments else [])])
+    variables = {
+        "WITHOUT": " ".join(dict.fromkeys([*config.getoption("without"), *missing])),
+        "ARGS": os.environ.get("ARGS"),  # make puts the variables of its command line there
+    }
+    return " ".join(["make test", *(f"{name}={shlex.quote(value)}" for name, value in variables.items() if value)])
 
 
 def _is_worker(config: pytest.Config) -> bool:

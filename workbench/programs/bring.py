@@ -52,7 +52,8 @@ def bring(names: Sequence[str], console: Console) -> None:
                 if missing and debian.is_possible() and (by_apt or _update(missing, reasons, console)):
                     _install(missing, reasons, console)
     if missing := _missing(reasons):
-        raise Missing(_advice(missing, reasons), missing)
+        blocked = [name for name in missing if reasons[name]] or missing  # the others were not even tried
+        raise Missing(_advice(blocked, reasons), blocked)
 
 
 def _find(names: Sequence[str]) -> Mapping[str, str | None]:
@@ -102,8 +103,9 @@ def _fetch(sizes: Mapping[str, int | None], reasons: Reasons, console: Console) 
                     prometheus.fetch()
             with _noted(reasons, "chromium"):
                 finish()
-    if "chromium" in sizes and (path := chromium.brought()) and (problem := chromium.problem_of(path)):
-        reasons["chromium"].append(f"{path} does not start: {problem}")
+    if "chromium" in sizes:
+        with _noted(reasons, "chromium"):
+            chromium.check_brought()
 
 
 def _update(names: Sequence[str], reasons: Reasons, console: Console) -> bool:
@@ -111,7 +113,8 @@ def _update(names: Sequence[str], reasons: Reasons, console: Console) -> bool:
         with console.step("apt-get", "update"):
             debian.update()
     except StepFailed as error:
-        reasons[names[0]].append(str(error))
+        for name in names:
+            reasons[name].append(str(error))
         return False
     return True
 
@@ -136,7 +139,7 @@ def _noted(reasons: Reasons, name: str) -> Iterator[None]:
 
 
 def _advice(missing: Sequence[str], reasons: Reasons) -> str:
-    why = "; ".join(reason for name in missing for reason in reasons[name])
+    why = "; ".join(dict.fromkeys(reason for name in missing for reason in reasons[name]))
     install = f"install the packages (Debian: apt install --no-install-recommends {' '.join(missing)})"
     if "chromium" in missing and chromium.brought():
         install = "install the libraries of Chromium (sudo .venv/bin/playwright install-deps chromium)"

@@ -41,10 +41,16 @@ def find() -> str | None:
 
 def brought() -> str | None:
     """The path of Playwright's headless shell. It may lack libraries of the system."""
-    folder = _folder()
+    folder = shell_folder()
     if folder is None or not (folder / "INSTALLATION_COMPLETE").exists():
         return None
     return next(map(str, folder.glob("*/*headless*shell")), None)
+
+
+def check_brought() -> None:
+    """Raises StepFailed if an earlier run brought a shell that does not start."""
+    if (path := brought()) and (problem := problem_of(path)):
+        raise StepFailed(f"{path} does not start: {problem}")
 
 
 def problem_of(path: str) -> str | None:
@@ -61,7 +67,11 @@ def problem_of(path: str) -> str | None:
 
 
 def addresses() -> Sequence[str]:
-    """Where Playwright would fetch the shell from. Raises StepFailed if it has none for this system."""
+    """Where Playwright would fetch the shell from.
+
+    Raises StepFailed if it has none for this system, or has brought one that does not start.
+    """
+    check_brought()
     first = _ask((*_INSTALL, "--dry-run")).strip().split("\n\n")[0]  # the others are of ffmpeg
     found = re.findall(r"https?://\S+", first)
     if not found:
@@ -84,12 +94,12 @@ def fetching() -> Iterator[Callable[[], None]]:
 
     What is not complete at the end is deleted.
     """
-    with tempfile.TemporaryDirectory(prefix="chromium-") as folder:
-        output = Path(folder) / "output"
+    with tempfile.TemporaryDirectory(prefix="chromium-") as temporary:
+        output = Path(temporary) / "output"
         # In a session of its own, so that all its processes get the signal.
         with output.open("w") as file:
             process = subprocess.Popen(
-                _INSTALL, stdout=file, stderr=file, start_new_session=True, env=_environment() | {"TMPDIR": folder}
+                _INSTALL, stdout=file, stderr=file, start_new_session=True, env=_environment() | {"TMPDIR": temporary}
             )
 
         def finish() -> None:
@@ -104,7 +114,7 @@ def fetching() -> Iterator[Callable[[], None]]:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            made = _folder()
+            made = shell_folder()
             if made and made.exists() and not (made / "INSTALLATION_COMPLETE").exists():
                 shutil.rmtree(made, ignore_errors=True)
 
@@ -122,7 +132,7 @@ def _environment() -> dict[str, str]:
     return ({"NODE_EXTRA_CA_CERTS": authorities} if authorities else {}) | dict(os.environ)
 
 
-def _folder() -> Path | None:
+def shell_folder() -> Path | None:
     """Where Playwright keeps the shell of its version. None if Playwright is not installed."""
     package = importlib.util.find_spec("playwright")
     if package is None or package.origin is None:

@@ -54,6 +54,7 @@ def host(address: str) -> str:
 def reason(error: Exception) -> str:
     """The error in one line. urllib puts the one of the socket into another one."""
     if isinstance(error, urllib.error.HTTPError):
+        error.close()  # it is also the response
         return f"HTTP {error.code}"
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
     text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)
