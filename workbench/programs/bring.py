@@ -105,7 +105,7 @@ def _fetch(sizes: Mapping[str, int | None], reasons: Reasons, console: Console) 
                 finish()
     if "chromium" in sizes:
         with _noted(reasons, "chromium"):
-            chromium.check_brought()
+            chromium.check()
 
 
 def _update(names: Sequence[str], reasons: Reasons, console: Console) -> bool:
@@ -121,12 +121,16 @@ def _update(names: Sequence[str], reasons: Reasons, console: Console) -> bool:
 
 def _install(names: Sequence[str], reasons: Reasons, console: Console) -> None:
     for name in names:
-        packages = chromium.packages() if name == "chromium" else [name]
+        packages = _packages(name)
         with _noted(reasons, name):
             size = network.megabytes([debian.size(packages)])
             what = " ".join(packages) if len(packages) < 3 else f"{len(packages)} libraries of {TITLES[name]}"
             with console.step("apt-get", f"{what}, {size}"):
                 debian.install(packages)
+
+
+def _packages(name: str) -> Sequence[str]:
+    return chromium.packages() if name == "chromium" else [name]
 
 
 @contextmanager
@@ -140,9 +144,11 @@ def _noted(reasons: Reasons, name: str) -> Iterator[None]:
 
 def _advice(missing: Sequence[str], reasons: Reasons) -> str:
     why = "; ".join(dict.fromkeys(reason for name in missing for reason in reasons[name]))
-    install = f"install the packages (Debian: apt install --no-install-recommends {' '.join(missing)})"
     if "chromium" in missing and chromium.brought():
         install = "install the libraries of Chromium (sudo .venv/bin/playwright install-deps chromium)"
+    else:
+        packages = [each for name in missing for each in _packages(name)]
+        install = f"install the packages (Debian: apt install --no-install-recommends {' '.join(packages)})"
     titles = " and ".join(TITLES[name] for name in missing)
     ways = ", or ".join([install, *(_NAMED[name] for name in missing)])
     return f"missing: {titles}, which cannot be fetched ({why}): {ways}"

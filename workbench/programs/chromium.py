@@ -27,10 +27,14 @@ _INSTALL = (*PLAYWRIGHT, "install", "--only-shell", "chromium")
 
 
 def find() -> str | None:
-    """The path of a Chromium that starts: of CHROMIUM, or else on the PATH, or else in Playwright's cache.
+    """The path of a Chromium that can be driven: of CHROMIUM, or else on the PATH, or else in Playwright's cache.
 
     Raises UsageError if CHROMIUM does not start.
     """
+    return _browser() if _driver_problem() is None else None
+
+
+def _browser() -> str | None:
     if path := lookup.named("CHROMIUM"):
         if problem := problem_of(path):
             raise UsageError(f"CHROMIUM={path} does not start: {problem}")
@@ -42,13 +46,15 @@ def find() -> str | None:
 def brought() -> str | None:
     """The path of Playwright's headless shell. It may lack libraries of the system."""
     folder = shell_folder()
-    if folder is None or not (folder / "INSTALLATION_COMPLETE").exists():
+    if not (folder / "INSTALLATION_COMPLETE").exists():
         return None
     return next(map(str, folder.glob("*/*headless*shell")), None)
 
 
-def check_brought() -> None:
-    """Raises StepFailed if an earlier run brought a shell that does not start."""
+def check() -> None:
+    """Raises StepFailed if Playwright, or the shell that it has brought, does not start."""
+    if problem := _driver_problem():
+        raise StepFailed(f"{_node()} does not start: {problem}")
     if (path := brought()) and (problem := problem_of(path)):
         raise StepFailed(f"{path} does not start: {problem}")
 
@@ -69,9 +75,9 @@ def problem_of(path: str) -> str | None:
 def addresses() -> Sequence[str]:
     """Where Playwright would fetch the shell from.
 
-    Raises StepFailed if it has none for this system, or has brought one that does not start.
+    Raises StepFailed if it has none for this system, or if it or the shell that it has brought does not start.
     """
-    check_brought()
+    check()
     first = _ask((*_INSTALL, "--dry-run")).strip().split("\n\n")[0]  # the others are of ffmpeg
     found = re.findall(r"https?://\S+", first)
     if not found:
@@ -82,8 +88,10 @@ def addresses() -> Sequence[str]:
 def packages() -> Sequence[str]:
     """The packages of Debian or Ubuntu: the libraries that the brought shell lacks, or else Chromium itself.
 
-    `apt-get update` has to be done.
+    For the libraries, `apt-get update` has to be done.
     """
+    if _driver_problem():
+        return ["libatomic1", *([] if _browser() else ["chromium"])]
     listed = _ask((*PLAYWRIGHT, "install-deps", "chromium", "--dry-run")) if brought() else ""
     return re.findall(r"(?m)^ +([a-z0-9][a-z0-9+.-]+)$", listed) or ["chromium"]
 
@@ -115,7 +123,7 @@ def fetching() -> Iterator[Callable[[], None]]:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             made = shell_folder()
-            if made and made.exists() and not (made / "INSTALLATION_COMPLETE").exists():
+            if made.exists() and not (made / "INSTALLATION_COMPLETE").exists():
                 shutil.rmtree(made, ignore_errors=True)
 
 
@@ -132,21 +140,35 @@ def _environment() -> dict[str, str]:
     return ({"NODE_EXTRA_CA_CERTS": authorities} if authorities else {}) | dict(os.environ)
 
 
-def shell_folder() -> Path | None:
-    """Where Playwright keeps the shell of its version. None if Playwright is not installed."""
+def shell_folder() -> Path:
+    """Where Playwright keeps the shell of its version."""
+    listed = _driver() / "package" / "browsers.json"
+    browsers = json.loads(listed.read_text(encoding="utf-8"))["browsers"]
+    [revision] = [browser["revision"] for browser in browsers if browser["name"] == "chromium-headless-shell"]
+    return _cache() / f"chromium_headless_shell-{revision}"
+
+
+def _driver() -> Path:
+    """The folder of Playwright's own programs."""
     package = importlib.util.find_spec("playwright")
     if package is None or package.origin is None:
-        return None
-    driver = Path(package.origin).parent / "driver" / "package"
-    browsers = json.loads((driver / "browsers.json").read_text(encoding="utf-8"))["browsers"]
-    [revision] = [browser["revision"] for browser in browsers if browser["name"] == "chromium-headless-shell"]
-    return _cache(driver) / f"chromium_headless_shell-{revision}"
+        raise StepFailed("Playwright is not installed: run make test")
+    return Path(package.origin).parent / "driver"
 
 
-def _cache(driver: Path) -> Path:
+def _driver_problem() -> str | None:
+    """Playwright brings a Node.js, which needs a library that a small Debian lacks."""
+    return problem_of(_node())
+
+
+def _node() -> str:
+    return os.environ.get("PLAYWRIGHT_NODEJS_PATH") or str(_driver() / "node")
+
+
+def _cache() -> Path:
     chosen = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
     if chosen == "0":
-        return driver / ".local-browsers"
+        return _driver() / "package" / ".local-browsers"
     if chosen:
         return Path(chosen).absolute()
     if sys.platform == "darwin":

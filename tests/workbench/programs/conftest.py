@@ -69,7 +69,6 @@ def program(path: Path, text: str = "echo 1.0") -> Path:
 def brought_shell(text: str = "echo 1.0") -> Path:
     """Makes the headless shell that Playwright would have fetched."""
     folder = chromium.shell_folder()
-    assert folder
     shell = program(folder / "chrome-headless-shell-linux64" / "chrome-headless-shell", text)
     (folder / "INSTALLATION_COMPLETE").touch()
     return shell

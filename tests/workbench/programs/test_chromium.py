@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.workbench.programs.conftest import brought_shell, program
-from workbench.errors import UsageError
+from workbench.errors import StepFailed, UsageError
 from workbench.programs import chromium
 
 
@@ -39,3 +39,16 @@ def test_a_variable_names_it(bare: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("CHROMIUM", "/nowhere")
     with pytest.raises(UsageError, match=r"^CHROMIUM=/nowhere is not a program: "):
         chromium.find()
+
+
+def test_it_needs_playwrights_own_program(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(bare / "chromium")
+    monkeypatch.setenv(
+        "PLAYWRIGHT_NODEJS_PATH", str(program(tmp_path / "node", "echo no libatomic.so.1 >&2; exit 127"))
+    )
+    assert chromium.find() is None
+    with pytest.raises(StepFailed, match=r"/node does not start: no libatomic\.so\.1$"):
+        chromium.addresses()
+    assert chromium.packages() == ["libatomic1"]
+    (bare / "chromium").unlink()
+    assert chromium.packages() == ["libatomic1", "chromium"]
