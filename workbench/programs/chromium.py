@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workbench.errors import StepFailed, UsageError
+from workbench.machine.folders import display_path
 from workbench.programs import lookup
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -54,7 +55,7 @@ def brought() -> str | None:
 def check() -> None:
     """Raises StepFailed if Playwright, or the shell that it has brought, does not start."""
     if problem := _driver_problem():
-        raise StepFailed(f"{_node()} does not start: {problem}")
+        raise StepFailed(f"{display_path(Path(_node()))} does not start: {problem}")
     if (path := brought()) and (problem := problem_of(path)):
         raise StepFailed(f"{path} does not start: {problem}")
 
@@ -69,7 +70,8 @@ def problem_of(path: str) -> str | None:
         return str(error)
     if done.returncode == 0:
         return None
-    return " ".join((done.stderr or done.stdout).split())[:200] or f"status {done.returncode}"
+    text = " ".join((done.stderr or done.stdout).split()).removeprefix(f"{path}: ")
+    return text[:200] or f"status {done.returncode}"
 
 
 def addresses() -> Sequence[str]:

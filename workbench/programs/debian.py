@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -26,12 +27,16 @@ def is_possible() -> bool:
 
 def update() -> None:
     """Raises StepFailed if no source of packages answers."""
-    command = ("apt-get", "update", *_OPTIONS)
     lines: list[str] = []
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_quiet()
+        ("apt-get", "update", *_OPTIONS),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_quiet(),
+        start_new_session=True,  # so that the processes that apt-get starts can be killed with it
     ) as process:
-        waiting = threading.Timer(ANSWER_WITHIN, process.kill)
+        waiting = threading.Timer(ANSWER_WITHIN, os.killpg, (process.pid, signal.SIGKILL))
         waiting.start()
         try:
             for line in process.stdout or ():
@@ -39,13 +44,13 @@ def update() -> None:
                 if _is_answer(line):
                     waiting.cancel()
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             raise
         finally:
             waiting.cancel()
     if not any(map(_is_answer, lines)):
-        wrong = [line for line in lines if line.startswith(("E:", "W:", "Err:"))]
-        raise StepFailed(f"apt-get update: {wrong[-1] if wrong else f'no answer within {ANSWER_WITHIN:.0f} s'}")
+        wrong = [line for prefix in ("E:", "W:", "Err:") for line in lines if line.startswith(prefix)]
+        raise StepFailed(f"apt-get update: {wrong[0] if wrong else f'no answer within {ANSWER_WITHIN:.0f} s'}")
 
 
 def size(packages: Sequence[str]) -> int:
