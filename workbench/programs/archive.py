@@ -5,13 +5,12 @@ import http.client
 import os
 import shutil
 import tarfile
-import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
 from workbench.errors import StepFailed
 from workbench.machine.folders import display_path
-from workbench.programs.network import host, reason
+from workbench.programs.network import host, opened, reason
 
 READ_WITHIN = 20.0
 _CHUNK = 1 << 20
@@ -45,7 +44,7 @@ def install(address: str, sha256: str, members: Iterable[str], folder: Path) -> 
 def _download(address: str, sha256: str, target: Path) -> None:
     digest, received = hashlib.sha256(), 0
     with (
-        urllib.request.urlopen(address, timeout=READ_WITHIN) as answer,  # noqa: S310 - ours, or the user's mirror
+        opened(address, READ_WITHIN) as answer,
         target.open("wb") as file,
     ):
         while chunk := answer.read(_CHUNK):

@@ -37,7 +37,7 @@ def bring(names: Sequence[str], console: Console) -> None:
     if all(found.values()):
         console.say(_first_line(found, {}))
         return
-    with _exclusive(console):
+    with exclusive(console):
         found = _find(names)  # the other run may have brought it
         reasons: Reasons = {name: [] for name, path in found.items() if not path}
         sizes = _sizes(reasons)
@@ -155,7 +155,7 @@ def _advice(missing: Sequence[str], reasons: Reasons) -> str:
 
 
 @contextmanager
-def _exclusive(console: Console) -> Iterator[None]:
+def exclusive(console: Console) -> Iterator[None]:
     """One run brings programs; the others wait, and then find them."""
     folder = ROOT / ".venv"
     folder.mkdir(exist_ok=True)

@@ -1,12 +1,15 @@
 """Whether an address answers, and how much it would send. It takes seconds also where a network drops all packets."""
 
 import http.client
+import ssl
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from urllib.parse import urlsplit
 
 from workbench.errors import StepFailed
@@ -37,10 +40,24 @@ def probe(addresses: Iterable[str]) -> Mapping[str, Probe]:
     return {address: answers.get(address) or Probe(problem=f"{host(address)}: {late}") for address in threads}
 
 
+def opened(address: str, timeout: float) -> http.client.HTTPResponse:
+    """The response, to be used in `with`. Raises OSError; an HTTP status of 400 and more is an HTTPError."""
+    response: http.client.HTTPResponse = urllib.request.urlopen(address, timeout=timeout, context=_authorities())  # noqa: S310 - or the user's mirror
+    return response
+
+
+def _authorities() -> ssl.SSLContext:
+    """Also those of Mozilla: Python for macOS has none of its own."""
+    context = ssl.create_default_context()
+    with suppress(ImportError, OSError):
+        context.load_verify_locations(import_module("certifi").where())
+    return context
+
+
 def _ask(address: str, answers: dict[str, Probe]) -> None:
     """Reads only the headers, of a GET: not every host that signs its addresses signs them for HEAD."""
     try:
-        with urllib.request.urlopen(address, timeout=CONNECT_WITHIN) as answer:  # noqa: S310 - or the user's mirror
+        with opened(address, CONNECT_WITHIN) as answer:
             length = answer.headers["Content-Length"]
             answers[address] = Probe(size=int(length) if length else None)
     except (OSError, ValueError, http.client.HTTPException) as error:

@@ -4,7 +4,9 @@ import io
 import os
 import re
 import subprocess
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,13 +16,27 @@ from tests.workbench.programs.conftest import brought_shell, program
 from tests.workbench.programs.test_prometheus import publish
 from workbench.console import Console
 from workbench.programs import chromium, prometheus
-from workbench.programs.bring import Missing, bring
+from workbench.programs.bring import Missing, bring, exclusive
 
 
 def output_of(*names: str) -> str:
     output = io.StringIO()
     bring(names, Console(output))
     return output.getvalue()
+
+
+class Heard(io.StringIO):
+    """Output that tells when a text has come."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+        self.heard = threading.Event()
+
+    def write(self, text: str) -> int:
+        if self._text in text:
+            self.heard.set()
+        return super().write(text)
 
 
 def publish_shell(files: Path) -> None:
@@ -55,6 +71,18 @@ def test_what_is_there_is_used(bare: Path) -> None:
     browser = program(bare / "chromium-browser")
     server, _ = program(bare / "prometheus"), program(bare / "promtool")
     assert output_of("chromium", "prometheus") == f"using Chromium ({browser}) and Prometheus ({server})\n"
+
+
+def test_a_second_run_waits_for_the_first_one(bare: Path) -> None:
+    output = Heard("waiting for another run")
+    program(bare / "prometheus")
+    with ThreadPoolExecutor() as threads:
+        with exclusive(Console(io.StringIO())):
+            second = threads.submit(bring, ["prometheus"], Console(output))
+            assert output.heard.wait(60)
+            program(bare / "promtool")
+        second.result(60)
+    assert output.getvalue().splitlines()[-1] == f"using Prometheus ({bare / 'prometheus'})"
 
 
 def test_without_a_network_one_line_says_what_to_do(bare: Path) -> None:

@@ -1,5 +1,7 @@
 """Where Chromium is looked for. One that does not start does not count."""
 
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,19 @@ def test_a_variable_names_it(bare: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("CHROMIUM", "/nowhere")
     with pytest.raises(UsageError, match=r"^CHROMIUM=/nowhere is not a program: "):
         chromium.find()
+
+
+def test_an_interrupted_download_leaves_nothing(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = chromium.shell_folder()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("PLAYWRIGHT_DOWNLOAD_HOST", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with suppress(KeyboardInterrupt), chromium.fetching():
+            connection, _ = listener.accept()
+            connection.close()
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "half").touch()
+            raise KeyboardInterrupt
+    assert not folder.exists()
 
 
 def test_it_needs_playwrights_own_program(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
