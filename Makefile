@@ -20,7 +20,7 @@ help: ## show this list
 	@echo
 	@echo "  Variables of dev, with their defaults (port 0 is any free port):"
 	@echo "  INGRESS_PORT=8080 API_PORT=8000 OPS_PORT=9000 REPLICAS=1 DATA=.workbench PYTHON=python3"
-	@echo "  PROMETHEUS_PORT=9095; PROMETHEUS=no runs without it, TRACES=console shows a trace of each request"
+	@echo "  PROMETHEUS_PORT=9095; PROMETHEUS=yes fetches it, no runs without it; TRACES=console shows a trace of each request"
 
 # make exports the variables of its command line to the environment, where the workbench reads them.
 dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
@@ -33,8 +33,9 @@ ALL_TESTS := --numprocesses auto --dist loadfile
 
 # Otherwise each of the many processes would compile its modules again.
 test test-uvicorn: export PYTHONDONTWRITEBYTECODE :=
-test: environment-dev ## run the tests; ARGS="-k name" selects some; INGRESS_URL=http://... selects those of that ingress
-	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS)))
+test: environment-dev ## run the tests; ARGS="-k name" selects some; WITHOUT=chromium; INGRESS_URL=http://... tests that ingress
+	@$(VENV_PYTHON) -m pytest -p tests.running.programs --bring $(addprefix --without=,$(WITHOUT)) \
+		$(or $(ARGS),$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS)))
 
 # The tests of what depends on the HTTP server.
 SERVER_TESTS := $(addprefix tests/service/,test_lifecycle.py test_errors.py test_limits.py test_admission.py \
@@ -91,10 +92,12 @@ lock: python ## update requirements/*.txt to the newest versions that pyproject.
 		-o requirements/all.txt
 	@sed -i.uv 's/ [^ ]* (\(pyproject.toml[^)]*\))/ \1/' requirements/*.txt && rm requirements/*.txt.uv
 
-screenshots: environment-dev ## take pictures of the page, docs/measured/page-NAME.png; needs Chromium
+screenshots: environment-dev ## take pictures of the page, docs/measured/page-NAME.png
+	@$(VENV_PYTHON) -m workbench.programs chromium
 	@$(VENV_PYTHON) -m tests.page.screenshots
 
-screenshot-tilt: environment-dev ## take a picture of a running `tilt up`; needs Chromium
+screenshot-tilt: environment-dev ## take a picture of a running `tilt up`
+	@$(VENV_PYTHON) -m workbench.programs chromium
 	@$(VENV_PYTHON) -m tests.page.tilt
 
 reset: python ## delete the data of the workbench, in DATA (default .workbench)

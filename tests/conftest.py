@@ -22,7 +22,13 @@ from workbench.parts.pgdata import NOT_DURABLE, open_postgres
 from workbench.stack import Stack
 
 os.environ.pop("PYTHONSAFEPATH", None)  # tests start programs as `python -m`, in the folder of the project
-pytest_plugins = ["tests.running.workers", "tests.running.alone", "tests.service.fixtures", "tests.page.fixtures"]
+pytest_plugins = [
+    "tests.running.alone",
+    "tests.running.programs",
+    "tests.running.workers",
+    "tests.service.fixtures",
+    "tests.page.fixtures",
+]
 ROUTABLE_WITHIN = 60  # seconds; a gateway knows that a replica is ready only some time later
 
 

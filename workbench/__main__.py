@@ -22,6 +22,8 @@ from workbench.console import Console
 from workbench.errors import PartStopped, UsageError, WorkbenchError
 from workbench.machine.folders import display_path
 from workbench.options import StackOptions, from_environment
+from workbench.programs import prometheus
+from workbench.programs.bring import Missing, bring
 from workbench.project import NAME
 from workbench.stack import Stack
 
@@ -32,7 +34,12 @@ SAME_SIGNAL_WITHIN = 2.0  # seconds from the end of a part until the signal that
 def main() -> int:
     console = Console()
     try:
+        if os.environ.get("PROMETHEUS") == "yes" and prometheus.server() is None:
+            bring(("prometheus",), console)
         asyncio.run(serve(from_environment(os.environ), console))
+    except Missing as error:
+        sys.stderr.write(f"make dev: {error}, or start without it: make dev PROMETHEUS=no\n")
+        return 1
     except WorkbenchError as error:
         sys.stderr.write(f"make dev: {error}\n")
         return 2 if isinstance(error, UsageError) else 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from workbench.errors import UsageError
 from workbench.machine.folders import INGRESS_RULES, ROOT
+from workbench.programs import prometheus
 
 MAX_REPLICAS = 9
 TRACES = ("console", "otlp", "none")
@@ -80,13 +81,18 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def _prometheus(wanted: str) -> str | None:
-    """The path of the program that PROMETHEUS names, or else of `prometheus` on the PATH. None if there is none."""
+    """The path of the program that PROMETHEUS names, or else of the one that this machine has. None if there is none.
+
+    `yes` means the same here: workbench/__main__.py has brought the program before.
+    """
     if wanted == "no":
         return None
-    found = shutil.which(wanted or "prometheus")
-    if wanted and found is None:
+    if wanted in ("", "yes"):
+        return prometheus.server()
+    found = shutil.which(wanted)
+    if found is None:
         raise UsageError(
-            f"PROMETHEUS={wanted} is not a program: use the path of Prometheus, or `no` to run without it"
+            f"PROMETHEUS={wanted} is not a program: use a path, `yes` to fetch Prometheus, or `no` to run without it"
         )
     return found
 

@@ -36,6 +36,7 @@ def printed_by_programs() -> list[Message]:
 def printed_by_tests() -> list[Message]:
     """Of the tests, when they lack a program. What other tests expect of the service is not theirs."""
     files = [path for path in _sources(ROOT / "tests") if not path.name.startswith("test_")]
+    files += _sources(ROOT / "workbench" / "programs")
     return [message for path in files for message in _of_python(path)]
 
 

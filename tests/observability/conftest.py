@@ -15,7 +15,7 @@ import pytest
 from harness.sandbox import Sandbox
 from tests.observability.collector import Collector
 from tests.observability.prometheus import Prometheus
-from tests.observability.promtool import program
+from tests.observability.promtool import Promtool
 from tests.observability.traffic import ask_everything, refuse_by_lock
 from tests.probe.collection import THINGS
 from tests.probe.project import probe_sandbox
@@ -23,6 +23,7 @@ from tests.probe.stack import probe_stack
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.parts.postgres import SUPERUSER
+from workbench.programs.prometheus import Programs
 from workbench.stack import Stack
 
 WITHIN = 60
@@ -54,6 +55,11 @@ class Observed:
 
 
 @pytest.fixture(scope="session")
+def promtool(prometheus_programs: Programs) -> Promtool:
+    return Promtool(prometheus_programs.promtool)
+
+
+@pytest.fixture(scope="session")
 async def collector() -> AsyncIterator[Collector]:
     async with Collector().running() as collector:
         yield collector
@@ -61,7 +67,10 @@ async def collector() -> AsyncIterator[Collector]:
 
 @pytest.fixture(scope="session")
 async def observed(
-    new_data: Callable[[], Path], collector: Collector, tmp_path_factory: pytest.TempPathFactory
+    new_data: Callable[[], Path],
+    collector: Collector,
+    prometheus_programs: Programs,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Observed]:
     data, sources = new_data(), probe_sandbox(tmp_path_factory.mktemp("observed") / "sources")
     log = data.parent / f"{data.name}.log"
@@ -75,7 +84,7 @@ async def observed(
         settings=settings,
         service=(sys.executable, "-m", "workbench.reload"),
         sources=sources.root,
-        prometheus=program("prometheus"),
+        prometheus=prometheus_programs.prometheus,
         scrape_interval=1,
     )
     with log.open("w") as stream:

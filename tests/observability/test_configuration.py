@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.observability.promtool import PROMETHEUS, RULES, promtool
+from tests.observability.promtool import PROMETHEUS, RULES, Promtool
 from workbench.project import NAME
 
 CONFIGURATION = PROMETHEUS / "prometheus.yml"
@@ -18,7 +18,9 @@ def configuration() -> dict[str, Any]:
     return found
 
 
-def test_it_is_valid(configuration: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_it_is_valid(
+    configuration: dict[str, Any], promtool: Promtool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Without the discovery by Kubernetes, which Debian's promtool does not support; the next test covers it."""
     folder = tmp_path_factory.mktemp("configuration")
     for job in configuration["scrape_configs"]:

@@ -15,7 +15,7 @@ from tests.observability.dashboards import FILES, Expression, load, panels, quer
 from tests.observability.described import own_metrics, undescribed
 from tests.observability.listed import CLUSTER, DOMAIN, TARGET, listed
 from tests.observability.promql import Named, filled_in, named
-from tests.observability.promtool import RULES, promtool
+from tests.observability.promtool import RULES, Promtool
 from workbench.project import NAME
 
 SHOWN = [query for file in FILES for query in queries(load(file.stem))]
@@ -41,7 +41,7 @@ def ids(expressions: list[Expression]) -> list[str]:
     return [expression.where for expression in expressions]
 
 
-def test_the_expressions_of_dashboards_are_valid(tmp_path: Path) -> None:
+def test_the_expressions_of_dashboards_are_valid(promtool: Promtool, tmp_path: Path) -> None:
     recorded = [
         {"record": f"query:{n}", "expr": filled_in(query.text)} for n, query in enumerate([*SHOWN, *SELECTORS])
     ]

@@ -10,7 +10,7 @@ import yaml
 
 from checks.links import PUBLISHED
 from tests.observability.alerting import RUNBOOK, alerts, anchors
-from tests.observability.promtool import PROMETHEUS, ROOT, RULES, promtool
+from tests.observability.promtool import PROMETHEUS, ROOT, RULES, Promtool
 from workbench.project import NAME
 
 UNIT_TESTS = sorted((Path(__file__).parent / "rules").glob("*.yaml"))
@@ -18,12 +18,12 @@ SEVERITIES = {"page", "ticket", "info"}
 
 
 @pytest.mark.parametrize("file", RULES, ids=lambda file: file.name)
-def test_the_rules_are_valid(file: Path) -> None:
+def test_the_rules_are_valid(promtool: Promtool, file: Path) -> None:
     assert "SUCCESS" in promtool("check", "rules", file)
 
 
 @pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda file: file.name)
-def test_the_unit_tests_of_the_rules_pass(file: Path, tmp_path: Path) -> None:
+def test_the_unit_tests_of_the_rules_pass(promtool: Promtool, file: Path, tmp_path: Path) -> None:
     runbooks = f"{PUBLISHED}docs/operations.md"
     filled_in = tmp_path / file.name
     filled_in.write_text(

@@ -1,8 +1,6 @@
 """Chromium for the tests, and what a page must never do."""
 
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,8 +10,8 @@ from urllib.parse import urlsplit
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
 
 from tests.waiting import WITHIN
+from workbench.programs.chromium import find
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -24,10 +22,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-MISSING = (
-    "the tests of the page need Chromium: install it (Debian: apt install chromium), or set CHROMIUM=/path, "
-    'or leave these tests out: make test ARGS="--ignore-glob=*/page"'
-)
+MISSING = "the tests of the page need Chromium: make test brings it, make test WITHOUT=chromium leaves them out"
 
 # What the page reads after an event may already be deleted. The page handles that, but browsers log an error.
 _GONE = re.compile(r"/\w+/[0-9a-f-]{36}$")
@@ -43,17 +38,12 @@ class NoBrowser(Exception):
     """Chromium is missing. The message says what to do."""
 
 
-def find_chromium() -> str:
-    for name in (os.environ.get("CHROMIUM") or None, *NAMES):
-        if name and (found := shutil.which(name)):
-            return found
-    raise NoBrowser(MISSING)
-
-
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """A browser with a new, empty profile. Raises NoBrowser."""
-    path = find_chromium()
+    path = find()
+    if path is None:
+        raise NoBrowser(MISSING)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         try:

@@ -20,6 +20,7 @@ from tests.workbench.terminal import ALWAYS, STARTED, make_dev
 from workbench.machine.folders import ROOT
 from workbench.machine.lock import data_lock
 from workbench.parts import envoy, postgres, prometheus, replica
+from workbench.programs.prometheus import Programs
 
 NewData = Callable[[], Path]
 
@@ -32,9 +33,9 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_from_the_first_start_to_ctrl_c(tmp_path: Path) -> None:
+async def test_from_the_first_start_to_ctrl_c(prometheus_programs: Programs, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    async with make_dev(data, PROMETHEUS="") as terminal:
+    async with make_dev(data, PROMETHEUS=prometheus_programs.prometheus) as terminal:
         await terminal.until(STARTED)
         steps = ["new data folder", "PostgreSQL 18", "schema up to date", "1 replica ready", "ingress answers"]
         for step in [*steps, "metrics and alerts"]:
@@ -45,7 +46,7 @@ async def test_from_the_first_start_to_ctrl_c(tmp_path: Path) -> None:
             assert metrics
             assert 'environment="workbench"' in (await client.get(metrics[1])).text
             prometheus_url = re.search(r"metrics and alerts +(http:\S+)", terminal.text)
-            assert prometheus_url, "the tests need prometheus: `apt install --no-install-recommends prometheus`"
+            assert prometheus_url
             assert (await client.get(f"{prometheus_url[1]}/-/ready")).status_code == 200
         await terminal.until("service-1 │ ")
 

@@ -10,6 +10,7 @@ import pytest
 from workbench.errors import PortTaken, UsageError
 from workbench.machine import ports
 from workbench.options import from_environment, read_env_file
+from workbench.programs import prometheus
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
 
 def test_prometheus_runs_if_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(prometheus, "BROUGHT", tmp_path / "brought")
 
     def chosen(**variables: str) -> str | None:
         return from_environment(variables, tmp_path / ".env").prometheus
@@ -50,7 +52,7 @@ def test_prometheus_runs_if_it_is_installed(tmp_path: Path, monkeypatch: pytest.
     assert chosen() is None
     program = tmp_path / "prometheus"
     program.touch(mode=0o755)
-    assert chosen() == chosen(PROMETHEUS=str(program)) == str(program)
+    assert chosen() == chosen(PROMETHEUS="yes") == chosen(PROMETHEUS=str(program)) == str(program)
     assert chosen(PROMETHEUS="no") is None
     with pytest.raises(UsageError, match=r"^PROMETHEUS=/nowhere is not a program"):
         chosen(PROMETHEUS="/nowhere")

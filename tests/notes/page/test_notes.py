@@ -188,9 +188,7 @@ async def test_late_reports_of_the_intersection_observer_are_handled(
     await expect(note(page, f"{word} ")).to_have_count(60)
 
 
-async def test_changes_of_other_clients_are_shown(
-    open_page: OpenPage, api: httpx.AsyncClient, word: str
-) -> None:
+async def test_changes_of_other_clients_are_shown(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
     page = await open_page()
     address = str(api.base_url.join("/notes"))
 

@@ -1,0 +1,102 @@
+"""A plugin of pytest for programs that some tests need: `--bring` fetches them, `--without` leaves those tests out.
+
+`make test` loads it with `-p`, so that its options also exist where no conftest.py does.
+"""
+
+import os
+import shlex
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from workbench.console import Console
+from workbench.errors import WorkbenchError
+from workbench.programs import prometheus
+from workbench.programs.bring import NAMES, Missing, bring
+
+NEEDS = {"browser": "chromium", "prometheus_programs": "prometheus"}
+"""The fixtures that need a program."""
+LEFT_OUT = "left out"  # the number of tests, from a process of pytest-xdist to the one that counts
+COUNTED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def prometheus_programs() -> prometheus.Programs:
+    """The test fails without them, because nothing can be checked then."""
+    programs = prometheus.find()
+    if programs is None:
+        pytest.fail(
+            "the tests of metrics and alerts need Prometheus: make test brings it, "
+            "make test WITHOUT=prometheus leaves them out",
+            pytrace=False,
+        )
+    return programs
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("programs")
+    group.addoption("--bring", action="store_true", help="fetch what the tests need and the machine lacks")
+    group.addoption(
+        "--without", action="append", default=[], choices=NAMES, help="leave out the tests that need this program"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With several processes, this one knows no test: it brings all programs before the others start."""
+    if config.getoption("dist", "no") != "no" and not _is_worker(config):
+        _bring(config, [name for name in NAMES if name not in config.getoption("without")])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    without = set(config.getoption("without"))
+    left_out = [item for item in items if needs(item) & without]
+    if left_out:
+        items[:] = [item for item in items if not needs(item) & without]
+        config.hook.pytest_deselected(items=left_out)
+        if _is_worker(config):
+            config.workeroutput[LEFT_OUT] = len(left_out)  # type: ignore[attr-defined]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not _is_worker(session.config):
+        needed = set[str]().union(*map(needs, session.items))
+        _bring(session.config, [name for name in NAMES if name in needed])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """For the summary: pytest-xdist does not tell what its processes leave out, which is the same in each of them."""
+    left_out = getattr(node, "workeroutput", {}).get(LEFT_OUT, 0)
+    if left_out and not node.config.stash.get(COUNTED, False):
+        node.config.stash[COUNTED] = True
+        node.config.hook.pytest_deselected(items=[SimpleNamespace() for _ in range(left_out)])
+
+
+def needs(item: pytest.Item) -> set[str]:
+    return {NEEDS[fixture] for fixture in getattr(item, "fixturenames", ()) if fixture in NEEDS}
+
+
+def _bring(config: pytest.Config, names: Sequence[str]) -> None:
+    if not names or not config.getoption("bring") or config.getoption("collectonly"):
+        return
+    try:
+        bring(names, Console())
+    except Missing as error:
+        raise pytest.UsageError(f"{error}, or run everything else: {everything_else(config, error.names)}") from None
+    except WorkbenchError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def everything_else(config: pytest.Config, missing: Sequence[str]) -> str:
+    """The command that runs all tests of this run, except those that need one of the programs."""
+    variables = {
+        "WITHOUT": " ".join(dict.fromkeys([*config.getoption("without"), *missing])),
+        "ARGS": os.environ.get("ARGS"),  # make puts the variables of its command line there
+    }
+    return " ".join(["make test", *(f"{name}={shlex.quote(value)}" for name, value in variables.items() if value)])
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")

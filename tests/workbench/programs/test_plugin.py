@@ -1,0 +1,87 @@
+"""tests/running/programs.py: who needs which program, and what is left out without it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.running.programs import everything_else
+from workbench.machine.folders import ROOT
+
+TESTS = """
+import pytest
+
+@pytest.fixture
+def browser(): ...
+
+@pytest.fixture
+def page(browser): ...
+
+def test_a_page(page): ...
+def test_a_metric(prometheus_programs): ...
+def test_neither(): ...
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    file = tmp_path / "test_small.py"
+    file.write_text(TESTS)
+    return file
+
+
+def run(suite: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (
+            sys.executable,
+            "-m",
+            "pytest",
+            "-c",
+            "/dev/null",
+            "-p",
+            "tests.running.programs",
+            "-p",
+            "xdist.plugin",
+            *options,
+            suite,
+        ),
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_the_tests_that_need_a_program_are_left_out(suite: Path, processes: str) -> None:
+    done = run(suite, "--without=chromium", "--without=prometheus", "--numprocesses", processes)
+    assert " 1 passed, 2 deselected in " in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--numprocesses=2",)])
+def test_a_run_that_cannot_have_a_program_stops_before_the_first_test(
+    suite: Path, options: tuple[str, ...], bare: Path
+) -> None:
+    done = run(suite, "--bring", "--without=chromium", *options, ARGS="-k 'a or b'")
+    assert " passed" not in done.stdout
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert done.stderr.strip().startswith("ERROR: missing: Prometheus, which cannot be fetched (127.0.0.1:9: ")
+    assert done.stderr.strip().endswith(
+        """, or run everything else: make test WITHOUT='chromium prometheus' ARGS='-k '"'"'a or b'"'"''"""
+    )
+
+
+def test_nothing_is_brought_for_tests_that_need_nothing(suite: Path, bare: Path) -> None:
+    done = run(suite, "--bring", "-k", "neither")
+    assert " 1 passed, 2 deselected in " in done.stdout, done.stdout + done.stderr
+
+
+def test_the_command_for_everything_else_is_short_if_it_can_be(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ARGS", raising=False)
+    monkeypatch.setattr(pytestconfig.option, "without", [])
+    assert everything_else(pytestconfig, ["chromium"]) == "make test WITHOUT=chromium"

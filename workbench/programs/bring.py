@@ -1,0 +1,171 @@
+"""Brings the programs that are missing, and says first what is used and what is fetched."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from workbench.console import Console
+from workbench.errors import StepFailed
+from workbench.machine.folders import ROOT
+from workbench.programs import chromium, debian, network, prometheus
+
+TITLES = {"chromium": "Chromium", "prometheus": "Prometheus"}
+NAMES = tuple(TITLES)
+
+_DOWNLOADS = {"chromium": "Playwright's Chromium", "prometheus": f"Prometheus {prometheus.VERSION}"}
+_NAMED = {"chromium": "name one with CHROMIUM=/path", "prometheus": "name it with PROMETHEUS=/path PROMTOOL=/path"}
+
+Reasons = Mapping[str, list[str]]
+"""Of each program that is missing, why each way to it fails."""
+
+
+class Missing(StepFailed):
+    """Says why, and how to get the programs. `names` are those that are missing."""
+
+    def __init__(self, message: str, names: Sequence[str]) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+def bring(names: Sequence[str], console: Console) -> None:
+    """Makes sure that find() of each program finds it. Says what is used, before it fetches anything.
+
+    Raises UsageError for a variable that names no program, and Missing if there is no way to a program.
+    """
+    found = _find(names)
+    if all(found.values()):
+        console.say(_first_line(found, {}))
+        return
+    with exclusive(console):
+        found = _find(names)  # the other run may have brought it
+        reasons: Reasons = {name: [] for name, path in found.items() if not path}
+        sizes = _sizes(reasons)
+        by_apt = [name for name in reasons if name not in sizes] if debian.is_possible() else []
+        plan = {name: f"{_DOWNLOADS[name]} (fetching {network.megabytes([size])})" for name, size in sizes.items()}
+        plan |= {name: f"{TITLES[name]} (installing Debian's packages)" for name in by_apt}
+        if len(plan) == len(reasons):  # otherwise the tests cannot run, so nothing is fetched
+            console.say(_first_line(found, plan))
+            if not by_apt or _update(by_apt, reasons, console):
+                _fetch(sizes, reasons, console)
+                missing = _missing(reasons)
+                if missing and debian.is_possible() and (by_apt or _update(missing, reasons, console)):
+                    _install(missing, reasons, console)
+    if missing := _missing(reasons):
+        blocked = [name for name in missing if reasons[name]] or missing  # the others were not even tried
+        raise Missing(_advice(blocked, reasons), blocked)
+
+
+def _find(names: Sequence[str]) -> Mapping[str, str | None]:
+    programs = prometheus.find() if "prometheus" in names else None
+    each = {
+        "chromium": chromium.find() if "chromium" in names else None,
+        "prometheus": programs.prometheus if programs else None,
+    }
+    return {name: each[name] for name in names}
+
+
+def _missing(reasons: Reasons) -> Sequence[str]:
+    return [name for name, path in _find(list(reasons)).items() if path is None]
+
+
+def _first_line(found: Mapping[str, str | None], plan: Mapping[str, str]) -> str:
+    used = [plan.get(name) or f"{TITLES[name]} ({path})" for name, path in found.items()]
+    return f"using {' and '.join(used)}"
+
+
+def _sizes(reasons: Reasons) -> Mapping[str, int | None]:
+    """The downloads that can be reached, with their bytes if the server says them."""
+    addresses: dict[str, Sequence[str]] = {}
+    for name in reasons:
+        with _noted(reasons, name):
+            addresses[name] = [prometheus.address()] if name == "prometheus" else chromium.addresses()
+    answers = network.probe([address for each in addresses.values() for address in each])
+    sizes: dict[str, int | None] = {}
+    for name, each in addresses.items():
+        with _noted(reasons, name):
+            sizes[name] = network.first_reachable(each, answers).size
+    return sizes
+
+
+def _fetch(sizes: Mapping[str, int | None], reasons: Reasons, console: Console) -> None:
+    """Side by side: Playwright's download is a process of its own."""
+    if not sizes:
+        return
+    what = " and ".join(_DOWNLOADS[name] for name in sizes)
+    with console.step("download", f"{what}, {network.megabytes(sizes.values())}"):
+        begun: AbstractContextManager[Callable[[], None]] = nullcontext(lambda: None)
+        if "chromium" in sizes:
+            begun = chromium.fetching()
+        with begun as finish:
+            if "prometheus" in sizes:
+                with _noted(reasons, "prometheus"):
+                    prometheus.fetch()
+            with _noted(reasons, "chromium"):
+                finish()
+    if "chromium" in sizes:
+        with _noted(reasons, "chromium"):
+            chromium.check()
+
+
+def _update(names: Sequence[str], reasons: Reasons, console: Console) -> bool:
+    try:
+        with console.step("apt-get", "update"):
+            debian.update()
+    except StepFailed as error:
+        for name in names:
+            reasons[name].append(str(error))
+        return False
+    return True
+
+
+def _install(names: Sequence[str], reasons: Reasons, console: Console) -> None:
+    for name in names:
+        packages = _packages(name)
+        with _noted(reasons, name):
+            size = network.megabytes([debian.size(packages)])
+            what = " ".join(packages) if len(packages) < 3 else f"{len(packages)} libraries of {TITLES[name]}"
+            with console.step("apt-get", f"{what}, {size}"):
+                debian.install(packages)
+
+
+def _packages(name: str) -> Sequence[str]:
+    return chromium.packages() if name == "chromium" else [name]
+
+
+@contextmanager
+def _noted(reasons: Reasons, name: str) -> Iterator[None]:
+    """A way that fails is not the end: there may be another one."""
+    try:
+        yield
+    except StepFailed as error:
+        reasons[name].append(str(error))
+
+
+def _advice(missing: Sequence[str], reasons: Reasons) -> str:
+    why = "; ".join(dict.fromkeys(reason for name in missing for reason in reasons[name]))
+    if "chromium" in missing and chromium.brought():
+        install = "install the libraries of Chromium (sudo .venv/bin/playwright install-deps chromium)"
+    else:
+        packages = [each for name in missing for each in _packages(name)]
+        install = f"install the packages (Debian: apt install --no-install-recommends {' '.join(packages)})"
+    titles = " and ".join(TITLES[name] for name in missing)
+    ways = ", or ".join([install, *(_NAMED[name] for name in missing)])
+    return f"missing: {titles}, which cannot be fetched ({why}): {ways}"
+
+
+@contextmanager
+def exclusive(console: Console) -> Iterator[None]:
+    """One run brings programs; the others wait, and then find them."""
+    folder = ROOT / ".venv"
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)  # a lock on the folder leaves no file behind
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.say("waiting for another run that fetches programs")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
