@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_command_selects_this_test(name: str) -> None:
     """make and its shell hand on the name as it is."""
     shown = command(f"tests/test_x.py::test[{name}]", {"SERVICE_SERVER": "uvicorn"})
-    arguments = f"{shown} VENV_PYTHON='{sys.executable} -c \"import sys; print(sys.argv[3:])\"' PYTHON=true"
+    arguments = f"{shown} VENV_PYTHON='{sys.executable} -c \"import sys; print(sys.argv[-1:])\"' PYTHON=true"
 
     # Without the variables of the `make test` that runs this test.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
