@@ -66,4 +66,4 @@ def test_it_needs_playwrights_own_program(bare: Path, tmp_path: Path, monkeypatc
         chromium.addresses()
     assert chromium.packages() == ["libatomic1"]
     (bare / "chromium").unlink()
-    assert chromium.packages() == ["libatomic1", "chromium"]
+    assert chromium.packages() == ["libatomic1", chromium.PACKAGE]
