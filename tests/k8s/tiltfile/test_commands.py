@@ -36,10 +36,11 @@ def test_every_command_exists(declared: Declared) -> None:
 
 def test_with_an_ingress_url_make_test_runs_the_ingress_tests_of_all_domains() -> None:
     dry_run = ["make", "--dry-run", "test", "INGRESS_URL=http://localhost:8080"]
-    [command] = [line for line in output(*dry_run).splitlines() if "pytest" in line]
+    [command] = [line for line in output(*dry_run).replace("\\\n", " ").splitlines() if " -m pytest " in line]
 
     folders = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").glob("**/ingress") if path.is_dir()}
-    assert set(command.partition(" -m pytest ")[2].split()) == folders - {"tests/workbench/ingress"}
+    chosen = {word for word in command.split() if word.startswith("tests/")}
+    assert chosen == folders - {"tests/workbench/ingress"}
 
 
 def output(*command: str) -> str:
