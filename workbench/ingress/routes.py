@@ -24,6 +24,19 @@ def envoy_routes(
     return translated
 
 
+def without_timeouts(routes: Sequence[HttpRoute]) -> list[HttpRoute]:
+    """The same routes, which wait for an answer as long as it takes."""
+    return [
+        route.model_copy(
+            update={
+                "timeout": None,
+                "retries": route.retries and route.retries.model_copy(update={"per_try_timeout": None}),
+            }
+        )
+        for route in routes
+    ]
+
+
 def _merge(route: Json, value: Json) -> None:
     for name, fields in value.items():
         route[name] = {**route.get(name, {}), **fields}
