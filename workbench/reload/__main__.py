@@ -52,6 +52,8 @@ def main() -> int:
         for variable, default in _BINDS.items():
             listeners[variable] = _listen(variable, os.environ.get(variable, default))
         if port := os.environ.get(debugging.PORT):
+            if not port.isdecimal():
+                raise UsageError(f"{debugging.PORT}={port} is not a port")
             debugger = Debugger(port)
         return asyncio.run(_run(listeners, folder, debugger))
     except UsageError as error:

@@ -14,11 +14,16 @@ Message = dict[str, Any]
 Breakpoints = dict[Path, list[int]]
 
 
+class Refused(Exception):
+    """The adapter refused a request, or ended the connection before it had answered."""
+
+
 class Session:
     """One connection, which debugs one process."""
 
     def __init__(self, editor: "Editor", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.initialized = asyncio.Event()
+        """Or it has ended before."""
         self.ended = asyncio.Event()
         self._editor = editor
         self._reader = reader
@@ -40,7 +45,8 @@ class Session:
     async def answer(sent: "asyncio.Future[Message]") -> Message:
         async with asyncio.timeout(WITHIN):
             message = await sent
-        assert message["success"], message
+        if not message["success"]:
+            raise Refused(message)
         return message.get("body") or {}
 
     async def set_breakpoints(self, breakpoints: Breakpoints) -> None:
@@ -66,7 +72,14 @@ class Session:
             while True:
                 head = await self._reader.readuntil(b"\r\n\r\n")
                 self._on_message(json.loads(await self._reader.readexactly(int(head.split(b":")[1]))))
+        self._end()
+        for answer in self._answers:
+            if not answer.done():
+                answer.set_exception(Refused("the connection has ended"))
+
+    def _end(self) -> None:
         self.ended.set()
+        self.initialized.set()
 
     def _on_message(self, message: Message) -> None:
         match message["type"], message.get("event") or message.get("command"):
@@ -77,7 +90,7 @@ class Session:
             case "event", "stopped":
                 self._editor.stopped.put_nowait((self, message["body"]["threadId"]))
             case "event", "terminated":
-                self.ended.set()
+                self._end()
             case "request", "startDebugging":
                 self._editor.children.put_nowait(message["arguments"]["configuration"])
                 self._write(
@@ -131,9 +144,10 @@ class Editor:
             self._of(child).set_result(session)
 
     async def follow(self) -> None:
-        """Attaches to each child."""
+        """Attaches to each child, unless it has just ended, as the process of the version before may have."""
         while True:
-            await self.attach(await self.children.get())
+            with suppress(Refused):
+                await self.attach(await self.children.get())
 
     async def attached_to(self, pid: int) -> Session:
         async with asyncio.timeout(WITHIN):

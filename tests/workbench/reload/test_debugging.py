@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+from ast import literal_eval
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -76,7 +78,8 @@ def place(stop: Stop) -> Breakpoints:
 
 
 async def reloaded(live: Live) -> None:
-    await live.says(rf"service-1 │ .*version {live.sources.version} answers after")
+    for replica in ("service-1", "service-2"):
+        await live.says(rf"{replica} │ .*version {live.sources.version} answers after")
 
 
 async def test_a_breakpoint_is_hit_before_and_after_an_edit(live: Live, editor: Editor) -> None:
@@ -130,8 +133,12 @@ async def test_limits_are_lifted(live: Live, editor: Editor) -> None:
     asking = asyncio.create_task(live.get(ANY))
     stop = await editor.until_stopped()
     assert await stop.evaluate("self._timeout", "service/web/dispatch.py") == "3600.0"
+    url = literal_eval(await stop.evaluate("database._settings.database_url"))
     await stop.go_on()
     await asking
+    connection = await asyncpg.connect(url)
+    assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "0"
+    await connection.close()
 
 
 async def test_a_request_goes_on_when_the_editor_leaves(workbench: tuple[Stack, Live], live: Live) -> None:
@@ -149,7 +156,12 @@ async def test_breakpoint_in_the_code(live: Live, workbench: tuple[Stack, Live])
     [[line]] = at_line(live.sources, "breakpoint()").values()
     await reloaded(live)
     assert (await live.get(ANY)).status_code == 200
-    await live.says(rf"{MODULE}:{line}: breakpoint\(\) is passed over, because no debugger is attached")
+    await live.says(rf"service-1 │ {MODULE}:{line}: breakpoint\(\) is passed over, because no debugger is attached")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{workbench[0].replicas[1].api_port}") as client:
+        assert (await client.get(ANY)).status_code == 200
+    await live.says(
+        rf"service-2 │ {MODULE}:{line}: breakpoint\(\) does nothing here: start with `make dev DEBUG=yes`"
+    )
 
     async with debugging(workbench) as editor:
         await editor.set({path: [] for path in editor.breakpoints})
