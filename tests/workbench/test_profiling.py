@@ -40,7 +40,7 @@ def test_without_a_workbench_or_with_a_wrong_duration(tmp_path: Path) -> None:
 
 def test_a_process_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(
-        WorkbenchError, match="^py-spy finds no process whose memory it may read here: run `sudo make profile`$"
+        WorkbenchError, match=r"^py-spy finds no process whose memory it may read here: run `sudo make profile`$"
     ):
         profiling.record(2**22 + 1, 1, tmp_path / "profile.svg")  # more than any process id
     assert os.listdir(tmp_path) == []
