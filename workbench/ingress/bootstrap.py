@@ -87,7 +87,9 @@ def envoy_bootstrap(
 
 def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
     http_port = rules.server.port.number
-    routes = rules.virtual_service.spec.http if timeouts else without_timeouts(rules.virtual_service.spec.http)
+    routes = envoy_routes(rules.virtual_service.spec.http, rules.route_patches, cluster_name)
+    if not timeouts:
+        without_timeouts(routes)
     patch = rules.connection_manager
     return {
         "name": "envoy.filters.network.http_connection_manager",
@@ -111,7 +113,7 @@ def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
                         "name": f"*:{http_port}",
                         "domains": _domains(rules.server.hosts),
                         "include_request_attempt_count": True,
-                        "routes": envoy_routes(routes, rules.route_patches, cluster_name),
+                        "routes": routes,
                     }
                 ],
             },

@@ -24,17 +24,11 @@ def envoy_routes(
     return translated
 
 
-def without_timeouts(routes: Sequence[HttpRoute]) -> list[HttpRoute]:
-    """The same routes, which wait for an answer as long as it takes."""
-    return [
-        route.model_copy(
-            update={
-                "timeout": None,
-                "retries": route.retries and route.retries.model_copy(update={"per_try_timeout": None}),
-            }
-        )
-        for route in routes
-    ]
+def without_timeouts(translated: Sequence[Json]) -> None:
+    """Let these routes of Envoy wait for an answer as long as it takes."""
+    for action in (route["route"] for route in translated if "route" in route):
+        action |= {"timeout": "0s", "idle_timeout": "0s"}
+        action.get("retry_policy", {}).pop("per_try_timeout", None)
 
 
 def _merge(route: Json, value: Json) -> None:

@@ -70,6 +70,9 @@ def test_a_replica_can_be_debugged(declared: Declared, tilt: Run) -> None:
         route.get("retries", {}).pop("perTryTimeout", None)
     assert rules != find(declared.objects, "VirtualService", NAME)
     assert find(debugged.objects, "VirtualService", NAME) == rules
+    patches = find(debugged.objects, "EnvoyFilter", "request-buffer")["spec"]["configPatches"]
+    routes = [patch["patch"]["value"].get("route", {}) for patch in patches]
+    assert {route["idle_timeout"] for route in routes if route} == {"0s"}
 
 
 def test_resources_can_be_named_on_the_command_line(declared: Declared, tilt: Run) -> None:

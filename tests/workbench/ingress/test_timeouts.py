@@ -27,8 +27,8 @@ async def test_a_slow_answer_becomes_504(start_gateway: StartGateway, set_rules:
 def test_the_timeouts_of_routes_can_be_left_out() -> None:
     def timeouts(routes: list[dict[str, Any]]) -> set[str]:
         actions = [route["route"] for route in routes if "route" in route]
-        tries = [action["retry_policy"].get("per_try_timeout", "0s") for action in actions]
-        return {action["timeout"] for action in actions} | set(tries)
+        retries = [action["retry_policy"].get("per_try_timeout", "0s") for action in actions]
+        return {action.get(name, "0s") for action in actions for name in ("timeout", "idle_timeout")} | set(retries)
 
     assert timeouts(routes(INGRESS_RULES, timeouts=False)) == {"0s"} < timeouts(routes(INGRESS_RULES))
 
