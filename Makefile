@@ -11,8 +11,8 @@ unexport PYTHONEXECUTABLE PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYT
 PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-uvicorn test-cluster lint format lock reset clean python screenshots screenshot-tilt down destroy \
-	status intrude image scan sign changes backup restore load bench-reload faults audit sbom environment-workbench \
+.PHONY: help dev test test-uvicorn test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
+	destroy status intrude image scan sign changes backup restore load bench-reload faults audit sbom environment-workbench \
 	environment-dev environment-all
 
 help: ## show this list
@@ -21,6 +21,7 @@ help: ## show this list
 	@echo "  Variables of dev, with their defaults (port 0 is any free port):"
 	@echo "  INGRESS_PORT=8080 API_PORT=8000 OPS_PORT=9000 REPLICAS=1 DATA=.workbench PYTHON=python3"
 	@echo "  PROMETHEUS_PORT=9095; PROMETHEUS=yes fetches it, no runs without it; TRACES=console shows a trace of each request"
+	@echo "  DEBUG_PORT=5678; DEBUG=yes lets an editor attach to the first replica there"
 
 # make exports the variables of its command line to the environment, where the workbench reads them.
 dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
@@ -91,6 +92,9 @@ lock: python ## update requirements/*.txt to the newest versions that pyproject.
 	cat /dev/null $(wildcard bench/*/requirements.in) | $(COMPILE) - $(DEV) --group audit -c requirements/dev.txt \
 		-o requirements/all.txt
 	@sed -i.uv 's/ [^ ]* (\(pyproject.toml[^)]*\))/ \1/' requirements/*.txt && rm requirements/*.txt.uv
+
+profile: environment-dev ## write profile.svg: where the time goes in a running make dev; SECONDS=10, OUTPUT=profile.svg
+	@$(VENV_PYTHON) -m workbench.profiling $(or $(SECONDS),10) $(or $(OUTPUT),profile.svg)
 
 screenshots: environment-dev ## take pictures of the page, docs/measured/page-NAME.png
 	@$(VENV_PYTHON) -m workbench.programs chromium

@@ -106,12 +106,13 @@ async def _run(stack: Stack, console: Console, begin: float) -> None:
 def _welcome(stack: Stack, seconds: float) -> str:
     first = stack.replicas[0]
     prometheus = f"\n  metrics and alerts    {stack.prometheus.url}" if stack.prometheus else ""
+    debugger = f"\n  debugger              attach to localhost:{stack.debug_port}" if stack.debug_port else ""
     return f"""
 {NAME} is running; the start took {seconds:.1f} s. Ctrl-C stops it.
 
   through the ingress   {stack.ingress_url}
   API documentation     {stack.ingress_url}/docs
-  health and metrics    http://localhost:{first.ops_port}/readyz  http://localhost:{first.ops_port}/metrics{prometheus}
+  health and metrics    http://localhost:{first.ops_port}/readyz  http://localhost:{first.ops_port}/metrics{prometheus}{debugger}
   database              psql {shlex.quote(stack.postgres.url("app_rw"))}
 
   try: curl {stack.ingress_url}/

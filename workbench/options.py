@@ -20,7 +20,7 @@ class StackOptions:
 
     `service` is the command of a replica, and `sources` the folder it runs in: tests that edit files pass a copy of
     the project. `prometheus` is the path of the program, or None to run none; it scrapes every `scrape_interval`
-    seconds.
+    seconds. With `debug`, a debugger can attach to the first replica through `debug_port`.
     """
 
     data: Path
@@ -36,6 +36,8 @@ class StackOptions:
     prometheus: str | None = None
     prometheus_port: int = 0
     scrape_interval: float = 5
+    debug: bool = False
+    debug_port: int = 0
 
 
 def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env") -> StackOptions:
@@ -55,6 +57,8 @@ def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env
         service=(sys.executable, "-m", "workbench.reload"),
         prometheus=_prometheus(variables.get("PROMETHEUS") or ""),
         prometheus_port=_number(variables, "PROMETHEUS_PORT", 9095, 65535),
+        debug=_yes(variables, "DEBUG"),
+        debug_port=_number(variables, "DEBUG_PORT", 5678, 65535),
     )
 
 
@@ -95,6 +99,13 @@ def _prometheus(wanted: str) -> str | None:
             f"PROMETHEUS={wanted} is not a program: use a path, `yes` to fetch Prometheus, or `no` to run without it"
         )
     return found
+
+
+def _yes(variables: Mapping[str, str], name: str) -> bool:
+    text = variables.get(name) or "no"
+    if text not in {"yes", "no"}:
+        raise UsageError(f"{name}={text} is neither yes nor no")
+    return text == "yes"
 
 
 def _number(variables: Mapping[str, str], name: str, default: int, maximum: int) -> int:

@@ -29,6 +29,8 @@ class Stack:
     replicas: list[Replica]
     envoy: Envoy
     prometheus: Prometheus | None = None
+    debug_port: int | None = None
+    """Of 127.0.0.1: where a debugger can attach to the first replica."""
 
     def __init__(self, options: StackOptions, console: Console) -> None:
         self.options = options
@@ -94,6 +96,7 @@ class Stack:
             "API_PORT": options.api_port,
             "OPS_PORT": options.ops_port,
             "PROMETHEUS_PORT": options.prometheus_port if options.prometheus else 0,
+            "DEBUG_PORT": options.debug_port if options.debug else 0,
         }
         ports.check(wanted)
         run = undo.enter_context(run_folder(options.data))
@@ -104,20 +107,30 @@ class Stack:
         with console.step("postgres", "PostgreSQL 18"):
             await self.postgres.start()
 
-        free = iter(ports.free(2 * options.replicas + 3, excluding=wanted.values()))
+        free = iter(ports.free(2 * options.replicas + 4, excluding=wanted.values()))
         prometheus_port = options.prometheus_port or next(free)
         env = service_environment(self.postgres, _links(options, prometheus_port) | dict(options.settings))
         with console.step("migrate", "schema up to date"):
             await migrate(env, console, options.sources)
 
+        if options.debug:
+            self.debug_port = options.debug_port or next(free)
         chosen = [(options.api_port, options.ops_port)] + [(0, 0)] * (options.replicas - 1)
         self.replicas = [
             Replica(f"service-{n}", api or next(free), ops or next(free), options, env, console)
             for n, (api, ops) in enumerate(chosen, 1)
         ]
+        if self.debug_port:
+            self.replicas[0].debug(self.debug_port)
         upstreams = [Upstream(replica.api_port, replica.ops_port) for replica in self.replicas]
         self.envoy = Envoy(
-            options.ingress_port or next(free), upstreams, options.rules, run, console, stats_port=next(free)
+            options.ingress_port or next(free),
+            upstreams,
+            options.rules,
+            run,
+            console,
+            stats_port=next(free),
+            timeouts=not options.debug,  # or it would end a request whose process has stopped at a breakpoint
         )
         self._components += [*self.replicas, self.envoy]
         undo.push_async_callback(self._stop_serving)

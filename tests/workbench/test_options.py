@@ -1,6 +1,7 @@
 """The variables of `make dev`, the .env file, and the checks of ports."""
 
 import errno
+import json
 import os
 import socket
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from workbench.errors import PortTaken, UsageError
 from workbench.machine import ports
+from workbench.machine.folders import ROOT
 from workbench.options import from_environment, read_env_file
 from workbench.programs import prometheus
 
@@ -64,6 +66,17 @@ def test_traces_sets_opentelemetrys_exporter(tmp_path: Path) -> None:
     assert options.settings == {"OTEL_TRACES_EXPORTER": "console", "OTEL_TRACES_SAMPLER": "always_off"}
     with pytest.raises(UsageError, match=r"^TRACES=yes is not valid: use console, otlp or none$"):
         from_environment({"TRACES": "yes"}, tmp_path / ".env")
+
+
+def test_debugging(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    assert not from_environment({}, file).debug
+    options = from_environment({"DEBUG": "yes"}, file)
+    assert options.debug
+    launch = json.loads((ROOT / ".vscode/launch.json").read_text())
+    assert {one["connect"]["port"] for one in launch["configurations"]} == {options.debug_port}
+    with pytest.raises(UsageError, match=r"^DEBUG=on is neither yes nor no$"):
+        from_environment({"DEBUG": "on"}, file)
 
 
 @pytest.mark.parametrize("line", ["SERVICE_POOL_SIZE", "POOL_SIZE=5", "export SERVICE_POOL_SIZE=5", "SERVICE_A-B=1"])

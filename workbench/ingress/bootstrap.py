@@ -15,7 +15,7 @@ from pathlib import Path
 from workbench.ingress import statistics as envoy_stats
 from workbench.ingress.cluster import Upstream, envoy_cluster
 from workbench.ingress.envoy_json import Json, typed
-from workbench.ingress.routes import envoy_routes
+from workbench.ingress.routes import envoy_routes, without_timeouts
 from workbench.ingress.rules import SERVICE_HOST, SERVICE_PORT, IngressRuleError, IngressRules, read_rules
 
 __all__ = ["CLUSTER", "IngressRuleError", "Upstream", "cluster_name", "envoy_bootstrap"]
@@ -42,12 +42,14 @@ def envoy_bootstrap(
     admin_socket: Path,
     addresses: Sequence[str] = ("127.0.0.1",),
     stats_port: int | None = None,
+    timeouts: bool = True,
 ) -> Json:
     """The configuration for `envoy --config-path`, as JSON.
 
     `rules` is the directory k8s/istio. Envoy listens on `port` of each of `addresses`; include ::1 if the machine has
     it, since localhost can mean either address. The administration interface listens only on the Unix socket
-    `admin_socket`. With `stats_port`, the statistics can be read at that port of 127.0.0.1.
+    `admin_socket`. With `stats_port`, the statistics can be read at that port of 127.0.0.1. Without `timeouts`, those
+    of the routes are left out.
 
     Raises IngressRuleError if the rules contain anything that this translation does not support, and ValueError if
     `admin_socket` is too long for a socket.
@@ -68,7 +70,7 @@ def envoy_bootstrap(
                     "additional_addresses": [{"address": address} for address in more],
                     # By default a second workbench could bind the same port, and would get half of the requests.
                     "enable_reuse_port": False,
-                    "filter_chains": [{"filters": [_connection_manager(read)]}],
+                    "filter_chains": [{"filters": [_connection_manager(read, timeouts)]}],
                 },
                 *([envoy_stats.listener(stats_port)] if stats_port else []),
             ],
@@ -83,8 +85,11 @@ def envoy_bootstrap(
     }
 
 
-def _connection_manager(rules: IngressRules) -> Json:
+def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
     http_port = rules.server.port.number
+    routes = envoy_routes(rules.virtual_service.spec.http, rules.route_patches, cluster_name)
+    if not timeouts:
+        without_timeouts(routes)
     patch = rules.connection_manager
     return {
         "name": "envoy.filters.network.http_connection_manager",
@@ -108,7 +113,7 @@ def _connection_manager(rules: IngressRules) -> Json:
                         "name": f"*:{http_port}",
                         "domains": _domains(rules.server.hosts),
                         "include_request_attempt_count": True,
-                        "routes": envoy_routes(rules.virtual_service.spec.http, rules.route_patches, cluster_name),
+                        "routes": routes,
                     }
                 ],
             },

@@ -24,6 +24,13 @@ def envoy_routes(
     return translated
 
 
+def without_timeouts(translated: Sequence[Json]) -> None:
+    """Let these routes of Envoy wait for an answer as long as it takes."""
+    for action in (route["route"] for route in translated if "route" in route):
+        action |= {"timeout": "0s", "idle_timeout": "0s"}
+        action.get("retry_policy", {}).pop("per_try_timeout", None)
+
+
 def _merge(route: Json, value: Json) -> None:
     for name, fields in value.items():
         route[name] = {**route.get(name, {}), **fields}

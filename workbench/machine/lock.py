@@ -28,6 +28,19 @@ def data_lock(data: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder(data: Path) -> int | None:
+    """The process that holds data/lock, or None."""
+    try:
+        with (data / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None
+    except BlockingIOError:
+        pid = (data / "lock").read_text()
+        return int(pid) if pid.isdigit() else None
+    except OSError:
+        return None
+
+
 def _locked(path: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

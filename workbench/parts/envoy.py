@@ -35,6 +35,8 @@ class Envoy:
         run: Path,
         console: Console,
         stats_port: int | None = None,
+        *,
+        timeouts: bool = True,
     ) -> None:
         self.port = port
         self.stats_port = stats_port
@@ -43,6 +45,7 @@ class Envoy:
         self._rules = rules
         self._run = run
         self._console = console
+        self._timeouts = timeouts
 
     async def start(self) -> None:
         """Returns when a replica answers GET / through the ingress: until then, a ready Envoy answers 503.
@@ -71,6 +74,7 @@ class Envoy:
                 upstreams=self._upstreams,
                 admin_socket=self._run / "envoy.sock",
                 stats_port=self.stats_port,
+                timeouts=self._timeouts,
             )
         except ingress.IngressRuleError as error:
             raise StepFailed(f"the ingress rules are wrong: {error}") from error

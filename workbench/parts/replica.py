@@ -50,6 +50,10 @@ class Replica:
             "SERVICE_OPS_BIND": f"127.0.0.1:{ops_port}",
         }
 
+    def debug(self, port: int) -> None:
+        """From the next start on, a debugger can attach to this port of 127.0.0.1."""
+        self._env["RELOAD_DEBUG_PORT"] = str(port)
+
     async def start(self) -> None:
         options = self._options
         self.part = await Part.start(

@@ -30,6 +30,8 @@ Processes
     snapshot.py            the code of a new process, read at one moment
     new_process.py         what runs in a new process before the service
     orphans.py             what process 1 of a container has to do
+    debugging.py           the debugger: how processes connect to it, and what breakpoint() does
+    debug_adapter.py       the process that editors attach to, from version to version
 
 What is reported
     report.py              lines for people, metrics for Prometheus

@@ -2,7 +2,7 @@
 
 SERVICE_API_BIND and SERVICE_OPS_BIND are the addresses to listen on, each host:port. RELOAD_READY_WITHIN is how many
 seconds new code may take to become ready, by default 10. RELOAD_FORK=no starts each process in a new interpreter,
-which is also done wherever a fork is not safe.
+which is also done wherever a fork is not safe. With RELOAD_DEBUG_PORT, editors can attach to that port of 127.0.0.1.
 
 SIGTERM and SIGINT are passed on to the service, which drains as it would by itself. Exit status: 0 stopped, 1 cannot
 listen, 2 wrong settings.
@@ -24,7 +24,8 @@ import tempfile
 from pathlib import Path
 
 from workbench.errors import UsageError
-from workbench.reload import protocol
+from workbench.reload import debugging, protocol
+from workbench.reload.debugging import Debugger
 from workbench.reload.fallback_responder import FallbackResponder
 from workbench.reload.forking_spawner import ForkingSpawner
 from workbench.reload.orphans import reap
@@ -33,7 +34,7 @@ from workbench.reload.report import Report
 from workbench.reload.service_environment import ServiceEnvironment
 from workbench.reload.sources import ENV_FILE, Watcher
 from workbench.reload.spawner import FreshSpawner, Spawner
-from workbench.reload.supervisor import Supervisor
+from workbench.reload.supervisor import Limits, Supervisor
 from workbench.reload.tasks import in_background
 
 _BACKLOG = 2048
@@ -46,10 +47,15 @@ _BINDS = {protocol.API_BIND: "0.0.0.0:8000", protocol.OPS_BIND: "0.0.0.0:9000"}
 def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="reload-"))
     listeners: dict[str, socket.socket] = {}
+    debugger = None
     try:
         for variable, default in _BINDS.items():
             listeners[variable] = _listen(variable, os.environ.get(variable, default))
-        return asyncio.run(_run(listeners, folder))
+        if port := os.environ.get(debugging.PORT):
+            if not port.isdecimal():
+                raise UsageError(f"{debugging.PORT}={port} is not a port")
+            debugger = Debugger(port)
+        return asyncio.run(_run(listeners, folder, debugger))
     except UsageError as error:
         sys.stderr.write(f"reload: {error}\n")
         return 2
@@ -57,6 +63,8 @@ def main() -> int:
         sys.stderr.write(f"reload: {error}\n")
         return 1
     finally:
+        if debugger:
+            debugger.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -75,11 +83,15 @@ def _listen(variable: str, bind: str) -> socket.socket:
     return listener
 
 
-async def _run(listeners: dict[str, socket.socket], folder: Path) -> int:
+async def _run(listeners: dict[str, socket.socket], folder: Path, debugger: Debugger | None) -> int:
     loop = asyncio.get_running_loop()
     metrics_file = folder / "metrics.prom"
     report = Report(metrics_file)
     extra = {protocol.LISTEN: protocol.TOLD, protocol.METRICS_FILE: str(metrics_file)}
+    limits = Limits(_ready_within())
+    if debugger:
+        extra |= debugger.variables
+        limits = Limits(ready_within=None, drained_within=None)  # a process may stop at a breakpoint
     # A queue of open connections, between the process that passes them on and the one that takes them.
     giving, taking = socket.socketpair()
     taking.setblocking(False)
@@ -99,10 +111,16 @@ async def _run(listeners: dict[str, socket.socket], folder: Path) -> int:
         ServiceEnvironment(os.environ, ENV_FILE, extra),
         Probe(_address(api), _address(ops)),
         close_listeners,
-        _ready_within(),
+        limits,
     )
+
+    def stop(number: signal.Signals) -> None:
+        if debugger:
+            debugger.close()
+        supervisor.stop(number)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, supervisor.stop, number)
+        loop.add_signal_handler(number, stop, number)
     reaping = in_background(reap(spawner)) if os.getpid() == 1 else None
     try:
         return await supervisor.run()

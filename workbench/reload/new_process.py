@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-from workbench.reload import protocol
+from workbench.reload import debugging, protocol
 from workbench.reload.code import PACKAGE, ROOT
 from workbench.reload.snapshot import Snapshot
 
@@ -27,6 +27,7 @@ def run(module: str, snapshot: Snapshot) -> None:
     snapshot.install()
     sys.excepthook = explain
     sys.argv = [module]
+    debugging.begin()
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

@@ -8,14 +8,13 @@ from workbench.reload.service_process import ServiceProcess
 from workbench.reload.states import ProcessState
 from workbench.reload.tasks import first_of, in_background
 
-_DRAINED_WITHIN = 60.0  # s; more than any grace, so a process that takes longer is stuck
-
 
 class Processes:
     """All processes from their start to their end; `say` tells a person about one that has to be killed."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], drained_within: float | None) -> None:
         self._say = say
+        self._drained_within = drained_within
         self._processes: list[ServiceProcess] = []
 
     def add(self, process: ServiceProcess) -> None:
@@ -56,7 +55,7 @@ class Processes:
         return next((process for process in self._running() if process.state is state), None)
 
     async def _kill_if_stuck(self, process: ServiceProcess) -> None:
-        await first_of(process.ended, timeout=_DRAINED_WITHIN)
+        await first_of(process.ended, timeout=self._drained_within)
         if not process.ended.done():
-            self._say(f"version {process.version} did not end within {_DRAINED_WITHIN:g} s: killing it")
+            self._say(f"version {process.version} did not end within {self._drained_within:g} s: killing it")
             process.send(signal.SIGKILL)

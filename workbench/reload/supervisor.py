@@ -30,6 +30,16 @@ _TRIAL = 2.0  # s in which the old process is on standby in case the new one end
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """In seconds; None is no limit."""
+
+    ready_within: float | None
+    """How long a candidate may take to become ready while another process serves."""
+    drained_within: float | None = 60.0
+    """More than any grace, so a process that takes longer is stuck."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What should serve: the files and the variables as they were at one moment."""
 
@@ -50,7 +60,7 @@ class Supervisor:
         environment: ServiceEnvironment,
         probe: Probe,
         close_listeners: Callable[[], None],
-        ready_within: float,
+        limits: Limits,
     ) -> None:
         self._spawner = spawner
         self._watcher = watcher
@@ -59,10 +69,10 @@ class Supervisor:
         self._environment = environment
         self._probe = probe
         self._close_listeners = close_listeners
-        self._ready_within = ready_within
+        self._ready_within = limits.ready_within
         self._migrations = Migrations(spawner)
         self._state = SupervisorState.STARTING
-        self._processes = Processes(report.say)
+        self._processes = Processes(report.say, limits.drained_within)
         self._retry = Retry()
         self._refused: tuple[Target, float] | None = None  # the last one that cannot serve, and when it was read
         self._serving_ended = asyncio.Event()

@@ -11,6 +11,7 @@ from tests.k8s.tiltfile.api import TiltfileError
 from tests.k8s.tiltfile.conftest import Run
 from tests.k8s.tiltfile.declared import Declared
 from workbench.project import NAME
+from workbench.reload import debugging
 
 DEPLOYMENT = "Deployment", NAME
 TELEMETRY = "Telemetry", "mesh"
@@ -53,6 +54,25 @@ def test_observability_can_be_left_out(declared: Declared, tilt: Run) -> None:
     assert find(without.objects, *DEPLOYMENT) == expected
     assert mesh["spec"].pop("tracing")
     assert find(without.objects, *TELEMETRY) == mesh
+
+
+def test_a_replica_can_be_debugged(declared: Declared, tilt: Run) -> None:
+    debugged = tilt(flags={"debug": True})
+
+    assert (declared.resources[NAME]["port_forwards"], debugged.resources[NAME]["port_forwards"]) == ([], "5678")
+    expected, rules = (deepcopy(find(declared.objects, *one)) for one in (DEPLOYMENT, ("VirtualService", NAME)))
+    [container] = expected["spec"]["template"]["spec"]["containers"]
+    container["env"].append({"name": debugging.PORT, "value": "5678"})
+    assert container.pop("livenessProbe")
+    assert find(debugged.objects, *DEPLOYMENT) == expected
+    for route in rules["spec"]["http"]:
+        route.pop("timeout", None)
+        route.get("retries", {}).pop("perTryTimeout", None)
+    assert rules != find(declared.objects, "VirtualService", NAME)
+    assert find(debugged.objects, "VirtualService", NAME) == rules
+    patches = find(debugged.objects, "EnvoyFilter", "request-buffer")["spec"]["configPatches"]
+    routes = [patch["patch"]["value"].get("route", {}) for patch in patches]
+    assert {route["idle_timeout"] for route in routes if route} == {"0s"}
 
 
 def test_resources_can_be_named_on_the_command_line(declared: Declared, tilt: Run) -> None:

@@ -1,10 +1,13 @@
 """How long the gateway waits for replicas and for clients."""
 
 import asyncio
+from typing import Any
 
 from tests.workbench.ingress.changed_rules import STREAMS, SetRules
 from tests.workbench.ingress.gateway import IDEMPOTENT, StartGateway, assert_problem
 from tests.workbench.ingress.stub_replicas import Held, Received, StubReplica, never
+from tests.workbench.ingress.translation import routes
+from workbench.machine.folders import INGRESS_RULES
 
 SHORT = ("virtualservice.yaml", "spec.http.*.timeout", "200ms")
 
@@ -19,6 +22,15 @@ async def test_a_slow_answer_becomes_504(start_gateway: StartGateway, set_rules:
         assert response.json()["title"] == "Gateway Timeout"
         assert response.json()["request_id"] == replica.received[-1].headers["x-request-id"]
         assert "retry-after" not in response.headers
+
+
+def test_the_timeouts_of_routes_can_be_left_out() -> None:
+    def timeouts(routes: list[dict[str, Any]]) -> set[str]:
+        actions = [route["route"] for route in routes if "route" in route]
+        retries = [action["retry_policy"].get("per_try_timeout", "0s") for action in actions]
+        return {action.get(name, "0s") for action in actions for name in ("timeout", "idle_timeout")} | set(retries)
+
+    assert timeouts(routes(INGRESS_RULES, timeouts=False)) == {"0s"} < timeouts(routes(INGRESS_RULES))
 
 
 async def test_streams_outlive_the_timeout_of_other_routes(start_gateway: StartGateway, set_rules: SetRules) -> None:

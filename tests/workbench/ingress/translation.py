@@ -15,18 +15,24 @@ BUFFER = "envoyfilter-request-buffer.yaml"
 KUSTOMIZATION = "kustomization.yaml"
 
 
-def translate(rules: Path) -> dict[str, Any]:
-    return envoy_bootstrap(rules, port=8080, upstreams=[Upstream(8001, 9001)], admin_socket=Path("admin.sock"))
+def translate(rules: Path, *, timeouts: bool = True) -> dict[str, Any]:
+    return envoy_bootstrap(
+        rules,
+        port=8080,
+        upstreams=[Upstream(8001, 9001)],
+        admin_socket=Path("admin.sock"),
+        timeouts=timeouts,
+    )
 
 
-def connection_manager(rules: Path) -> dict[str, Any]:
-    [listener] = translate(rules)["static_resources"]["listeners"]
+def connection_manager(rules: Path, *, timeouts: bool = True) -> dict[str, Any]:
+    [listener] = translate(rules, timeouts=timeouts)["static_resources"]["listeners"]
     [found] = listener["filter_chains"][0]["filters"]
     return dict(found["typed_config"])
 
 
-def routes(rules: Path) -> list[dict[str, Any]]:
-    [virtual_host] = connection_manager(rules)["route_config"]["virtual_hosts"]
+def routes(rules: Path, *, timeouts: bool = True) -> list[dict[str, Any]]:
+    [virtual_host] = connection_manager(rules, timeouts=timeouts)["route_config"]["virtual_hosts"]
     return list(virtual_host["routes"])
 
 

@@ -165,10 +165,13 @@ class Live:
 
 
 @asynccontextmanager
-async def live_workbench(sources: Sandbox, data: Path) -> AsyncIterator[tuple[Stack, Live]]:
-    """A workbench that follows these sources, with its database in the folder `data`."""
+async def live_workbench(sources: Sandbox, data: Path, **options: Any) -> AsyncIterator[tuple[Stack, Live]]:
+    """A workbench that follows these sources, with its database in the folder `data`; `options` of StackOptions.
+
+    Live is its first replica.
+    """
     output = Output()
-    options = StackOptions(
+    stack_options = StackOptions(
         data=data,
         sources=sources.root,
         service=(sys.executable, "-m", "workbench.reload"),
@@ -178,9 +181,10 @@ async def live_workbench(sources: Sandbox, data: Path) -> AsyncIterator[tuple[St
             "RELOAD_READY_WITHIN": str(READY_WITHIN),
             **_PATIENT,
         },
+        **options,
     )
-    async with Stack(options, Console(output)) as stack:
-        [replica] = stack.replicas
+    async with Stack(stack_options, Console(output)) as stack:
+        replica = stack.replicas[0]
         assert replica.part
         live = Live(sources, output, replica.part, stack.ingress_url, replica.api_port, replica.ops_port)
         yield stack, live

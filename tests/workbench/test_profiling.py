@@ -1,0 +1,46 @@
+"""`make profile` on a running service."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.workbench.things import ANY
+from workbench import profiling
+from workbench.errors import UsageError, WorkbenchError
+from workbench.stack import Stack
+
+
+async def test_the_flame_graph_names_functions_of_the_service(stack: Stack, tmp_path: Path) -> None:
+    [part] = [replica.part for replica in stack.replicas[:1] if replica.part]
+    file = tmp_path / "profile.svg"
+    recording = asyncio.create_task(asyncio.to_thread(profiling.record, part.pid, 1, file))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{stack.replicas[0].api_port}") as client:
+        while not recording.done():
+            await client.get(ANY)
+    [failure] = await asyncio.gather(recording, return_exceptions=True)
+    if failure and os.geteuid() != 0:  # root may do it everywhere
+        assert "sudo make profile" in str(failure)
+        return
+    assert failure is None
+    assert os.listdir(tmp_path) == [file.name]
+    graph = file.read_text()
+    assert graph.startswith("<?xml")
+    assert "(service/web/" in graph
+
+
+def test_without_a_workbench_or_with_a_wrong_duration(tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match=f"^no workbench runs on {tmp_path}: start it with `make dev`"):
+        profiling.main(["1", "profile.svg"], {"DATA": str(tmp_path)})
+    with pytest.raises(UsageError, match=r"^SECONDS=0 is not a number of seconds$"):
+        profiling.main(["0", "profile.svg"], {"DATA": str(tmp_path)})
+
+
+def test_a_process_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(
+        WorkbenchError, match=r"^py-spy finds no process whose memory it may read here: run `sudo make profile`$"
+    ):
+        profiling.record(2**22 + 1, 1, tmp_path / "profile.svg")  # more than any process id
+    assert os.listdir(tmp_path) == []
