@@ -11,6 +11,8 @@ from tests.page.browser import Conduct
 from tests.page.elements import button
 from tests.page.fixtures import OpenPage
 
+RECONNECT = """async () => (await import("/static/client.js")).reconnect()"""
+
 
 async def stored(api: httpx.AsyncClient, word: str) -> list[dict[str, object]]:
     items: list[dict[str, object]] = (await api.get("/notes", params={"q": word})).json()["items"]
@@ -126,6 +128,30 @@ async def test_a_deletion_can_be_undone_if_its_event_comes_before_its_answer(
     await expect(button(card, "Undo")).to_be_focused()
     await button(card, "Undo").click()
     await expect(button(card, "Edit")).to_be_focused()
+
+
+async def test_an_event_of_a_deletion_that_comes_after_the_undo_changes_nothing(
+    open_page: OpenPage, api: httpx.AsyncClient, word: str
+) -> None:
+    page = await open_page()
+    card = await write(page, f"{word} back")
+    await button(card, "Delete").click()
+    await button(card, "Undo").click()
+    await expect(button(card, "Edit")).to_be_focused()
+    [restored] = await stored(api, word)
+    event = f'id: 1-1\nevent: deleted\ndata: {{"id": "{restored["id"]}", "version": 1}}\n\n'
+    late = [event]
+
+    async def answer_late(route: Route) -> None:
+        if late:
+            await route.fulfill(headers={"content-type": "text/event-stream"}, body=late.pop())
+
+    await page.route("**/notes/events", answer_late)
+    async with page.expect_response(f"**/notes/{restored['id']}"):
+        await page.evaluate(RECONNECT)
+
+    await expect(button(card, "Edit")).to_be_focused()
+    await page.unroute_all(behavior="ignoreErrors")
 
 
 async def test_the_search_finds_notes_while_typing(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:

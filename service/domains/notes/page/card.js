@@ -163,6 +163,7 @@ export class Card {
 		const headers = { "content-type": "application/x-ndjson" };
 		const body = `${JSON.stringify(this.note)}\n`;
 		await insist("/notes/import", { method: "POST", headers, body }); // 409: the note exists again
+		this.restored = true;
 		this.show(this.note, "edit");
 		this.list.learn(this.note);
 		announce("The note is restored.");
