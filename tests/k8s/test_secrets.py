@@ -10,6 +10,7 @@ import yaml
 
 from cluster.kubectl import ClusterError
 from cluster.secrets import GRAFANA_PASSWORD, PASSWORDS, manifests
+from tests.git import needs_git
 from tests.k8s.objects import containers, find
 from tests.k8s.project import ROOT, Object
 from workbench.project import NAME
@@ -88,6 +89,7 @@ def test_an_empty_password_is_an_error(tmp_path: Path) -> None:
         manifests(tmp_path)
 
 
+@needs_git
 def test_git_ignores_the_files() -> None:
     for file in (".secrets/app-rw-password", ".secrets/tls.key", "tilt_config.json"):
         subprocess.run(("git", "check-ignore", "--quiet", file), cwd=ROOT, check=True)

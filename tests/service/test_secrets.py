@@ -9,6 +9,7 @@ import pytest
 
 from service.app import DOMAINS
 from service.domain import Domain
+from tests.git import needs_git
 from tests.service.commands import ROOT
 from tests.service.databases import Database
 from tests.service.processes import service_process
@@ -76,6 +77,7 @@ async def test_the_error_of_a_wrong_url_contains_no_password(database: Database)
     assert not [line for line in lines if SECRET in line]
 
 
+@needs_git
 def test_no_commit_contains_a_key() -> None:
     """All commits are searched, not only the newest files."""
     shapes = ("-----BEGIN [A-Z ]*PRIVATE KEY-----", "AKIA[0-9A-Z]{16}", "gh[pousr]_[A-Za-z0-9]{36}", "xox[abp]-[0-9]")

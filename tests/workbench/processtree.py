@@ -1,11 +1,9 @@
 """The processes of this machine as a tree, for tests that show that no process is left behind."""
 
 import asyncio
-import subprocess
 from collections.abc import Iterable
-from contextlib import suppress
-from pathlib import Path
 
+from harness.processes import processes, stat
 from tests.waiting import WITHIN
 
 
@@ -28,23 +26,15 @@ def descendants(pid: int) -> dict[int, str]:
 
 def oldest_first(pids: Iterable[int]) -> list[int]:
     """Sorts by start time (Linux only). Process ids do not tell the order, because they wrap around."""
-
-    def ticks(pid: int) -> int:
-        return int(
-            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        )  # proc_pid_stat(5): starttime
-
-    started = {}
-    for pid in pids:
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
-            started[pid] = ticks(pid)
+    started = {pid: int(fields[19]) for pid in pids if (fields := stat(pid))}  # proc_pid_stat(5): starttime
     return sorted(started, key=lambda pid: (started[pid], pid))
+
+
+def zombies(parent: int) -> list[int]:
+    """The children of a process that have ended, but for which it has not waited."""
+    return [process.pid for process in processes() if process.parent == parent and process.state == "Z"]
 
 
 def _parents() -> dict[int, tuple[int, str]]:
     """Each process that is not a zombie, with its parent and the name of its program."""
-    table = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat=,comm="], capture_output=True, text=True, check=True
-    ).stdout
-    rows = (row.split(None, 3) for row in table.splitlines())
-    return {int(pid): (int(parent), name) for pid, parent, state, name in rows if not state.startswith("Z")}
+    return {process.pid: (process.parent, process.name) for process in processes() if process.state != "Z"}

@@ -27,6 +27,9 @@ from tests.adoption.adopt.copies import (
     save,
     state,
 )
+from tests.git import needs_git
+
+pytestmark = needs_git
 
 EXAMPLE = re.compile(rb"\w*(?<![a-z])notes?(?![a-z])\w*", re.IGNORECASE)
 """Its name, also as a part of an identifier, but not of words such as footnote and annotations."""

@@ -9,6 +9,9 @@ from adoption.adopt.transform import project_name
 from adoption.git import Repository
 from adoption.record import PATH, Record
 from tests.adoption.adopt.copies import NOBODY, NOT_RENAMED, OLD_NAME, adopt, clone, mentions, save, state, upgrade
+from tests.git import needs_git
+
+pytestmark = needs_git
 
 PAGE, SETTINGS, SECURITY = "docs/cluster.md", "service/settings.py", "SECURITY.md"
 

@@ -1,7 +1,5 @@
 """Notes on the page are created, edited, deleted and restored, searched and scrolled; conflicts are resolved."""
 
-import asyncio
-
 import httpx
 from playwright.async_api import Route, expect
 
@@ -216,12 +214,8 @@ async def test_late_reports_of_the_intersection_observer_are_handled(
 
 async def test_changes_of_other_clients_are_shown(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:
     page = await open_page()
-    address = str(api.base_url.join("/notes"))
 
-    curl = await asyncio.create_subprocess_exec(
-        "curl", "-sS", "-o", "/dev/null", address, "--json", f'{{"title": "{word}"}}'
-    )
-    assert await curl.wait() == 0
+    await api.post("/notes", json={"title": word})
     await expect(note(page, word)).to_be_visible()
 
     path = f"/notes/{(await stored(api, word))[0]['id']}"

@@ -17,7 +17,7 @@ import pytest
 from harness.sandbox import Sandbox
 from tests.probe.project import MODULE
 from tests.waiting import WITHIN, eventually
-from tests.workbench.processtree import descendants, gone, oldest_first
+from tests.workbench.processtree import descendants, gone, oldest_first, zombies
 from tests.workbench.reload.live import CRASH, SAYS_ITS_PID, Live, serving, slow_route, supervised
 from tests.workbench.things import ANY
 from workbench.parts.postgres import Postgres
@@ -236,8 +236,3 @@ async def test_as_process_1(postgres: Postgres, sources: Sandbox, unshare: list[
         assert (await live.get(ANY)).status_code == 200
         os.kill(first, signal.SIGTERM)
         assert await live.part.wait(WITHIN) == 0
-
-
-def zombies(parent: int) -> list[str]:
-    table = subprocess.run(["ps", "-A", "-o", "ppid=,stat=,comm="], capture_output=True, text=True, check=True).stdout
-    return [row for row in table.splitlines() if row.split()[0] == str(parent) and row.split()[1].startswith("Z")]
