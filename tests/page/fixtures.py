@@ -29,8 +29,11 @@ expect.set_options(timeout=WITHIN * 1000)
 def three_replicas(data: Path, sources: Sandbox) -> StackOptions:
     """A workbench whose three replicas follow the sources, as those of `make dev` do."""
     command = (sys.executable, "-m", "workbench.reload")
-    links = {"SERVICE_LINK_GRAFANA": "http://localhost:3000/d/slipway"}
-    return StackOptions(data=data, replicas=3, service=command, sources=sources.root, settings=links)
+    settings = {
+        "SERVICE_LINK_GRAFANA": "http://localhost:3000/d/slipway",
+        "SERVICE_CHECK_FAILURES": "30",  # on a slow machine, the database takes a while to answer
+    }
+    return StackOptions(data=data, replicas=3, service=command, sources=sources.root, settings=settings)
 
 
 @pytest.fixture(scope="session")

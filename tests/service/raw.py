@@ -65,8 +65,8 @@ async def stalled_import(
             f"POST {path} HTTP/1.1\r\nHost: test\r\n"
             "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         )
-        for line in lines:
-            await connection.send_chunk(line + b"\n")
+        if lines:  # at once, since a limit of the service may already count
+            await connection.send_chunk(b"".join(line + b"\n" for line in lines))
         yield connection
 
 

@@ -24,7 +24,7 @@ EXPORTING = "query LIKE '%row_to_json%' AND xact_start IS NOT NULL"
 async def test_a_request_that_gets_no_connection_in_time_gets_503_and_is_counted(
     start_service: StartService, database: Database
 ) -> None:
-    service = await start_service(pool_size=1, acquire_timeout=0.1)
+    service = await start_service(pool_size=1, acquire_timeout=1)
     path = await service.create()
 
     async with database.locked(path.rpartition("/")[2]):
@@ -80,7 +80,7 @@ async def test_requests_wait_for_the_open_connections_if_the_server_accepts_no_m
 async def test_the_server_cancels_a_statement_that_exceeds_its_timeout(
     start_service: StartService, database: Database
 ) -> None:
-    service = await start_service(pool_size=1, statement_timeout=0.1)
+    service = await start_service(pool_size=1, statement_timeout=1)
     path = await service.create()
 
     async with database.locked(path.rpartition("/")[2]):
@@ -183,7 +183,7 @@ async def test_an_export_whose_client_stops_reading_is_cut_off(
     start_service: StartService, database: Database
 ) -> None:
     await database.execute(MANY)
-    service = await start_service(pool_size=1, stream_idle_timeout=0.1)
+    service = await start_service(pool_size=1, stream_idle_timeout=1)
 
     async with stalled_export(service) as connection:
         assert (await service.api.get("/things?limit=1")).status_code == 200, "the connection is free again"

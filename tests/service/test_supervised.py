@@ -22,13 +22,13 @@ class Supervisor:
         self._socket.setblocking(False)
         self._socket.bind(str(self.path))
 
-    async def until(self, start: str) -> str:
-        """The next message that starts with `start`."""
+    async def until(self, start: str, text: str = "") -> None:
+        """Waits for a message that starts with `start` and contains `text`."""
         async with asyncio.timeout(WITHIN):
             while True:
-                message = await asyncio.get_running_loop().sock_recv(self._socket, 4096)
-                if message.decode().startswith(start):
-                    return message.decode()
+                message = (await asyncio.get_running_loop().sock_recv(self._socket, 4096)).decode()
+                if message.startswith(start) and text in message:
+                    return
 
     def close(self) -> None:
         self._socket.close()
@@ -53,8 +53,7 @@ async def test_with_listen_ready_it_listens_only_once_it_is_ready(
         SERVICE_API_BIND=f"127.0.0.1:{api_port}",
         NOTIFY_SOCKET=str(supervisor.path),
     ) as process:
-        status = await supervisor.until("STATUS=starting")
-        assert "python -m service.migrate" in status
+        await supervisor.until("STATUS=starting", "python -m service.migrate")
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", api_port)
 

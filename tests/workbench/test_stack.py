@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -13,20 +14,21 @@ from workbench.machine.lock import data_lock
 from workbench.stack import Stack
 
 
-async def instance(stack: Stack) -> str:
-    """The replica that answers a request which reads the database.
-
-    The request is repeated, since Envoy and the service's pool need a moment after a failure.
-    """
-    async with asyncio.timeout(WITHIN), httpx.AsyncClient(base_url=stack.ingress_url) as client:
+async def until_ok(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    """Repeats a request, since Envoy and the pool of each replica need a moment after a failure."""
+    async with asyncio.timeout(WITHIN):
         while True:
-            try:
-                response = await client.get(ANY)
+            with suppress(httpx.TransportError):
+                response = await client.get(path)
                 if response.status_code == 200:
-                    return str(response.headers["x-service-instance"])
-            except httpx.TransportError:
-                pass
+                    return response
             await asyncio.sleep(0.02)
+
+
+async def instance(stack: Stack) -> str:
+    """The replica that answers a request which reads the database."""
+    async with httpx.AsyncClient(base_url=stack.ingress_url) as client:
+        return str((await until_ok(client, ANY)).headers["x-service-instance"])
 
 
 async def instances(stack: Stack, count: int) -> set[str]:
@@ -63,8 +65,8 @@ async def test_a_thing_survives_a_crash_of_the_database(stack: Stack) -> None:
         assert created.status_code == 201
         await stack.postgres.kill()
         await stack.postgres.start()
-        await instance(stack)
-        assert (await client.get(created.headers["location"])).json()["name"] == "kept"
+        read = await until_ok(client, created.headers["location"])
+        assert read.json()["name"] == "kept"
 
 
 async def test_envoy_listens_on_loopback_addresses_only(stack: Stack) -> None:

@@ -108,7 +108,7 @@ async def test_a_first_attempt_that_is_rolled_back_leaves_the_key_free(service: 
 async def test_a_first_attempt_that_timed_out_leaves_the_key_free(
     start_service: StartService, database: Database
 ) -> None:
-    service = await start_service(statement_timeout=0.1)
+    service = await start_service(statement_timeout=1)
     async with database.transaction("LOCK TABLE idempotency_keys"):
         problem_of(await create_with_key(service, "free"), 503)
 

@@ -67,8 +67,8 @@ def slow_route(go_on: Path) -> tuple[str, str, str]:
 READY_WITHIN = 10.0
 """Seconds: one test waits for their end, and a slow machine needs some of them."""
 
-_PATIENT = {"SERVICE_MAX_REQUESTS": "1000", "SERVICE_ACQUIRE_TIMEOUT": "10"}
-"""A slow machine makes requests slow. These settings keep the service from refusing them."""
+_PATIENT = {"SERVICE_MAX_REQUESTS": "1000", "SERVICE_ACQUIRE_TIMEOUT": "10", "SERVICE_CHECK_FAILURES": "30"}
+"""A slow machine makes requests and checks slow. These settings keep the service from refusing requests."""
 
 
 class Output(io.StringIO):
