@@ -5,6 +5,7 @@
 Other versions than the locked ones are no damage: a person may try one. Bytecode may be deleted at any time.
 """
 
+import csv
 import importlib.metadata
 import re
 import sys
@@ -22,8 +23,9 @@ def is_installed(name: str) -> bool:
 
 
 def is_complete(distribution: importlib.metadata.Distribution) -> bool:
-    files = distribution.files or ()
-    return all(file.suffix == ".pyc" or Path(str(file.locate())).exists() for file in files)
+    """Reads RECORD itself: from Python 3.12 on, `distribution.files` lists only the files that exist."""
+    record = csv.reader((distribution.read_text("RECORD") or "").splitlines())
+    return all(name.endswith(".pyc") or Path(str(distribution.locate_file(name))).exists() for name, *_ in record)
 
 
 if __name__ == "__main__":
