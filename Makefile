@@ -94,7 +94,7 @@ lock: python ## update requirements/*.txt to the newest versions that pyproject.
 	@sed -i.uv 's/ [^ ]* (\(pyproject.toml[^)]*\))/ \1/' requirements/*.txt && rm requirements/*.txt.uv
 
 profile: environment-dev ## write profile.svg: where the time goes in a running make dev; SECONDS=10, OUTPUT=profile.svg
-	@$(VENV_PYTHON) -m workbench.profiling $(or $(SECONDS),10) $(or $(OUTPUT),profile.svg)
+	@$(VENV_PYTHON) -m workbench.profiling
 
 screenshots: environment-dev ## take pictures of the page, docs/measured/page-NAME.png
 	@$(VENV_PYTHON) -m workbench.programs chromium

@@ -1,6 +1,6 @@
 """`make profile`: where the Python processes of the `make dev` that runs on DATA spend their time, as a flame graph.
 
-    python -m workbench.profiling SECONDS FILE
+The variables SECONDS, by default 10, and OUTPUT, by default profile.svg, say how long, and which file is written.
 
 py-spy reads their stacks from outside, all processes of all replicas, also those that a reload starts meanwhile. It
 counts only what holds Python's lock, so that threads which wait do not appear.
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.errors import UsageError, WorkbenchError
@@ -18,14 +18,17 @@ from workbench.machine.folders import display_path
 from workbench.machine.lock import holder
 from workbench.options import data_folder
 
+LONGEST = 3600  # s
 PROGRAM = Path(sysconfig.get_path("scripts")) / "py-spy"
 
 
-def main(arguments: Sequence[str], variables: Mapping[str, str]) -> None:
+def main(variables: Mapping[str, str]) -> None:
     """Raises WorkbenchError."""
-    seconds, file = arguments
-    if not (seconds.isascii() and seconds.isdigit() and int(seconds) > 0):
-        raise UsageError(f"SECONDS={seconds} is not a number of seconds")
+    seconds, file = variables.get("SECONDS") or "10", Path(variables.get("OUTPUT") or "profile.svg").absolute()
+    if not (seconds.isascii() and seconds.isdigit() and 0 < int(seconds) <= LONGEST):
+        raise UsageError(f"SECONDS={seconds} is not a number of seconds from 1 to {LONGEST}")
+    if file.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"OUTPUT={file} cannot be written: name a file in a folder that exists and is yours")
     data = data_folder(variables)
     pid = holder(data)
     if pid is None:
@@ -34,8 +37,8 @@ def main(arguments: Sequence[str], variables: Mapping[str, str]) -> None:
         )
     sys.stdout.write(f"recording for {seconds} s: send requests meanwhile, for example with `make load`\n")
     sys.stdout.flush()
-    record(pid, int(seconds), Path(file).absolute())
-    sys.stdout.write(f"wrote {display_path(Path(file).absolute())}: open it in a browser\n")
+    record(pid, int(seconds), file)
+    sys.stdout.write(f"wrote {display_path(file)}: open it in a browser\n")
 
 
 def record(pid: int, seconds: int, file: Path) -> None:
@@ -63,7 +66,7 @@ def _reason(output: str) -> str:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:], os.environ)
+        main(os.environ)
     except KeyboardInterrupt:
         sys.exit("\nmake profile: stopped, nothing was written")
     except WorkbenchError as error:

@@ -5,6 +5,7 @@
 
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -38,13 +39,16 @@ def prometheus_programs() -> prometheus.Programs:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("programs")
     group.addoption("--bring", action="store_true", help="fetch what the tests need and the machine lacks")
-    group.addoption(
-        "--without", action="append", default=[], choices=NAMES, help="leave out the tests that need this program"
-    )
+    group.addoption("--without", action="append", default=[], help="leave out the tests that need this program")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """With several processes, this one knows no test: it brings all programs before the others start."""
+    for name in config.getoption("without"):
+        if name not in NAMES:
+            raise pytest.UsageError(
+                f"WITHOUT={name} is not valid: use {' or '.join(NAMES)}, or both"
+            )
     if config.getoption("dist", "no") != "no" and not _is_worker(config):
         _bring(config, [name for name in NAMES if name not in config.getoption("without")])
 
@@ -60,7 +64,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if not _is_worker(session.config):
+    collected = sys.exc_info()[0] is None  # pytest calls this also after an error, such as a wrong -k
+    if collected and not _is_worker(session.config):
         needed = set[str]().union(*map(needs, session.items))
         _bring(session.config, [name for name in NAMES if name in needed])
 

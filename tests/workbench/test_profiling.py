@@ -31,11 +31,21 @@ async def test_the_flame_graph_names_functions_of_the_service(stack: Stack, tmp_
     assert "(service/web/" in graph
 
 
-def test_without_a_workbench_or_with_a_wrong_duration(tmp_path: Path) -> None:
+def test_without_a_workbench(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=f"^no workbench runs on {tmp_path}: start it with `make dev`"):
-        profiling.main(["1", "profile.svg"], {"DATA": str(tmp_path)})
-    with pytest.raises(UsageError, match=r"^SECONDS=0 is not a number of seconds$"):
-        profiling.main(["0", "profile.svg"], {"DATA": str(tmp_path)})
+        profiling.main({"DATA": str(tmp_path)})
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "1 2", "3601", "²"])
+def test_a_wrong_duration(seconds: str) -> None:
+    with pytest.raises(UsageError, match=f"^SECONDS={seconds} is not a number of seconds from 1 to 3600$"):
+        profiling.main({"SECONDS": seconds})
+
+
+@pytest.mark.parametrize("output", [".", "none/profile.svg"])
+def test_a_file_that_cannot_be_written_is_an_error_before_the_recording(tmp_path: Path, output: str) -> None:
+    with pytest.raises(UsageError, match=r"^OUTPUT=.* cannot be written: name a file in a folder"):
+        profiling.main({"OUTPUT": str(tmp_path / output)})
 
 
 def test_a_process_that_is_gone(tmp_path: Path) -> None:

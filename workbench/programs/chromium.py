@@ -42,6 +42,8 @@ def _browser() -> str | None:
     if path := lookup.named("CHROMIUM"):
         if problem := problem_of(path):
             raise UsageError(f"CHROMIUM={path} does not start: {problem}")
+        if "chrom" not in _ask((path, "--version")).lower():
+            raise UsageError(f"CHROMIUM={path} is no Chromium, as its --version says: use another one")
         return path
     candidates = [*map(shutil.which, NAMES), brought()]
     return next((path for path in candidates if path and not problem_of(path)), None)

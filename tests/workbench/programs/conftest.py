@@ -58,7 +58,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def program(path: Path, text: str = "echo 1.0") -> Path:
+def program(path: Path, text: str = "echo Chromium 1.0") -> Path:
     """Makes a program of sh."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{text}\n")
@@ -66,7 +66,7 @@ def program(path: Path, text: str = "echo 1.0") -> Path:
     return path
 
 
-def brought_shell(text: str = "echo 1.0") -> Path:
+def brought_shell(text: str = "echo Chromium 1.0") -> Path:
     """Makes the headless shell that Playwright would have fetched."""
     folder = chromium.shell_folder()
     shell = program(folder / "chrome-headless-shell-linux64" / "chrome-headless-shell", text)

@@ -38,6 +38,9 @@ def test_a_variable_names_it(bare: Path, tmp_path: Path, monkeypatch: pytest.Mon
     program(mine, "echo a library is missing >&2; exit 127")
     with pytest.raises(UsageError, match=rf"^CHROMIUM={mine} does not start: a library is missing$"):
         chromium.find()
+    program(mine, "echo Mozilla Firefox 152")
+    with pytest.raises(UsageError, match=rf"^CHROMIUM={mine} is no Chromium, as its --version says: use another one$"):
+        chromium.find()
     monkeypatch.setenv("CHROMIUM", "/nowhere")
     with pytest.raises(UsageError, match=r"^CHROMIUM=/nowhere is not a program: "):
         chromium.find()

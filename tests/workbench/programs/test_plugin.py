@@ -74,6 +74,17 @@ def test_a_run_that_cannot_have_a_program_stops_before_the_first_test(
     )
 
 
+def test_a_wrong_expression_is_the_error_and_nothing_is_brought(suite: Path, bare: Path) -> None:
+    done = run(suite, "--bring", "-k", "two words")
+    assert "Wrong expression passed to '-k'" in done.stderr
+    assert "missing: " not in done.stderr
+
+
+def test_an_unknown_program_is_an_error(suite: Path) -> None:
+    done = run(suite, "--without=promtool")
+    assert done.stderr.strip() == "ERROR: WITHOUT=promtool is not valid: use chromium or prometheus, or both"
+
+
 def test_nothing_is_brought_for_tests_that_need_nothing(suite: Path, bare: Path) -> None:
     done = run(suite, "--bring", "-k", "neither")
     assert " 1 passed, 2 deselected in " in done.stdout, done.stdout + done.stderr
