@@ -39,7 +39,7 @@ def test_a_variable_names_it(bare: Path, tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UsageError, match=rf"^CHROMIUM={mine} does not start: a library is missing$"):
         chromium.find()
     program(mine, "echo Mozilla Firefox 152")
-    with pytest.raises(UsageError, match=rf"^CHROMIUM={mine} is no Chromium, as its --version says: use another one$"):
+    with pytest.raises(UsageError, match=rf"^CHROMIUM={mine} is no Chromium, as its --version says: "):
         chromium.find()
     monkeypatch.setenv("CHROMIUM", "/nowhere")
     with pytest.raises(UsageError, match=r"^CHROMIUM=/nowhere is not a program: "):
