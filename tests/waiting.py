@@ -8,6 +8,9 @@ import pytest
 WITHIN = 30.0
 """Seconds: far more than anything here takes, so that a slow machine fails no test."""
 
+PATIENT = {"SERVICE_CHECK_FAILURES": "30", "RELOAD_READY_WITHIN": "60"}
+"""Settings of a workbench: on a slow machine, checks of the database and the start of new code take a while."""
+
 
 async def eventually(condition: Callable[[], Awaitable[bool]], what: str, within: float = WITHIN) -> None:
     """Waits until the condition holds. Fails the test with `what` if it does not hold within `within` seconds."""

@@ -20,6 +20,7 @@ from tests.observability.traffic import ask_everything, refuse_by_lock
 from tests.probe.collection import THINGS
 from tests.probe.project import probe_sandbox
 from tests.probe.stack import probe_stack
+from tests.waiting import PATIENT
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.parts.postgres import SUPERUSER
@@ -78,6 +79,7 @@ async def observed(
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "50",  # ms
         "SERVICE_LOG_FORMAT": "json",
+        **PATIENT,
     }
     options = StackOptions(
         data=data,

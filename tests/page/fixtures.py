@@ -17,7 +17,7 @@ from playwright.async_api import Browser, Page, expect
 
 from harness.sandbox import Sandbox
 from tests.page.browser import Conduct, NoBrowser, chromium, new_page
-from tests.waiting import WITHIN
+from tests.waiting import PATIENT, WITHIN
 from workbench.options import StackOptions
 from workbench.stack import Stack
 
@@ -31,7 +31,7 @@ def three_replicas(data: Path, sources: Sandbox) -> StackOptions:
     command = (sys.executable, "-m", "workbench.reload")
     settings = {
         "SERVICE_LINK_GRAFANA": "http://localhost:3000/d/slipway",
-        "SERVICE_CHECK_FAILURES": "30",  # on a slow machine, the database takes a while to answer
+        **PATIENT,
     }
     return StackOptions(data=data, replicas=3, service=command, sources=sources.root, settings=settings)
 

@@ -46,9 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """With several processes, this one knows no test: it brings all programs before the others start."""
     for name in config.getoption("without"):
         if name not in NAMES:
-            raise pytest.UsageError(
-                f"WITHOUT={name} is not valid: use {' or '.join(NAMES)}, or both"
-            )
+            raise pytest.UsageError(f"WITHOUT={name} is not valid: use {' or '.join(NAMES)}, or both")
     if config.getoption("dist", "no") != "no" and not _is_worker(config):
         _bring(config, [name for name in NAMES if name not in config.getoption("without")])
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.probe.stack import make_table
 from tests.servers import SERVER
+from tests.waiting import PATIENT
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.stack import Stack
@@ -20,7 +21,7 @@ async def stack(new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
     options = StackOptions(
         data=data,
         replicas=2,
-        settings={"SERVICE_SERVER": SERVER},
+        settings={"SERVICE_SERVER": SERVER, **PATIENT},
         service=(sys.executable, "-m", "tests.probe"),
     )
     with (data.parent / f"{data.name}.log").open("w") as log:

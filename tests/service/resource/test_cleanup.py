@@ -20,6 +20,7 @@ OLD_KEYS = """
 OLD_EVENTS = """
     INSERT INTO app.events (resource, kind, at)
     SELECT 'things', 'reset', now() - interval '25 hours' FROM generate_series(1, 1200)
+    RETURNING tx
 """
 
 
@@ -94,8 +95,7 @@ async def test_several_replicas_can_remove_at_the_same_time(start_service: Start
 async def test_a_subscriber_that_resumes_from_before_a_removed_event_gets_reset(
     tidy: Service, database: Database
 ) -> None:
-    await database.execute(OLD_EVENTS)
-    newest = await database.fetchval("SELECT max(tx) FROM app.events")
+    newest = await database.fetchval(OLD_EVENTS)  # all of them are of one transaction
     await until_rows(database, 0, "events")
 
     async with follow(tidy, f"{newest}-1") as subscriber:

@@ -18,7 +18,7 @@ from harness.sandbox import Sandbox
 from harness.tls import NO_TLS
 from tests.probe.project import MODULE
 from tests.servers import SERVER
-from tests.waiting import WITHIN
+from tests.waiting import PATIENT, WITHIN
 from tests.workbench.things import ANY
 from workbench.console import Console
 from workbench.machine import ports
@@ -64,11 +64,8 @@ def slow_route(go_on: Path) -> tuple[str, str, str]:
     return MODULE, _ROUTE, f"{route}{_ROUTE}"
 
 
-READY_WITHIN = 10.0
-"""Seconds: one test waits for their end, and a slow machine needs some of them."""
-
-_PATIENT = {"SERVICE_MAX_REQUESTS": "1000", "SERVICE_ACQUIRE_TIMEOUT": "10", "SERVICE_CHECK_FAILURES": "30"}
-"""A slow machine makes requests and checks slow. These settings keep the service from refusing requests."""
+_PATIENT = {"SERVICE_MAX_REQUESTS": "1000", "SERVICE_ACQUIRE_TIMEOUT": "10", **PATIENT}
+"""A slow machine makes requests slow. These settings keep the service from refusing them."""
 
 
 class Output(io.StringIO):
@@ -178,7 +175,6 @@ async def live_workbench(sources: Sandbox, data: Path, **options: Any) -> AsyncI
         settings={
             "SERVICE_SERVER": SERVER,
             "SERVICE_LOG_LEVEL": "warning",
-            "RELOAD_READY_WITHIN": str(READY_WITHIN),
             **_PATIENT,
         },
         **options,
@@ -202,7 +198,8 @@ async def supervised(postgres: Postgres, sources: Sandbox, *prefix: str, **setti
     api_port, ops_port = ports.free(2)
     output = Output()
     user = "unprivileged" if settings.pop("user", "") and os.geteuid() == 0 else "same"
-    env = service_environment(postgres, {"SERVICE_DRAIN_DELAY": "0", "SERVICE_LOG_LEVEL": "warning", **settings})
+    shared = {"SERVICE_DRAIN_DELAY": "0", "SERVICE_LOG_LEVEL": "warning", **PATIENT}
+    env = service_environment(postgres, shared | settings)
     env |= {"SERVICE_API_BIND": f"127.0.0.1:{api_port}", "SERVICE_OPS_BIND": f"127.0.0.1:{ops_port}"}
     part = await Part.start(
         "reload",

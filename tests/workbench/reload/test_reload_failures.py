@@ -6,7 +6,7 @@ import pytest
 
 from harness.sandbox import Sandbox
 from tests.probe.project import MODULE
-from tests.workbench.reload.live import CRASH, READY_WITHIN, Live, supervised
+from tests.workbench.reload.live import CRASH, Live, supervised
 from tests.workbench.things import ANY
 from workbench.parts.postgres import Postgres
 from workbench.reload.new_process import MAX_FRAMES
@@ -110,11 +110,12 @@ async def test_wrong_settings(live: Live) -> None:
     assert await live.metric("db_pool_limit") == 5
 
 
-async def test_not_ready_in_time(live: Live) -> None:
+async def test_not_ready_in_time(postgres: Postgres, sources: Sandbox) -> None:
     never = "checks = await asyncio.Event().wait()"
-    live.sources.edit("service/database/readiness.py", "checks = await self._check()", never)
-    await is_refused(live, rf"not ready within {READY_WITHIN:g} s: starting")
-    await recovers_by_restoring(live)
+    async with supervised(postgres, sources, RELOAD_READY_WITHIN="5") as live:
+        await live.says("serves$")
+        sources.edit("service/database/readiness.py", "checks = await self._check()", never)
+        await is_refused(live, "not ready within 5 s: starting")
 
 
 async def recovers_by_restoring(live: Live) -> None:
