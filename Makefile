@@ -200,7 +200,7 @@ environment-all: python
 	@$(PYTHON) -m workbench.virtualenv all
 
 python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	echo "make: Python 3.11 or later is needed, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing):" \
 	"install it, or choose another one: make dev PYTHON=python3.13" >&2; exit 1; }
 

@@ -22,7 +22,7 @@ def section(root: Path, version: str) -> str:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     if version != project["version"]:
         raise NoRelease(
-            f"pyproject.toml has the version {project['version']}, not {version}: change it, or tag it so"
+            f"pyproject.toml has the version {project['version']}, not {version}: change it there, or the tag"
         )
     _, *sections = re.split(r"(?m)^## ", (root / "CHANGELOG.md").read_text(encoding="utf-8"))
     for part in sections:

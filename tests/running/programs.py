@@ -68,6 +68,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         _bring(session.config, [name for name in NAMES if name in needed])
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A run of which nothing is left has done what it was asked for."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.getoption("without"):
+        session.exitstatus = pytest.ExitCode.OK
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """For the summary: pytest-xdist does not tell what its processes leave out, which is the same in each of them."""

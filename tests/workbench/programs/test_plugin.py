@@ -80,6 +80,12 @@ def test_a_wrong_expression_is_the_error_and_nothing_is_brought(suite: Path, bar
     assert "missing: " not in done.stderr
 
 
+def test_a_run_of_which_nothing_is_left_is_no_error(suite: Path) -> None:
+    done = run(suite, "--without=chromium", "-k", "page")
+    assert " 3 deselected in " in done.stdout
+    assert done.returncode == 0
+
+
 def test_an_unknown_program_is_an_error(suite: Path) -> None:
     done = run(suite, "--without=promtool")
     assert done.stderr.strip() == "ERROR: WITHOUT=promtool is not valid: use chromium or prometheus, or both"
