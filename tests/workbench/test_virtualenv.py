@@ -135,7 +135,7 @@ def test_another_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 def test_packages_that_go_elsewhere_all_the_same_are_an_error(project: Project, tmp_path: Path) -> None:
     project.empty()
-    sends = project.packages / "elsewhere.pth"  # not sitecustomize.py: Debian has one, which comes first
+    sends = project.packages / "elsewhere.pth"  # not the module sitecustomize: Debian has one, which comes first
     sends.write_text(f"import os; os.environ['PIP_TARGET'] = {str(tmp_path / 'elsewhere')!r}\n")
     try:
         made = project.make(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(project.wheels))
