@@ -118,6 +118,7 @@ IMAGE ?= $(PROJECT)
 PUSHED := $(if $(filter yes,$(PUSH)),--push --sbom=true --provenance=mode=min --metadata-file image.json)
 
 image: ## build the production image IMAGE:VERSION; SERVER=uvicorn; PUSH=yes PLATFORMS=... pushes it
+	$(if $(filter-out yes,$(PUSH)),$(error PUSH=$(PUSH) is not valid: only `yes` pushes the image))
 	@docker $(if $(PUSHED),buildx build $(PUSHED),build) $(if $(PLATFORMS),--platform $(PLATFORMS)) \
 		--tag $(IMAGE):$(VERSION) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_ARGS) .
@@ -131,8 +132,9 @@ sign: ## sign the image that `make image PUSH=yes` pushed, with all its platform
 	@test -f image.json || { echo "make sign: image.json is missing: run \`make image PUSH=yes IMAGE=...\` first" >&2; exit 1; }
 	@cosign sign --yes --recursive $(IMAGE)@$$(sed -n 's/.*"containerimage.digest": "\([^"]*\)".*/\1/p' image.json)
 
+changes: export VERSION := $(VERSION)
 changes: python ## print what CHANGELOG.md says about VERSION, which has to be the version of pyproject.toml
-	@VERSION=$(VERSION) $(PYTHON) -m checks.release
+	@$(PYTHON) -m checks.release
 
 down: ## stop everything in the cluster, like `tilt down`; the data is kept
 	@tilt down
