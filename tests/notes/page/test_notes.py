@@ -1,5 +1,7 @@
 """Notes on the page are created, edited, deleted and restored, searched and scrolled; conflicts are resolved."""
 
+import asyncio
+
 import httpx
 from playwright.async_api import Route, expect
 
@@ -126,6 +128,40 @@ async def test_a_deletion_can_be_undone_if_its_event_comes_before_its_answer(
     await expect(button(card, "Undo")).to_be_focused()
     await button(card, "Undo").click()
     await expect(button(card, "Edit")).to_be_focused()
+
+
+async def test_a_version_that_arrives_after_the_deletion_does_not_end_the_undo(
+    open_page: OpenPage, api: httpx.AsyncClient, word: str
+) -> None:
+    page = await open_page()
+    card = await write(page, f"{word} gone")
+    [created] = await stored(api, word)
+    note_id = str(created["id"])
+    read, deleted = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        """The event of a change comes before its answer, so the page reads the note; that answer comes last."""
+        answer = await route.fetch()
+        if route.request.method == "PUT":
+            await read.wait()
+        elif route.request.method == "GET":
+            read.set()
+            await deleted.wait()
+        await route.fulfill(response=answer)
+
+    await page.route(f"**/notes/{note_id}", answer_late)
+    form = await edit(card, page)
+    await text(form).fill("changed")
+    await button(form, "Save").click()
+    await expect(button(card, "Edit")).to_be_focused()
+    await button(card, "Delete").click()
+    await expect(button(card, "Undo")).to_be_focused()
+    async with page.expect_response(lambda answer: answer.request.method == "GET" and answer.url.endswith(note_id)):
+        deleted.set()
+    await api.post("/notes", json={"title": f"{word} later"})
+    await expect(note(page, f"{word} later")).to_be_visible()  # after the late version
+
+    await expect(button(card, "Undo")).to_be_focused()
 
 
 async def test_an_event_of_a_deletion_that_comes_after_the_undo_changes_nothing(

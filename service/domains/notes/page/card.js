@@ -57,10 +57,10 @@ export class Card {
 		this.button("unfold", toggle).hidden = false;
 	}
 
-	/** Show a newer version of the note. */
+	/** Show a newer version of the note. It may come after a deletion, whose undo stays. */
 	update(note) {
-		if (this.state !== "editor") this.show(note);
-		else if (!this.form.trying) this.form.say("This note was changed elsewhere just now. Save to compare both versions.");
+		if (this.state === "shown") this.show(note);
+		else if (this.state === "editor" && !this.form.trying) this.form.say("This note was changed elsewhere just now. Save to compare both versions.");
 	}
 
 	/** React to a deletion elsewhere. */

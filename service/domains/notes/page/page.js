@@ -85,11 +85,8 @@ async function fetchNote(id) {
 
 /** Apply changes of other clients. */
 function take(changes) {
-	for (const { kind, id } of changes) {
-		if (kind !== "deleted") continue;
-		if (cards.get(id)?.restored) fetchNote(id); // the event may be older than the restoration
-		else forget(id);
-	}
+	// The event of a deletion may come after its undo.
+	for (const { kind, id } of changes) if (kind === "deleted") (cards.get(id)?.restored ? fetchNote : forget)(id);
 	const news = changes.filter(({ kind, id, version }) => kind !== "deleted" && !(known.get(id)?.version >= version));
 	if (news.length > 8 || news.some(({ kind }) => kind === "reset")) refresh();
 	else for (const { id } of news) fetchNote(id);
