@@ -57,7 +57,7 @@ export class Card {
 		this.button("unfold", toggle).hidden = false;
 	}
 
-	/** Show a newer version of the note. It may come after a deletion, whose undo stays. */
+	/** Show a newer version. A deleted note keeps its undo. */
 	update(note) {
 		if (this.state === "shown") this.show(note);
 		else if (this.state === "editor" && !this.form.trying) this.form.say("This note was changed elsewhere just now. Save to compare both versions.");

@@ -85,7 +85,7 @@ async function fetchNote(id) {
 
 /** Apply changes of other clients. */
 function take(changes) {
-	// The event of a deletion may come after its undo.
+	// It may come after the undo.
 	for (const { kind, id } of changes) if (kind === "deleted") (cards.get(id)?.restored ? fetchNote : forget)(id);
 	const news = changes.filter(({ kind, id, version }) => kind !== "deleted" && !(known.get(id)?.version >= version));
 	if (news.length > 8 || news.some(({ kind }) => kind === "reset")) refresh();
