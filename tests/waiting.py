@@ -8,8 +8,8 @@ import pytest
 WITHIN = 60.0
 """Seconds: far more than anything here takes, so that a slow machine fails no test."""
 
-PATIENT = {"SERVICE_CHECK_FAILURES": "30", "RELOAD_READY_WITHIN": "60"}
-"""Settings of a workbench: on a slow machine, checks of the database and the start of new code take a while."""
+PATIENT = {"SERVICE_ACQUIRE_TIMEOUT": "10", "SERVICE_CHECK_FAILURES": "30", "RELOAD_READY_WITHIN": "60"}
+"""Settings of a workbench: on a slow machine, connections, checks and the start of new code take a while."""
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], what: str, within: float = WITHIN) -> None:

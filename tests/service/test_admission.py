@@ -124,12 +124,12 @@ async def test_a_body_that_does_not_end_before_the_deadline_is_given_up(start_se
 
 
 async def test_an_import_may_take_longer_than_a_request_but_must_not_pause(start_service: StartService) -> None:
-    service = await start_service(request_timeout=1, statement_timeout=1, stream_idle_timeout=1.5)
+    service = await start_service(request_timeout=2, statement_timeout=2, stream_idle_timeout=3)
 
     async with stalled_import(service, b'{"name": "imported"}') as connection:
         response = await connection.response()
 
-    assert "1.5 seconds" in problem_of(response, 408)["detail"], (
+    assert "3 seconds" in problem_of(response, 408)["detail"], (
         "the shorter limits of requests and statements do not hold for an import"
     )
     assert (await service.api.get("/things")).json()["items"] == []

@@ -64,7 +64,7 @@ def slow_route(go_on: Path) -> tuple[str, str, str]:
     return MODULE, _ROUTE, f"{route}{_ROUTE}"
 
 
-_PATIENT = {"SERVICE_MAX_REQUESTS": "1000", "SERVICE_ACQUIRE_TIMEOUT": "10", **PATIENT}
+_PATIENT = {"SERVICE_MAX_REQUESTS": "1000", **PATIENT}
 """A slow machine makes requests slow. These settings keep the service from refusing them."""
 
 
