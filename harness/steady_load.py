@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import math
 import time
 from bisect import bisect_left
 from collections import deque
@@ -50,8 +51,11 @@ class Load:
     posts: bool = True
     keys: bool = True
     """Whether a POST has an Idempotency-Key, which allows the ingress to repeat it."""
+    most: float = math.inf
+    """Starts no request while so many are in flight: when a busy machine stalls, the ingress would refuse them."""
     answers: list[Answer] = field(default_factory=list)
     _idle: deque[Exchange] = field(default_factory=deque)
+    _in_flight: int = 0
     _stopping: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -64,7 +68,7 @@ class Load:
         """The ids of everything whose creation was acknowledged."""
         return {answer.created for answer in self.answers if answer.created}
 
-    async def first(self, version: str, *, since: int = 0, within: float = 30) -> Answer:
+    async def first(self, version: str, *, since: int = 0, within: float = 60) -> Answer:
         """Waits for the first answer of a version, ignoring the first `since` answers. Raises TimeoutError."""
         async with asyncio.timeout(within):
             seen = since
@@ -75,7 +79,7 @@ class Load:
                 seen = len(self.answers)
                 await self._next()
 
-    async def more(self, count: int, within: float = 30) -> list[Answer]:
+    async def more(self, count: int, within: float = 60) -> list[Answer]:
         """Waits for the next `count` answers. Raises TimeoutError."""
         begin = len(self.answers)
         async with asyncio.timeout(within):
@@ -113,6 +117,9 @@ class Load:
         begin, number = time.monotonic(), 0
         async with asyncio.TaskGroup() as tasks:
             while not self._stopping:
+                while self._in_flight >= self.most:
+                    await self._next()
+                self._in_flight += 1
                 tasks.create_task(self._one(number))
                 number += 1
                 await asyncio.sleep(begin + number / self.rate - time.monotonic())
@@ -136,6 +143,7 @@ class Load:
             body = repr(error).encode()
             if exchange is not None:
                 exchange.close()
+        self._in_flight -= 1
         self.answers.append(Answer(method, begun, time.time(), status, version, instance, created, body))
         self._news.set()
 

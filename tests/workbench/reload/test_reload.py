@@ -24,7 +24,7 @@ SHORT = 5  # breakages
 @pytest.fixture
 async def load(live: Live, ingress_port: int) -> AsyncIterator[Load]:
     """Half of the requests write; the ingress must not repeat those once the service has seen them."""
-    async with loaded(Load(ingress_port, RATE, LOAD, keys=False)) as load:
+    async with loaded(Load(ingress_port, RATE, LOAD, keys=False, most=RATE)) as load:
         yield load
 
 
