@@ -38,7 +38,7 @@ from tests.adoption.adopt.copies import (
 
 ANY_PORTS = {"INGRESS_PORT": "0", "API_PORT": "0", "OPS_PORT": "0", "PROMETHEUS": "no"}
 EXAMPLE = re.compile(r"\bnotes?\b", re.IGNORECASE)
-RESOURCES = ("booking", "booking_change", "q", "w" * 29)
+RESOURCES = ("booking", "booking_change", "z", "v" * 29)
 JSON = {"content-type": "application/json"}
 SAMPLES = {"string": "First", "integer": 1, "number": 1, "boolean": True}
 
