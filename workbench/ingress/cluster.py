@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.ingress.envoy_json import Json, duration, typed
-from workbench.ingress.istio import OutlierDetection, TrafficPolicy
+from workbench.ingress.istio import HttpPool, OutlierDetection, TrafficPolicy
 
 _UNLIMITED = 2**32 - 1  # Istio's default for every limit; Envoy's own defaults are 1024, and 3 for retries
 
@@ -53,9 +53,7 @@ def envoy_cluster(name: str, policy: TrafficPolicy, upstreams: Sequence[Upstream
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(
                 "upstreams.http.v3.HttpProtocolOptions",
-                common_http_protocol_options={"idle_timeout": duration(http.idle_timeout)}
-                if http.idle_timeout
-                else {},
+                common_http_protocol_options=_connections(http),
                 explicit_http_config={"http_protocol_options": {}},
             )
         },
@@ -67,6 +65,15 @@ def envoy_cluster(name: str, policy: TrafficPolicy, upstreams: Sequence[Upstream
     if policy.outlier_detection:
         cluster["outlier_detection"] = _outlier_detection(policy.outlier_detection)
     return cluster
+
+
+def _connections(http: HttpPool) -> Json:
+    translated: Json = {}
+    if http.idle_timeout:
+        translated["idle_timeout"] = duration(http.idle_timeout)
+    if http.max_requests_per_connection:
+        translated["max_requests_per_connection"] = http.max_requests_per_connection
+    return translated
 
 
 def _endpoint(upstream: Upstream) -> Json:

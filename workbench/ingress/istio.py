@@ -203,6 +203,7 @@ class TcpPool(Strict):
 class HttpPool(Strict):
     http1_max_pending_requests: Limit = 0
     http2_max_requests: Limit = 0
+    max_requests_per_connection: Limit = 0
     max_retries: Limit = 0
     idle_timeout: Duration | None = None
 

@@ -27,3 +27,16 @@ async def test_a_stream_is_known_by_its_method_and_the_last_part_of_its_path(
     others = (f"/{word}s", f"/my{word}", f"/things/{word}/1", f"/things/{word}/", f"/things?{word}=/{word}")
     for path in others:
         assert not await taken_for_a_stream(gateway, method, path), path
+
+
+async def test_each_stream_has_a_connection_of_its_own(start_gateway: StartGateway) -> None:
+    """A replica that stops ends its streams and closes their connections, which the next stream must not meet."""
+    replica = StubReplica()
+    gateway = await start_gateway(replica)
+
+    for path in ("/things/events", "/things/export", "/things", "/things"):
+        assert (await gateway.client.get(path)).status_code == 200
+
+    events, export, *others = [request.writer.get_extra_info("peername") for request in replica.received]
+    assert events != export
+    assert others[0] == others[1]
