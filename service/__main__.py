@@ -138,7 +138,8 @@ async def _drained(lifecycle: Lifecycle, delay: float) -> None:
     """Wait for the signal to stop and for the drain delay, then close the lifecycle."""
     await lifecycle.draining.wait()
     with suppress(TimeoutError):
-        await asyncio.wait_for(lifecycle.closing.wait(), delay)
+        async with asyncio.timeout(delay):
+            await lifecycle.closing.wait()
     lifecycle.close()
 
 

@@ -93,7 +93,8 @@ async def _is_from_a_signal(error: WorkbenchError, asked: asyncio.Event) -> bool
     if not isinstance(error, PartStopped) and not isinstance(error.__cause__, PartStopped):
         return False
     with suppress(TimeoutError):
-        await asyncio.wait_for(asked.wait(), SAME_SIGNAL_WITHIN)
+        async with asyncio.timeout(SAME_SIGNAL_WITHIN):
+            await asked.wait()
     return asked.is_set()
 
 

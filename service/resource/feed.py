@@ -135,7 +135,8 @@ class Feed:
                     position = messages[-1].position
                     continue
                 try:
-                    await asyncio.wait_for(news.wait(), self._heartbeat)
+                    async with asyncio.timeout(self._heartbeat):
+                        await news.wait()
                 except TimeoutError:
                     yield b": heartbeat\n\n"
             yield b"retry: 100\n\n"  # this replica stops: clients reconnect at once

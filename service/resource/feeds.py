@@ -75,7 +75,8 @@ class Feeds:
                 waiting = {feed.resource for feed in reading if await feed.read(connection)}
                 unread |= waiting
                 try:
-                    await asyncio.wait_for(notified.wait(), _RECHECK if waiting else _KEEPALIVE)
+                    async with asyncio.timeout(_RECHECK if waiting else _KEEPALIVE):
+                        await notified.wait()
                 except TimeoutError:
                     unread |= waiting or self._feeds.keys()
         finally:

@@ -134,7 +134,8 @@ async def test_a_stream_resumes_after_its_last_event(page: Page) -> None:
 
     await page.route("**/things/events", answer)
     await page.evaluate(FOLLOW, ["/things/events"])
-    await asyncio.wait_for(resumed.wait(), WITHIN)
+    async with asyncio.timeout(WITHIN):
+        await resumed.wait()
 
     assert asked_for == [None, "1-8", "1-8"]
     assert await page.evaluate("refreshed") == 1
@@ -159,7 +160,8 @@ async def test_a_stream_that_does_not_know_the_event_begins_anew(page: Page, con
 
     await page.route("**/things/events", answer)
     await page.evaluate(FOLLOW, ["/things/events"])
-    await asyncio.wait_for(again.wait(), WITHIN)
+    async with asyncio.timeout(WITHIN):
+        await again.wait()
 
     assert asked_for == [None, "1-8", None, None]
     assert await page.evaluate("refreshed") >= 2, "what happened meanwhile may be missing"

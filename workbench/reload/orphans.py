@@ -16,7 +16,8 @@ async def reap(spawner: Spawner) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, ended.set)
     while True:
         with suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), _EVERY)
+            async with asyncio.timeout(_EVERY):
+                await ended.wait()
         ended.clear()
         while _reap_one(spawner.pids):
             pass

@@ -108,7 +108,8 @@ class Watcher:
         while self._is_burst() or _git_is_busy():
             self.changed.clear()
             try:
-                await asyncio.wait_for(self.changed.wait(), _QUIET)
+                async with asyncio.timeout(_QUIET):
+                    await self.changed.wait()
             except TimeoutError:
                 if not _git_is_busy():
                     break

@@ -2,16 +2,21 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
+from service.domain import Built, Machinery
+from service.resource.feed import Feed
+from tests.probe import things
 from tests.service.databases import Database
 from tests.service.fixtures import StartService
 from tests.service.problems import problem_of
 from tests.service.raw import COPYING, stalled_import
 from tests.service.resource.things import HAS_LOOKED, INSERT, follow, insert, thing_of
-from tests.service.serving import Service
+from tests.service.serving import Service, serving, settings_for
 from tests.service.sse import Block, Subscriber
+from tests.waiting import WITHIN
 
 
 def position(block: Block) -> tuple[int, int]:
@@ -230,3 +235,28 @@ async def test_the_open_streams_are_counted(service: Service) -> None:
     await service.until_metric(0, "event_subscribers")
     await service.until_metric(2, "http_requests_total", route="/things/events", status="200")
     assert await service.metric("http_request_duration_seconds_count", route="/things/events") == 0
+
+
+async def test_a_client_that_leaves_at_the_moment_of_an_event(database: Database) -> None:
+    """Its stream ends, in whatever order its server learns of both."""
+    feeds: list[Feed] = []
+
+    def build(machinery: Machinery) -> Built:
+        feeds.append(machinery.feeds.of("things"))
+        return things.DOMAIN.build(machinery)
+
+    async with serving(settings_for(database), domains=[replace(things.DOMAIN, build=build)]) as service:
+        await service.ready()
+        [feed] = feeds
+        for turns in range(4):  # of the event loop, between the two
+            stream = feed.subscribe(None)
+            await anext(stream)
+            leaving = asyncio.create_task(anext(stream))
+            await asyncio.sleep(0)
+            feed.wake()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            leaving.cancel()
+            await asyncio.wait([leaving], timeout=WITHIN)
+            assert leaving.cancelled(), turns
+        assert await service.metric("event_subscribers") == 0

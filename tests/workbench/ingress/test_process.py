@@ -30,7 +30,8 @@ async def test_a_second_envoy_does_not_share_the_port(start_gateway: StartGatewa
     second = await asyncio.create_subprocess_exec(
         ENVOY, "-c", config, "--disable-hot-restart", "--log-level", "off", stderr=asyncio.subprocess.PIPE
     )
-    _, error = await asyncio.wait_for(second.communicate(), WITHIN)
+    async with asyncio.timeout(WITHIN):
+        _, error = await second.communicate()
 
     assert second.returncode != 0
     assert b"in use" in error
