@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -98,18 +98,28 @@ class ServiceProcess:
 
     def _on_notify(self) -> None:
         with suppress(BlockingIOError):
-            for notification in protocol.decode_notifications(self._notify.recv(65536)):
-                match notification:
-                    case protocol.Status(text):
-                        self.status = text
-                        self.status_changed.set()
-                    case protocol.Stage(name):
-                        self.stages[name] = time.time()
-                    case protocol.Ready():
-                        self.ready.set()
-                    case protocol.HandedOver(answered):
-                        self.answered = answered
-                        self.handed_over.set()
+            try:
+                self._notified(protocol.decode_notifications(self._notify.recv(65536)))
+            except BlockingIOError:
+                raise
+            except Exception:
+                if self.state is ProcessState.CANDIDATE:  # it may be ready now, which nothing would learn any more
+                    self.send(signal.SIGKILL)
+                raise
+
+    def _notified(self, notifications: Iterable[protocol.Notification]) -> None:
+        for notification in notifications:
+            match notification:
+                case protocol.Status(text):
+                    self.status = text
+                    self.status_changed.set()
+                case protocol.Stage(name):
+                    self.stages[name] = time.time()
+                case protocol.Ready():
+                    self.ready.set()
+                case protocol.HandedOver(answered):
+                    self.answered = answered
+                    self.handed_over.set()
 
     async def _read(self) -> None:
         reader = asyncio.StreamReader(limit=_MAX_LINE)
