@@ -1,6 +1,7 @@
-"""Builds a kustomization: with kubectl or kustomize where one of them is installed, else with a stand-in.
+"""Builds a kustomization without kustomize, which not every machine has, and which takes longer.
 
-The stand-in knows only the fields of the kustomizations in k8s/, and refuses all others.
+It knows only the fields of the kustomizations in k8s/, and refuses all others. Where kubectl or kustomize is
+installed, test_kustomizations.py compares the two.
 """
 
 import hashlib
@@ -28,25 +29,7 @@ _HASH = re.compile(r"-[0-9a-z]{10}$")
 
 
 def build(folder: Path) -> list[Object]:
-    """The objects of a kustomization. Raises ValueError or CalledProcessError if it is invalid."""
-    command = real_command()
-    return build_with(command, folder) if command else build_in_python(folder)
-
-
-def real_command() -> list[str] | None:
-    """The command of an installed kustomize; None if there is none."""
-    if shutil.which("kustomize"):
-        return ["kustomize", "build"]
-    return ["kubectl", "kustomize"] if shutil.which("kubectl") else None
-
-
-def build_with(command: list[str], folder: Path) -> list[Object]:
-    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=True)
-    return list(yaml.load_all(done.stdout, LOADER))
-
-
-def build_in_python(folder: Path) -> list[Object]:
-    """Like build(), without kustomize. Raises ValueError for a field of a kustomization that it does not know."""
+    """The objects of a kustomization. Raises ValueError for a field of a kustomization that it does not know."""
     file = folder / "kustomization.yaml"
     kustomization: Object = yaml.safe_load(file.read_text())
     for field in ("apiVersion", "kind"):
@@ -54,7 +37,7 @@ def build_in_python(folder: Path) -> list[Object]:
     objects: list[Object] = []
     for name in kustomization.pop("resources", []):
         path = folder / name
-        objects += build_in_python(path) if path.is_dir() else list(yaml.load_all(path.read_text(), LOADER))
+        objects += build(path) if path.is_dir() else list(yaml.load_all(path.read_text(), LOADER))
     options = kustomization.pop("generatorOptions", {})
     for generator in kustomization.pop("configMapGenerator", []):
         objects.append(_config_map(folder, generator, options))
@@ -76,6 +59,18 @@ def build_in_python(folder: Path) -> list[Object]:
     for item in [item for item in objects if "generated" in item]:
         _add_hash(objects, item)
     return objects
+
+
+def real_command() -> list[str] | None:
+    """The command of an installed kustomize; None if there is none."""
+    if shutil.which("kustomize"):
+        return ["kustomize", "build"]
+    return ["kubectl", "kustomize"] if shutil.which("kubectl") else None
+
+
+def build_with(command: list[str], folder: Path) -> list[Object]:
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=True)
+    return list(yaml.load_all(done.stdout, LOADER))
 
 
 def without_hashes(objects: list[Object]) -> list[Object]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.k8s.kustomization import build, build_in_python, build_with, real_command, without_hashes
+from tests.k8s.kustomization import build, build_with, real_command, without_hashes
 from tests.k8s.objects import describe, find
 from tests.k8s.project import INSTALL, K8S, Object
 from workbench.project import NAME
@@ -38,14 +38,14 @@ def test_kustomize_and_its_stand_in_agree(overlay_name: str) -> None:
     command = real_command()
     assert command
 
-    assert without_hashes(build_in_python(folder)) == without_hashes(build_with(command, folder))
+    assert without_hashes(build(folder)) == without_hashes(build_with(command, folder))
 
 
 def test_the_stand_in_refuses_an_unknown_field(tmp_path: Path) -> None:
     (tmp_path / "kustomization.yaml").write_text("apiVersion: x\nkind: Kustomization\nnamePrefix: my-\n")
 
     with pytest.raises(ValueError, match="does not know namePrefix"):
-        build_in_python(tmp_path)
+        build(tmp_path)
 
 
 def test_dev_changes_only_what_live_update_needs(dev: list[Object]) -> None:
