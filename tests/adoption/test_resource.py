@@ -19,11 +19,21 @@ NAMES = ("quokka", "quokka_burrow", "q", "w" * 29)
 """No service has them already."""
 
 
+def copied(folder: Path) -> Path:
+    """What the service and its ingress tests need."""
+    Sandbox(folder, "harness", "tests", "adoption")
+    return folder
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """What the service and its ingress tests need."""
-    Sandbox(tmp_path, "harness", "tests", "adoption")
-    return tmp_path
+    return copied(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy for tests in which nothing may be written."""
+    return copied(tmp_path_factory.mktemp("unchanged"))
 
 
 def run(copy: Path, *command: str) -> None:
@@ -38,9 +48,8 @@ def run(copy: Path, *command: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_new_resource_has_the_style_of_the_project(copy: Path, name: str) -> None:
-    written = [str(path) for path in write(name, root=copy) if path.suffix == ".py"]
+def test_a_new_resource_has_the_style_of_the_project(copy: Path) -> None:
+    written = [str(path) for name in NAMES for path in write(name, root=copy) if path.suffix == ".py"]
 
     run(copy, "ruff", "check", *written)
     run(copy, "ruff", "format", "--check", *written)
@@ -97,13 +106,15 @@ def test_the_migration_has_the_next_number(copy: Path) -> None:
         ("fault", "", "tests/faults/ exists already"),
     ],
 )
-def test_a_wrong_name_is_refused_and_nothing_is_written(copy: Path, name: str, plural: str, message: str) -> None:
-    before = sorted(copy.rglob("*"))
+def test_a_wrong_name_is_refused_and_nothing_is_written(
+    unchanged: Path, name: str, plural: str, message: str
+) -> None:
+    before = sorted(unchanged.rglob("*"))
 
     with pytest.raises(AdoptionError, match=re.escape(message)):
-        write(name, plural, root=copy)
+        write(name, plural, root=unchanged)
 
-    assert sorted(copy.rglob("*")) == before
+    assert sorted(unchanged.rglob("*")) == before
 
 
 def make(*arguments: str, **environment: str) -> str:
@@ -149,9 +160,9 @@ def test_a_model_of_another_resource_is_taken(copy: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(name for name in test_ops_hidden.NAMES if name.isalpha() and name.islower()))
-def test_a_path_that_the_ingress_must_not_answer_is_taken(copy: Path, path: str) -> None:
+def test_a_path_that_the_ingress_must_not_answer_is_taken(unchanged: Path, path: str) -> None:
     with pytest.raises(AdoptionError, match=f"PLURAL={path} is taken"):
-        write("quokka", path, root=copy)
+        write("quokka", path, root=unchanged)
 
 
 async def test_all_words_that_postgresql_refuses_as_a_table_are_refused(administration: Connection) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 # A deeper search: SCHEMATHESIS_EXAMPLES=1000 make test ARGS="-k openapi".
-EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES") or "25"
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES") or "10"
 
 
 async def send(ingress_url: str, config: Path, *options: str, variables: Mapping[str, str] | None = None) -> int:

@@ -5,6 +5,7 @@ tests/conftest.py loads them for all folders.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +22,9 @@ StartService = Callable[..., Awaitable[Service]]
 
 
 @pytest.fixture(scope="session")
-async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
+async def postgres(new_data: Callable[[], Path]) -> AsyncIterator[Postgres]:
     """A server that runs throughout. Tests that stop their server use `mortal_postgres`."""
-    async with postgres_server(tmp_path_factory.mktemp("postgres"), NOT_DURABLE) as server:
+    async with postgres_server(new_data(), NOT_DURABLE) as server:
         yield server
 
 
@@ -94,8 +95,8 @@ def no_linger(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-async def mortal_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
-    async with postgres_server(tmp_path_factory.mktemp("mortal"), {}) as server:
+async def mortal_server(new_data: Callable[[], Path]) -> AsyncIterator[Postgres]:
+    async with postgres_server(new_data(), {}) as server:
         yield server
 
 

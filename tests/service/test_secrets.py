@@ -20,9 +20,15 @@ from tests.waiting import eventually
 SECRET = "s3cr3t-Tide"  # noqa: S105 - made up
 
 
-@pytest.mark.parametrize(("module", "domains"), [("tests.probe", PROBE), ("service", DOMAINS)], ids=["probe", "all"])
-@pytest.mark.parametrize("where", ["password", "url"])
-@pytest.mark.parametrize("reachable", [True, False], ids=["database", "no database"])
+@pytest.mark.parametrize(
+    ("module", "domains", "where", "reachable"),
+    [  # every pair of two values
+        pytest.param("tests.probe", PROBE, "password", True, id="probe, password, database"),
+        pytest.param("tests.probe", PROBE, "url", False, id="probe, url, no database"),
+        pytest.param("service", DOMAINS, "password", False, id="all, password, no database"),
+        pytest.param("service", DOMAINS, "url", True, id="all, url, database"),
+    ],
+)
 async def test_no_answer_and_no_log_contains_the_password_of_the_database(
     database: Database, module: str, domains: Sequence[Domain], where: str, reachable: bool
 ) -> None:

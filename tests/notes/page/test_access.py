@@ -11,6 +11,7 @@ from tests.page.fixtures import OpenPage
 
 async def test_axe_finds_nothing_in_any_state_of_a_note(open_page: OpenPage, word: str) -> None:
     page = await open_page(reduced_motion="reduce")
+    await search(page).fill(word)  # hides the notes of other tests: the more there are, the longer axe-core takes
     await write(page, f"{word} shown", "text")
     await button(await write(page, f"{word} gone"), "Delete").click()
     form = await edit(await write(page, f"{word} open"), page)
