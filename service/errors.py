@@ -4,7 +4,7 @@ ServiceError
 ├── Malformed             400  the end of the request is ambiguous; the connection is closed
 ├── Invalid               422  a field, a parameter, a header or a line of the request is wrong
 ├── NotFound              404
-├── PreconditionFailed    412  `If-Match` names another version
+├── PreconditionFailed    412  `If-Match` or `If-None-Match` rules out the version that there is
 ├── Conflict              409
 ├── TooLarge              413
 ├── UnsupportedMediaType  415

@@ -8,7 +8,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, S
 
 from service.errors import ServiceError, Unavailable
 from service.settings import Settings
-from service.web import error_page
+from service.web import conditions, error_page
 from service.web.answer import Answer, Stream
 from service.web.body import ClientLeft
 from service.web.deadline import Deadline
@@ -72,6 +72,8 @@ class Dispatch:
     ) -> Answer | Stream:
         try:
             arguments = await endpoint.read(scope, receive, deadline, self._limits)
+            if not endpoint.versioned and (unchanged := conditions.check(scope)):
+                return unchanged
             answer = await endpoint.view(**match.arguments, **arguments)
             if isinstance(answer, Answer):
                 return answer

@@ -1,8 +1,8 @@
 """The decorator that declares a route: what it reads, what it answers, and what kind of request it is.
 
     @routes.put("/<uuid:thing_id>")
-    @endpoint(headers=ChangeHeaders, content=ThingContent, answer=Thing, errors=(404, 412))
-    async def replace(thing_id: UUID, headers: ChangeHeaders, content: ThingContent) -> Answer: ...
+    @endpoint(headers=Conditions, content=ThingContent, answer=Thing, errors=(404,))
+    async def replace(thing_id: UUID, headers: Conditions, content: ThingContent) -> Answer: ...
 
 Quart's router and quart-schema see an ordinary view function, but web/dispatch.py calls it. This is several times
 cheaper, because Quart makes two tasks, a Request, two contexts and a Response for each request that it calls itself.
@@ -90,6 +90,8 @@ class Endpoint:
     stream: Media | None
     errors: Sequence[int]
     """The statuses of its problems, besides those that every route may answer."""
+    versioned: bool
+    """Whether the view itself answers If-Match and If-None-Match, because its `headers` have them."""
     clients_only: bool
     """Whether browsers, which prefer HTML, get the answer of a view function that Quart calls."""
     polled: bool
@@ -175,7 +177,8 @@ def endpoint(
             if_too_large=if_too_large,
             upload=upload,
             stream=stream,
-            errors=(422, *errors, *((413, 415) if content or upload else ()), *((408,) if upload else ())),
+            errors=(412, 422, *errors, *((413, 415) if content or upload else ()), *((408,) if upload else ())),
+            versioned=headers is not None and "if_match" in headers.model_fields,
             clients_only=for_clients is not None,
             polled=polled,
         )

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import jsonschema_rs
 
-OF_ANY = frozenset({400, 429, 503, 504})
-"""The error statuses that every operation may answer, because they come from the ingress or from overload."""
+OF_ANY = frozenset({400, 412, 429, 503, 504})
+"""The error statuses that every operation may answer: of the ingress, of overload, and 412 for conditions."""
 
 
 class Contract:

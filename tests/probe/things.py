@@ -1,7 +1,7 @@
 """Things: a name and a version. One route of each kind, on the helpers of service/resource/, and little behind it.
 
 POST, GET /things              POST may have Idempotency-Key. GET is polled: with X-Poll it is logged at debug only
-GET, PUT, DELETE /things/<id>  GET may have If-None-Match, PUT and DELETE If-Match
+GET, PUT, DELETE /things/<id>  with If-Match and If-None-Match
 POST /things/import            one COPY in one transaction, as long as the client sends
 GET /things/export             batches of one cursor, as long as the client reads
 GET /things/events             created, updated, deleted, reset
@@ -21,7 +21,7 @@ from service.resource.feed import STREAM, EventsHeaders, Feed
 from service.resource.fields import STORABLE, ImportedVersion, Version, uuid7
 from service.resource.idempotency import Created, CreateHeaders
 from service.resource.transfer import NDJSON, Import, ImportResult, export_lines, import_lines
-from service.resource.versions import ChangeHeaders, ReadHeaders
+from service.resource.versions import Conditions
 from service.web.answer import Answer, json
 from service.web.endpoint import Kind, Media, Upload, endpoint
 
@@ -44,13 +44,13 @@ REPLACE = Statement(
     "thing_replace",
     """
     UPDATE things SET name = $2, version = version + 1
-     WHERE id = $1 AND ($3::bigint[] IS NULL OR version = ANY ($3))
+     WHERE id = $1 AND ($3::int8multirange IS NULL OR version <@ $3)
     RETURNING id, name, version
     """,
 )
 DELETE = Statement(
     "thing_delete",
-    "DELETE FROM things WHERE id = $1 AND ($2::bigint[] IS NULL OR version = ANY ($2)) RETURNING id",
+    "DELETE FROM things WHERE id = $1 AND ($2::int8multirange IS NULL OR version <@ $2) RETURNING id",
 )
 EXPORT = Statement("thing_export", "SELECT row_to_json(things)::text AS line FROM things ORDER BY id")
 
@@ -119,18 +119,18 @@ def _add_collection(routes: Blueprint, database: Database) -> None:
 
 def _add_thing(routes: Blueprint, database: Database) -> None:
     @routes.get("/<uuid:thing_id>")
-    @endpoint(headers=ReadHeaders, answer=Thing, errors=(404,))
-    async def get(thing_id: UUID, headers: ReadHeaders) -> Answer:
+    @endpoint(headers=Conditions, answer=Thing, errors=(404,))
+    async def get(thing_id: UUID, headers: Conditions) -> Answer:
         async with database.connection() as connection:
             thing = await connection.fetchrow(GET, thing_id)
         if thing is None:
             raise versions.not_found("thing", thing_id)
-        return versions.answer(dict(thing), headers.if_none_match)
+        return versions.answer(dict(thing), "thing", headers)
 
     @routes.put("/<uuid:thing_id>")
-    @endpoint(headers=ChangeHeaders, content=ThingContent, answer=Thing, errors=(404, 412))
-    async def replace(thing_id: UUID, headers: ChangeHeaders, content: ThingContent) -> Answer:
-        allowed = versions.expected(headers.if_match)
+    @endpoint(headers=Conditions, content=ThingContent, answer=Thing, errors=(404,))
+    async def replace(thing_id: UUID, headers: Conditions, content: ThingContent) -> Answer:
+        allowed = versions.allowed(headers)
         async with database.connection() as connection:
             thing = await connection.fetchrow(REPLACE, thing_id, content.name, allowed)
             if thing is None:
@@ -138,10 +138,10 @@ def _add_thing(routes: Blueprint, database: Database) -> None:
         return versions.answer(dict(thing))
 
     @routes.delete("/<uuid:thing_id>")
-    @endpoint(headers=ChangeHeaders, errors=(404, 412))
-    async def delete(thing_id: UUID, headers: ChangeHeaders) -> Answer:
+    @endpoint(headers=Conditions, errors=(404,))
+    async def delete(thing_id: UUID, headers: Conditions) -> Answer:
         async with database.connection() as connection:
-            if await connection.fetchrow(DELETE, thing_id, versions.expected(headers.if_match)) is None:
+            if await connection.fetchrow(DELETE, thing_id, versions.allowed(headers)) is None:
                 raise await versions.why_unchanged(connection, GET, "thing", thing_id)
         return Answer(204)
 

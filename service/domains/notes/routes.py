@@ -13,7 +13,7 @@ from service.resource import idempotency, paging, versions
 from service.resource.feed import STREAM, EventsHeaders, Feed
 from service.resource.idempotency import CreateHeaders
 from service.resource.transfer import NDJSON, ImportResult, export_lines, import_lines
-from service.resource.versions import ChangeHeaders, ReadHeaders
+from service.resource.versions import Conditions
 from service.web.answer import Answer, json
 from service.web.endpoint import Kind, Media, Upload, endpoint
 from service.web.openapi import response_headers
@@ -58,29 +58,29 @@ def _add_note(routes: Blueprint, database: Database) -> None:
     @routes.get("/<uuid:note_id>")
     @response_headers(200, etag="Its version, for If-Match and If-None-Match")
     @response_headers(304, etag="Its version")
-    @endpoint(headers=ReadHeaders, answer=Note, errors=(404,))
-    async def get(note_id: UUID, headers: ReadHeaders) -> Answer:
+    @endpoint(headers=Conditions, answer=Note, errors=(404,))
+    async def get(note_id: UUID, headers: Conditions) -> Answer:
         """Get a note. With `If-None-Match`, the answer is 304 if the note has not changed."""
         async with database.connection() as connection:
             note = await store.get(connection, note_id)
-        return versions.answer(note, headers.if_none_match)
+        return versions.answer(note, "note", headers)
 
     @routes.put("/<uuid:note_id>")
     @response_headers(200, etag="Its new version")
-    @endpoint(headers=ChangeHeaders, content=NoteContent, if_too_large=_IF_TOO_LARGE, answer=Note, errors=(404, 412))
-    async def replace(note_id: UUID, headers: ChangeHeaders, content: NoteContent) -> Answer:
+    @endpoint(headers=Conditions, content=NoteContent, if_too_large=_IF_TOO_LARGE, answer=Note, errors=(404,))
+    async def replace(note_id: UUID, headers: Conditions, content: NoteContent) -> Answer:
         """Replace a note. With `If-Match`, the answer is 412 if the note has changed."""
         async with database.connection() as connection:
-            note = await store.replace(connection, note_id, content, versions.expected(headers.if_match))
+            note = await store.replace(connection, note_id, content, versions.allowed(headers))
         return versions.answer(note)
 
     @routes.delete("/<uuid:note_id>")
     @response_headers(204)
-    @endpoint(headers=ChangeHeaders, errors=(404, 412))
-    async def delete(note_id: UUID, headers: ChangeHeaders) -> Answer:
+    @endpoint(headers=Conditions, errors=(404,))
+    async def delete(note_id: UUID, headers: Conditions) -> Answer:
         """Delete a note. With `If-Match`, the answer is 412 if the note has changed."""
         async with database.connection() as connection:
-            await store.delete(connection, note_id, versions.expected(headers.if_match))
+            await store.delete(connection, note_id, versions.allowed(headers))
         return Answer(204)
 
 

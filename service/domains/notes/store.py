@@ -3,7 +3,6 @@
 A note is a dict with the fields of the model `Note`, not an instance, which would cost as much CPU as the query.
 """
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from service.domains.notes.models import ImportedNote, ListQuery, Note, NoteCont
 from service.resource import idempotency
 from service.resource.idempotency import Created
 from service.resource.transfer import Import
-from service.resource.versions import not_found, why_unchanged
+from service.resource.versions import Versions, not_found, why_unchanged
 
 NoteFields: TypeAlias = dict[str, Any]
 
@@ -46,7 +45,7 @@ async def create(connection: Connection, content: NoteContent, key: str | None =
 
 
 async def replace(
-    connection: Connection, note_id: UUID, content: NoteContent, versions: Sequence[int] | None
+    connection: Connection, note_id: UUID, content: NoteContent, versions: Versions | None
 ) -> NoteFields:
     """Replace title and body if the note is at one of `versions`; None stands for any version.
 
@@ -58,7 +57,7 @@ async def replace(
     return dict(row)
 
 
-async def delete(connection: Connection, note_id: UUID, versions: Sequence[int] | None) -> None:
+async def delete(connection: Connection, note_id: UUID, versions: Versions | None) -> None:
     """Delete the note if it is at one of `versions`; None stands for any. Raises NotFound, PreconditionFailed."""
     if await connection.fetchrow(queries.DELETE, note_id, versions) is None:
         raise await why_unchanged(connection, queries.GET, "note", note_id)

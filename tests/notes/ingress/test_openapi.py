@@ -14,17 +14,17 @@ PROBLEMS = {
     ("get", "/notes"): {422},
     ("post", "/notes"): {413, 415, 422},
     ("get", "/notes/{note_id}"): {404, 422},
-    ("put", "/notes/{note_id}"): {404, 412, 413, 415, 422},
-    ("delete", "/notes/{note_id}"): {404, 412, 422},
+    ("put", "/notes/{note_id}"): {404, 413, 415, 422},
+    ("delete", "/notes/{note_id}"): {404, 422},
     ("post", "/notes/import"): {408, 409, 413, 415, 422},
     ("get", "/notes/export"): {422},
     ("get", "/notes/events"): {422},
 }
 REQUEST_HEADERS = {
     ("post", "/notes"): {"idempotency-key"},
-    ("get", "/notes/{note_id}"): {"if-none-match"},
-    ("put", "/notes/{note_id}"): {"if-match"},
-    ("delete", "/notes/{note_id}"): {"if-match"},
+    ("get", "/notes/{note_id}"): {"if-match", "if-none-match"},
+    ("put", "/notes/{note_id}"): {"if-match", "if-none-match"},
+    ("delete", "/notes/{note_id}"): {"if-match", "if-none-match"},
     ("get", "/notes/events"): {"last-event-id"},
 }
 
