@@ -45,8 +45,13 @@ SERVER_TESTS := $(addprefix tests/service/,test_lifecycle.py test_errors.py test
 test-uvicorn: environment-dev ## run the tests of what depends on the HTTP server, on uvicorn
 	@SERVICE_SERVER=uvicorn $(VENV_PYTHON) -m pytest $(ALL_TESTS) $(SERVER_TESTS)
 
+# $(call needs,PROGRAM,WHAT TO DO): says that it is missing before anything begins.
+needs = command -v $(1) >/dev/null || { echo "make $@: $(1) is not installed: $(2)" >&2; exit 1; }
+BY_MISE := \`mise install\` brings it
+
 # `tilt ci` ends with `make test INGRESS_URL=...`, for which the virtual environment is made before its time is counted.
 test-cluster: environment-dev ## create the cluster, start everything in it and test it, as docs/cluster.md does
+	@$(foreach program,ctlptl k3d kubectl tilt,$(call needs,$(program),$(BY_MISE));)
 	@ctlptl apply -f ctlptl.yaml
 	@tilt ci
 	@$(PYTHON) -m cluster.status
@@ -119,17 +124,22 @@ PUSHED := $(if $(filter yes,$(PUSH)),--push --sbom=true --provenance=mode=min --
 
 image: ## build the production image IMAGE:VERSION; SERVER=uvicorn; PUSH=yes PLATFORMS=... pushes it
 	$(if $(filter-out yes,$(PUSH)),$(error PUSH=$(PUSH) is not valid: only `yes` pushes the image))
+	@$(call needs,docker,see https://docs.docker.com/engine/install/)
+	@docker buildx version >/dev/null 2>&1 || { \
+		echo "make $@: the Dockerfile needs BuildKit: install Docker's plugin buildx (docker-buildx)" >&2; exit 1; }
 	@docker $(if $(PUSHED),buildx build $(PUSHED),build) $(if $(PLATFORMS),--platform $(PLATFORMS)) \
 		--tag $(IMAGE):$(VERSION) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_ARGS) .
 
 GRYPE ?= grype
 scan: ## look for known and corrected vulnerabilities in the image that `make image` built; needs grype
+	@$(call needs,$(GRYPE),see https://github.com/anchore/grype)
 	@$(GRYPE) --quiet --only-fixed --fail-on high docker:$(IMAGE):$(VERSION)
 
 # By its digest: a tag could lead to another image by now.
 sign: ## sign the image that `make image PUSH=yes` pushed, with all its platforms; needs cosign
 	@test -f image.json || { echo "make sign: image.json is missing: run \`make image PUSH=yes IMAGE=...\` first" >&2; exit 1; }
+	@$(call needs,cosign,see https://docs.sigstore.dev)
 	@cosign sign --yes --recursive $(IMAGE)@$$(sed -n 's/.*"containerimage.digest": "\([^"]*\)".*/\1/p' image.json)
 
 changes: export VERSION := $(VERSION)
@@ -137,9 +147,12 @@ changes: python ## print what CHANGELOG.md says about VERSION, which has to be t
 	@$(PYTHON) -m checks.release
 
 down: ## stop everything in the cluster, like `tilt down`; the data is kept
+	@$(call needs,tilt,$(BY_MISE))
 	@tilt down
 
 destroy: ## delete the cluster, its registry and all its data
+	@$(foreach program,ctlptl k3d,$(call needs,$(program),$(BY_MISE));)
+	@$(call needs,docker,see https://docs.docker.com/engine/install/)
 	@ctlptl delete -f ctlptl.yaml --ignore-not-found
 	@docker volume rm --force $(PROJECT)-storage
 

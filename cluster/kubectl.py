@@ -29,7 +29,8 @@ def kubectl(*arguments: str, namespace: str = NAMESPACE, check: bool = True) -> 
     """Runs kubectl and returns its output. Raises ClusterError with kubectl's own message if it fails."""
     done = subprocess.run(command(*arguments, namespace=namespace), capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
-        raise ClusterError(f"kubectl {arguments[0]}: {done.stderr.strip() or f'exit status {done.returncode}'}")
+        said = done.stderr.strip() or f"exit status {done.returncode}"
+        raise ClusterError(f"kubectl {arguments[0]}: {said}{_remedy(said)}")
     return done
 
 
@@ -38,6 +39,15 @@ def command(*arguments: str, namespace: str = NAMESPACE) -> list[str]:
     if shutil.which("kubectl") is None:
         raise ClusterError("kubectl is not installed: `mise install` brings it")
     return ["kubectl", "--context", CONTEXT, "--namespace", namespace, *arguments]
+
+
+def _remedy(said: str) -> str:
+    """What to do about an error of kubectl that comes from the cluster as a whole."""
+    if f'context "{CONTEXT}" does not exist' in said:
+        return ": there is no cluster yet: `ctlptl apply -f ctlptl.yaml` creates it, or KUBE_CONTEXT= names another"
+    if "connection refused" in said or "Unable to connect to the server" in said:
+        return f": the cluster does not answer: start Docker, then `k3d cluster start {NAME}`"
+    return ""
 
 
 def get(kind: str, *arguments: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:

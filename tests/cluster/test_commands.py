@@ -1,6 +1,7 @@
 """The commands without a cluster: they print one line of error and exit with 1. kubectl is a script here."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,15 +42,44 @@ def test_without_kubectl(module: list[str], tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        (f'error: context "k3d-{NAME}" does not exist', "`ctlptl apply -f ctlptl.yaml` creates it, or KUBE_CONTEXT="),
+        ("The connection was refused: dial tcp: connect: connection refused", f"`k3d cluster start {NAME}`"),
+        ("Unable to connect to the server: EOF", f"`k3d cluster start {NAME}`"),
+    ],
+)
 @pytest.mark.parametrize("module", COMMANDS, ids=" ".join)
-def test_without_a_cluster(module: list[str], tmp_path: Path) -> None:
-    done = run(
-        *module, kubectl="echo 'error: context \"k3d-other\" does not exist' >&2; exit 1", programs=str(tmp_path)
-    )
+def test_without_a_cluster(module: list[str], tmp_path: Path, said: str, remedy: str) -> None:
+    done = run(*module, kubectl=f"echo '{said}' >&2; exit 1", programs=str(tmp_path))
 
     assert done.returncode == 1
-    assert 'context "k3d-other" does not exist' in done.stderr
+    assert said in done.stderr
+    assert remedy in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "program"),
+    [("down", "tilt"), ("destroy", "ctlptl"), ("test-cluster", "ctlptl"), ("image", "docker"), ("scan", "grype")],
+)
+def test_make_says_which_program_is_missing(target: str, program: str, tmp_path: Path) -> None:
+    for name in ("make", "sh", "sed", "git"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+
+    done = subprocess.run(
+        ["make", target, "PYTHON=:", "VENV_PYTHON=:"],
+        cwd=ROOT,
+        env=environment | {"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    assert done.stderr.startswith(f"make {target}: {program} is not installed: ")
 
 
 def test_kubectl_always_gets_the_context_of_the_local_cluster(tmp_path: Path) -> None:

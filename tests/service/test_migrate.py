@@ -157,6 +157,10 @@ def test_each_sequence_has_to_be_new_enough(found: dict[str, int], enough: bool)
     ("change", "message"),
     [
         ({"0001_boats.sql": "CREATE TABLE boats ();"}, "0001_boats.sql was edited .*; restore it and write a new"),
+        (
+            {"0001_boats.sql": None, "0001_ships.sql": "SELECT 1"},
+            "0001_boats.sql was applied, but 0001_ships.sql is there instead: restore the one",
+        ),
         ({"0001_boats.sql": None}, "0001_boats.sql was applied, but the file is missing; restore it"),
         ({"0000_sea.sql": "SELECT 1"}, "0000_sea.sql is new, but 0002 is applied already; use the next free number"),
         ({"0002_ports.sql": "SELECT 1"}, "0002_ports.sql: 0002_crew.sql has number 2 too; use the next free number"),
