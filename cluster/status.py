@@ -104,8 +104,17 @@ def service_line(service: Object, slices: list[Object]) -> Line:
     )
     error = "" if ready else "no pod behind it is ready"
     if not error and pending:
-        error = "no address yet: does another load balancer, such as traefik's, hold the ports?"
+        error = (
+            "no address: the cluster has no load balancer, or another Service, such as traefik's, holds the ports; "
+            f"`{_forward(service)}` reaches it without one"
+        )
     return Line("service", _name(service), state, error)
+
+
+def _forward(service: Object) -> str:
+    metadata, numbers = service["metadata"], [port["port"] for port in service["spec"]["ports"]]
+    port = 80 if 80 in numbers else numbers[0]
+    return f"kubectl -n {metadata['namespace']} port-forward service/{metadata['name']} 8080:{port}"
 
 
 def gateway_line(gateway: Object, pods: list[Object]) -> Line:

@@ -115,7 +115,9 @@ def test_a_service_is_ok_if_a_pod_behind_it_is_ready() -> None:
 
 
 def test_a_load_balancer_needs_an_address() -> None:
-    assert "no address yet" in service_line(service("LoadBalancer"), [endpoints(ready=True)]).error
+    error = service_line(service("LoadBalancer"), [endpoints(ready=True)]).error
+    assert error.startswith("no address: ")
+    assert "port-forward service/" in error
     given = service("LoadBalancer", ingress=[{"ip": "172.18.0.2"}])
     assert service_line(given, [endpoints(ready=True)]).error == ""
 
