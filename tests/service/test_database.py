@@ -83,11 +83,14 @@ async def test_the_server_cancels_a_statement_that_exceeds_its_timeout(
     service = await start_service(pool_size=1, statement_timeout=1)
     path = await service.create()
 
-    async with database.locked(path.rpartition("/")[2]):
+    async def cancelled() -> bool:
+        """On a slow machine the service's own limit, half a second later, can come first."""
         problem_of(await service.api.put(path, json={"name": "Changed"}), 503)
-        assert (await service.api.get(path)).json()["name"] == "Launch", "the connection is still usable"
+        assert (await service.api.get(path)).json()["name"] == "Launch", "a connection is still usable"
+        return await service.metric("db_errors_total", kind="QueryCanceledError") > 0
 
-    assert await service.metric("db_errors_total", kind="QueryCanceledError") == 1
+    async with database.locked(path.rpartition("/")[2]):
+        await eventually(cancelled, "PostgreSQL cancelled a statement")
 
 
 async def test_requests_get_503_while_the_server_is_down_and_the_service_recovers_by_itself(
