@@ -31,10 +31,15 @@ class IngressRuleError(Exception):
     """A rule that the workbench does not support; str() is one line: the file, the field in it, what to do."""
 
     def __init__(self, file: Path, field: str, reason: str) -> None:
-        super().__init__(f"{file}: {field}: {reason}" if field else f"{file}: {reason}")
         self.file = file
-        self.field = field
-        self.reason = reason
+        self.field = _printable(field)
+        self.reason = _printable(reason)
+        super().__init__(": ".join(str(part) for part in (file, self.field, self.reason) if part))
+
+
+def _printable(text: str) -> str:
+    """On one line, whatever is in the text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Kustomization(Strict):
