@@ -154,8 +154,8 @@ def _check_history(sequence: str, applied: dict[int, tuple[str, str]], migration
         file = _file(sequence, version, name)
         if version in files and files[version].checksum != checksum and files[version].name != name:
             raise MigrationError(
-                f"{file} was applied, but {files[version].file} is there instead: restore the one, and give the other "
-                "the next free number, or begin with an empty database"
+                f"{file} was applied, but {files[version].file} is there instead: restore the one, and give the "
+                "other the next free number, or begin with an empty database"
             )
         if version in files and files[version].checksum != checksum:
             raise MigrationError(
