@@ -95,20 +95,7 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.sampled_from(schema["enum"])
     match schema.get("type"):
         case "object" if "properties" in schema:
-            required = schema.get("required", [])
-            fields = {
-                name: st.deferred(lambda part=part: values(part)) for name, part in schema["properties"].items()
-            }
-            optional = {name: field for name, field in fields.items() if name not in required}
-            return st.builds(
-                lambda given, more: given | more,
-                st.fixed_dictionaries({name: fields[name] for name in required if name in fields}),
-                st.lists(st.sampled_from(sorted(optional)), max_size=2, unique=True).flatmap(
-                    lambda names: st.fixed_dictionaries({name: optional[name] for name in names})
-                )
-                if optional
-                else st.just({}),
-            )
+            return _objects(schema)
         case "object":
             return st.dictionaries(_TEXT, values(schema.get("additionalProperties") or {}), max_size=2)
         case "array":
@@ -123,6 +110,14 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
             return _TEXT
         case _:
             return _VALUE
+
+
+@st.composite
+def _objects(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
+    required = {*schema.get("required", [])} & schema["properties"].keys()
+    others = sorted(schema["properties"].keys() - required)
+    chosen = draw(st.lists(st.sampled_from(others), max_size=2, unique=True)) if others else []
+    return {name: draw(values(schema["properties"][name])) for name in [*sorted(required), *chosen]}
 
 
 @pytest.fixture(scope="module")
