@@ -6,6 +6,7 @@ istio.py         models of Gateway, VirtualService and DestinationRule, and in i
 envoyfilter.py   models of EnvoyFilter
 routes.py        VirtualService to Envoy's routes
 cluster.py       DestinationRule to Envoy's clusters
+refused_rule.py  which rule Envoy refuses when it starts
 statistics.py    Envoy's statistics, for Prometheus
 envoy_json.py    parts of Envoy's configuration
 """

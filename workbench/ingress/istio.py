@@ -12,7 +12,18 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from workbench.ingress.istio_values import Duration, Limit, Port, Regex, RetryOn, SettableHeaders
+from workbench.ingress.istio_values import (
+    Duration,
+    Limit,
+    Line,
+    Port,
+    Regex,
+    RemovableHeaders,
+    RetryOn,
+    SettableHeaders,
+)
+
+MAX_BODY = 1024 * 1024  # of an answer that the gateway makes; Envoy's default is 4096
 
 
 class Strict(BaseModel):
@@ -70,7 +81,7 @@ class Gateway(Strict):
 
 class StringMatch(Strict):
     exact: str | None = None
-    prefix: str | None = None
+    prefix: Annotated[str, Field(min_length=1)] | None = None
     regex: Regex | None = None
 
     @model_validator(mode="after")
@@ -98,7 +109,7 @@ class RequestMatch(Strict):
 
 
 class Body(Strict):
-    string: str
+    string: Annotated[str, Field(max_length=MAX_BODY)]
 
 
 class DirectResponse(Strict):
@@ -107,20 +118,20 @@ class DirectResponse(Strict):
 
 
 class Redirect(Strict):
-    uri: str | None = None
-    authority: str | None = None
+    uri: Line | None = None
+    authority: Line | None = None
     scheme: Literal["http", "https"] | None = None
     redirect_code: Literal[301, 302, 303, 307, 308] = 301
 
 
 class Rewrite(Strict):
-    uri: str  # replaces the prefix that the route matches
+    uri: Line  # replaces the prefix that the route matches
 
 
 class HeaderOperations(Strict):
     set: SettableHeaders = {}
     add: SettableHeaders = {}
-    remove: list[str] = []
+    remove: RemovableHeaders = []
 
 
 class Headers(Strict):
@@ -129,7 +140,7 @@ class Headers(Strict):
 
 
 class Retries(Strict):
-    attempts: Annotated[int, Field(ge=0)]  # optional in Istio, where leaving it out means that nothing is retried
+    attempts: Limit  # optional in Istio, where leaving it out means that nothing is retried
     per_try_timeout: Duration | None = None
     retry_on: RetryOn = (
         "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"  # Istio's default

@@ -1,6 +1,6 @@
 """Reads the ingress rules in k8s/istio and checks that they fit together."""
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -51,14 +51,41 @@ class KubernetesObject(BaseModel):
 
 
 @dataclass(frozen=True)
+class PlacedPatch:
+    """A patch of an EnvoyFilter, and where it is written."""
+
+    file: Path
+    field: str
+    patch: NetworkFilterPatch | HttpFilterPatch | HttpRoutePatch
+
+
+@dataclass(frozen=True)
 class IngressRules:
     gateway: Gateway
     virtual_service: VirtualService
     destination_rule: DestinationRule
-    connection_manager: ConnectionManager | None
-    http_filters: list[HttpFilter]
-    """In the order in which requests pass them."""
-    route_patches: list[HttpRoutePatch]
+    patches: Sequence[PlacedPatch]
+    """In the order in which Istio applies them."""
+    gateway_file: Path
+    virtual_service_file: Path
+    destination_rule_file: Path
+
+    @property
+    def connection_manager(self) -> ConnectionManager | None:
+        values = (patch.patch.value.typed_config for patch in self._patches(NetworkFilterPatch))
+        return next(values, None)
+
+    @property
+    def http_filters(self) -> list[HttpFilter]:
+        """In the order in which requests pass them."""
+        return [patch.patch.value for patch in self._patches(HttpFilterPatch)]
+
+    @property
+    def route_patches(self) -> list[HttpRoutePatch]:
+        return list(self._patches(HttpRoutePatch))
+
+    def _patches(self, kind: type[_Kind]) -> Iterator[_Kind]:
+        return (placed.patch for placed in self.patches if isinstance(placed.patch, kind))
 
     @property
     def server(self) -> Server:
@@ -100,18 +127,23 @@ def read_rules(directory: Path) -> IngressRules:
         raise IngressRuleError(destination_rule_file, "spec.host", reason)
     for file, envoy_filter in envoy_filters.items():
         _check_envoy_filter(file, envoy_filter, gateway, virtual_service)
-    in_order = sorted(envoy_filters.values(), key=lambda envoy_filter: envoy_filter.spec.priority)
-    managers = [patch for found in in_order for patch in found.patches(NetworkFilterPatch)]
-    if len(managers) > 1:
+    in_order = sorted(envoy_filters.items(), key=lambda item: item[1].spec.priority)
+    patches = [
+        PlacedPatch(file, f"spec.configPatches[{index}]", patch)
+        for file, envoy_filter in in_order
+        for index, patch in enumerate(envoy_filter.spec.config_patches)
+    ]
+    if sum(isinstance(placed.patch, NetworkFilterPatch) for placed in patches) > 1:
         reason = "several EnvoyFilters patch the connection manager; merge these patches into one"
         raise IngressRuleError(listed, "resources", reason)
     return IngressRules(
         gateway,
         virtual_service,
         destination_rule,
-        managers[0].patch.value.typed_config if managers else None,
-        [patch.patch.value for found in in_order for patch in found.patches(HttpFilterPatch)],
-        [patch for found in in_order for patch in found.patches(HttpRoutePatch)],
+        patches,
+        gateway_file,
+        virtual_service_file,
+        destination_rule_file,
     )
 
 
