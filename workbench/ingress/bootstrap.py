@@ -15,9 +15,9 @@ from pathlib import Path
 from workbench.ingress import statistics as envoy_stats
 from workbench.ingress.cluster import Upstream, envoy_cluster
 from workbench.ingress.envoy_json import Json, typed
-from workbench.ingress.istio import MAX_BODY
+from workbench.ingress.istio import MAX_BODY, HttpRoute
 from workbench.ingress.istio_values import MAX_REGEX_PROGRAM_SIZE
-from workbench.ingress.routes import envoy_routes, without_timeouts
+from workbench.ingress.routes import CORS, envoy_routes, without_timeouts
 from workbench.ingress.rules import SERVICE_HOST, SERVICE_PORT, IngressRuleError, IngressRules, read_rules
 
 __all__ = [
@@ -117,6 +117,7 @@ def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
             stream_idle_timeout="0s",  # Envoy's default would end a silent stream after 5 minutes
             upgrade_configs=[{"upgrade_type": "websocket"}],
             http_filters=[
+                *_cors_filter(rules.virtual_service.spec.http),
                 *(found.model_dump(exclude_unset=True) for found in rules.http_filters),
                 {"name": "envoy.filters.http.router", "typed_config": typed("filters.http.router.v3.Router")},
             ],
@@ -135,6 +136,12 @@ def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
             **(patch.model_dump(exclude={"type"}, exclude_unset=True) if patch else {}),
         ),
     }
+
+
+def _cors_filter(routes: Sequence[HttpRoute]) -> list[Json]:
+    """Before the filters of EnvoyFilters, as in Istio, which always has it: without a policy it does nothing."""
+    needed = any(route.cors_policy for route in routes)
+    return [{"name": CORS, "typed_config": typed("filters.http.cors.v3.Cors")}] if needed else []
 
 
 def _domains(hosts: Sequence[str]) -> list[str]:

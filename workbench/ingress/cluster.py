@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.ingress.envoy_json import Json, duration, typed
-from workbench.ingress.istio import HttpPool, OutlierDetection, TrafficPolicy
+from workbench.ingress.istio_destination import HttpPool, OutlierDetection, TrafficPolicy
 
 _UNLIMITED = 2**32 - 1  # Istio's default for every limit; Envoy's own defaults are 1024, and 3 for retries
 

@@ -1,4 +1,4 @@
-"""Models of the Istio objects that the workbench reads: Gateway, VirtualService and DestinationRule.
+"""Models of Istio's Gateway and VirtualService; that of DestinationRule is in istio_destination.py.
 
 Every model forbids unknown fields. A rule that the workbench silently ignored would make it behave differently from
 the cluster, so such a rule stops it instead. Istio's reference describes each field:
@@ -6,13 +6,14 @@ https://istio.io/latest/docs/reference/config/networking/.
 """
 
 import re
-from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from workbench.ingress.istio_values import (
+    CorsHeader,
+    CorsMethod,
     Duration,
     Limit,
     Line,
@@ -21,6 +22,7 @@ from workbench.ingress.istio_values import (
     RemovableHeaders,
     RetryOn,
     SettableHeaders,
+    WholeSeconds,
 )
 
 MAX_BODY = 1024 * 1024  # of an answer that the gateway makes; Envoy's default is 4096
@@ -161,6 +163,26 @@ class RouteDestination(Strict):
     destination: Destination
 
 
+class Origin(StringMatch):
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.exact == "":
+            raise ValueError("an empty origin is refused by Istio; write it like https://app.example")
+        return self
+
+
+class CorsPolicy(Strict):
+    """Lets pages of other origins use a route. Preflights of these origins are answered by the gateway."""
+
+    allow_origins: list[Origin] = []
+    allow_methods: list[CorsMethod] = []
+    allow_headers: list[CorsHeader] = []
+    expose_headers: list[CorsHeader] = []
+    max_age: WholeSeconds | None = None
+    allow_credentials: bool | None = None
+    unmatched_preflights: Literal["UNSPECIFIED", "FORWARD", "IGNORE"] = "UNSPECIFIED"
+
+
 class HttpRoute(Strict):
     name: str = ""
     match: list[RequestMatch] = []
@@ -169,6 +191,7 @@ class HttpRoute(Strict):
     route: Annotated[list[RouteDestination], Field(max_length=1)] = []
     rewrite: Rewrite | None = None
     headers: Headers = Headers()
+    cors_policy: CorsPolicy | None = None
     timeout: Duration | None = None
     retries: Retries | None = None
 
@@ -178,11 +201,10 @@ class HttpRoute(Strict):
         if sum(bool(action) for action in actions.values()) != 1:
             raise ValueError(f"give exactly one of {', '.join(actions)}")
         if not self.route:
-            for name in ("rewrite", "timeout", "retries"):
+            for name in ("rewrite", "cors_policy", "timeout", "retries"):
                 if getattr(self, name) is not None:
-                    raise ValueError(
-                        f"{name} only works with route, since nothing else forwards a request; remove it"
-                    )
+                    reason = "only works with route, since nothing else forwards a request; remove it"
+                    raise ValueError(f"{to_camel(name)} {reason}")
         return self
 
 
@@ -197,76 +219,3 @@ class VirtualService(Strict):
     kind: Literal["VirtualService"]
     metadata: Metadata
     spec: VirtualServiceSpec
-
-
-# --- DestinationRule
-
-
-class LoadBalancer(Strict):
-    simple: Literal["LEAST_REQUEST", "RANDOM", "ROUND_ROBIN"]
-
-
-class TcpPool(Strict):
-    max_connections: Limit = 0
-    connect_timeout: Duration = timedelta(seconds=10)
-
-
-class HttpPool(Strict):
-    http1_max_pending_requests: Limit = 0
-    http2_max_requests: Limit = 0
-    max_requests_per_connection: Limit = 0
-    max_retries: Limit = 0
-    idle_timeout: Duration | None = None
-
-
-class ConnectionPool(Strict):
-    tcp: TcpPool = TcpPool()
-    http: HttpPool = HttpPool()
-
-
-class OutlierDetection(Strict):
-    consecutive_5xx_errors: Annotated[Limit | None, Field(alias="consecutive5xxErrors")] = None
-    split_external_local_origin_errors: bool = False
-    consecutive_local_origin_failures: Limit | None = None
-    interval: Duration | None = None
-    base_ejection_time: Duration | None = None
-    max_ejection_percent: Annotated[int, Field(ge=0, le=100)] = 0
-
-
-class TrafficPolicy(Strict):
-    load_balancer: LoadBalancer = LoadBalancer(simple="LEAST_REQUEST")
-    connection_pool: ConnectionPool = ConnectionPool()
-    outlier_detection: OutlierDetection | None = None
-
-
-class Subset(Strict):
-    """All replicas, under another policy. Istio's labels would select some of them; the workbench has no labels."""
-
-    name: Annotated[str, Field(min_length=1)]
-    traffic_policy: TrafficPolicy = TrafficPolicy()
-
-
-class DestinationRuleSpec(Strict):
-    host: str
-    traffic_policy: TrafficPolicy = TrafficPolicy()
-    subsets: list[Subset] = []
-
-    def policies(self) -> dict[str, TrafficPolicy]:
-        """The policy of each subset by its name; "" is the name of the policy without a subset.
-
-        A section of a subset's policy, such as connectionPool, replaces the same section of the rule's policy. The
-        subset inherits all sections that it does not have.
-        """
-        policies = {"": self.traffic_policy}
-        for subset in self.subsets:
-            own = subset.traffic_policy
-            sections = {name: getattr(own, name) for name in own.model_fields_set}
-            policies[subset.name] = self.traffic_policy.model_copy(update=sections)
-        return policies
-
-
-class DestinationRule(Strict):
-    api_version: Literal["networking.istio.io/v1"]
-    kind: Literal["DestinationRule"]
-    metadata: Metadata
-    spec: DestinationRuleSpec

@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import re2
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -43,6 +43,12 @@ def _parse_duration(value: object) -> timedelta:
     if duration < _MILLISECOND:
         raise ValueError(f"{value!r} is below 1ms, which Istio refuses; leave the field out for Istio's default")
     return duration
+
+
+def _check_whole_seconds(value: timedelta) -> timedelta:
+    if value.microseconds:
+        raise ValueError(f"{value.total_seconds():g}s is not a number of whole seconds, which Istio needs here")
+    return value
 
 
 def _check_retry_on(value: str) -> str:
@@ -98,6 +104,10 @@ def _check_header_name(name: str) -> str:
     return name
 
 
+def _check_cors_header(name: str) -> str:
+    return name if name == "*" else _check_header_name(name)
+
+
 def _check_settable(headers: dict[str, str]) -> dict[str, str]:
     for name in headers:
         _check_settable_name(name)
@@ -115,12 +125,14 @@ def shortened(value: str, length: int = 60) -> str:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
+WholeSeconds = Annotated[Duration, AfterValidator(_check_whole_seconds)]
 RetryOn = Annotated[str, AfterValidator(_check_retry_on)]
 Regex = Annotated[str, Field(min_length=1), AfterValidator(_check_regex)]  # it has to match the whole value
-HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Limit = Annotated[int, Field(ge=0, le=2**31 - 1)]  # 0 is Istio's way to say "not set"
 Line = Annotated[str, AfterValidator(_check_line)]
 HeaderValue = Annotated[Line, AfterValidator(_check_header_value)]
 SettableHeaders = Annotated[dict[str, HeaderValue], AfterValidator(_check_settable)]
+CorsHeader = Annotated[str, AfterValidator(_check_cors_header)]  # or `*`, for all
+CorsMethod = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "*"]
 RemovableHeaders = list[Annotated[str, AfterValidator(_check_settable_name)]]

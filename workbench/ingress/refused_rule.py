@@ -9,14 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workbench.ingress.envoyfilter import HttpRoutePatch
-from workbench.ingress.istio import DestinationRuleSpec, Headers, HttpRoute, Subset
+from workbench.ingress.istio import Headers, HttpRoute
+from workbench.ingress.istio_destination import DestinationRuleSpec, Subset
 from workbench.ingress.rules import IngressRuleError, IngressRules, PlacedPatch
 
 Refuses = Callable[[IngressRules], Awaitable[str | None]]
 """Asks Envoy: returns its words if it refuses the rules, and None if it accepts them."""
 
 _ANSWER = HttpRoute.model_validate({"directResponse": {"status": 200}})  # a route that Envoy accepts
-_OPTIONAL = ("match", "rewrite", "headers", "timeout", "retries")  # fields without which a route is still one
+_OPTIONAL = (
+    "match",
+    "rewrite",
+    "headers",
+    "cors_policy",
+    "timeout",
+    "retries",
+)  # fields without which a route is still one
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,17 @@ from http import HTTPStatus
 
 from workbench.ingress.envoy_json import Json, duration, typed
 from workbench.ingress.envoyfilter import HttpRoutePatch
-from workbench.ingress.istio import HeaderOperations, HttpRoute, Redirect, RequestMatch, Retries, StringMatch
+from workbench.ingress.istio import (
+    CorsPolicy,
+    HeaderOperations,
+    HttpRoute,
+    Redirect,
+    RequestMatch,
+    Retries,
+    StringMatch,
+)
+
+CORS = "envoy.filters.http.cors"
 
 
 def envoy_routes(
@@ -46,6 +56,8 @@ def _route(route: HttpRoute, match: RequestMatch, cluster: Callable[[str], str])
         "response_headers_to_add": _headers_to_add(response),
         "response_headers_to_remove": response.remove,
     }
+    if route.cors_policy:
+        translated["typed_per_filter_config"] = {CORS: _cors_policy(route.cors_policy)}
     if route.direct_response:
         translated["direct_response"] = {"status": route.direct_response.status}
         if route.direct_response.body:
@@ -122,3 +134,19 @@ def _redirect(redirect: Redirect) -> Json:
         "scheme_redirect": redirect.scheme,
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _cors_policy(cors: CorsPolicy) -> Json:
+    fields: Json = {
+        "allow_origin_string_match": [_string_match(origin) for origin in cors.allow_origins],
+        "allow_methods": ",".join(cors.allow_methods),
+        "allow_headers": ",".join(cors.allow_headers),
+        "expose_headers": ",".join(cors.expose_headers),
+        "filter_enabled": {"default_value": {"numerator": 100}},
+        "forward_not_matching_preflights": cors.unmatched_preflights != "IGNORE",
+    }
+    if cors.max_age is not None:
+        fields["max_age"] = str(cors.max_age // timedelta(seconds=1))
+    if cors.allow_credentials is not None:
+        fields["allow_credentials"] = cors.allow_credentials
+    return typed("filters.http.cors.v3.CorsPolicy", **fields)

@@ -17,7 +17,8 @@ from workbench.ingress.envoyfilter import (
     HttpRoutePatch,
     NetworkFilterPatch,
 )
-from workbench.ingress.istio import DestinationRule, Gateway, Server, Strict, VirtualService
+from workbench.ingress.istio import Gateway, Server, Strict, VirtualService
+from workbench.ingress.istio_destination import DestinationRule
 from workbench.project import NAME
 
 SERVICE_HOST = f"{NAME}.{NAME}.svc.cluster.local"

@@ -112,6 +112,8 @@ UNSUPPORTED = [
      "spec.http[0]", "exactly one"),
     (VIRTUAL_SERVICE, "directResponse:", "timeout: 1s\n      directResponse:",
      "spec.http[0]", "timeout only works with route"),
+    (VIRTUAL_SERVICE, "directResponse:", "corsPolicy: {}\n      directResponse:",
+     "spec.http[0]", "corsPolicy only works with route"),
     (VIRTUAL_SERVICE, "- name: others\n", "- name: others\n      redirect: { uri: / }\n",
      "spec.http[3]", "exactly one"),
     (VIRTUAL_SERVICE, "match:\n        - method: { regex: POST|PUT }\n      ", "",
