@@ -101,7 +101,12 @@ def envoy_bootstrap(
 
 def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
     http_port = rules.server.port.number
-    routes = envoy_routes(rules.virtual_service.spec.http, rules.route_patches, cluster_name)
+    routes = envoy_routes(
+        rules.virtual_service.spec.http,
+        rules.route_patches,
+        cluster_name,
+        rules.destination_rule.spec.consistent_hash,
+    )
     if not timeouts:
         without_timeouts(routes)
     patch = rules.connection_manager

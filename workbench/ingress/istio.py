@@ -6,7 +6,7 @@ https://istio.io/latest/docs/reference/config/networking/.
 """
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
@@ -26,6 +26,8 @@ from workbench.ingress.istio_values import (
 )
 
 MAX_BODY = 1024 * 1024  # of an answer that the gateway makes; Envoy's default is 4096
+
+ApiVersion = Literal["networking.istio.io/v1", "networking.istio.io/v1beta1"]  # with the same fields
 
 
 class Strict(BaseModel):
@@ -72,7 +74,7 @@ class GatewaySpec(Strict):
 
 
 class Gateway(Strict):
-    api_version: Literal["networking.istio.io/v1"]
+    api_version: ApiVersion
     kind: Literal["Gateway"]
     metadata: Metadata
     spec: GatewaySpec
@@ -85,12 +87,21 @@ class StringMatch(Strict):
     exact: str | None = None
     prefix: Annotated[str, Field(min_length=1)] | None = None
     regex: Regex | None = None
+    may_be_empty: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
+        if self.may_be_empty and not self.model_fields_set:
+            return self
         if len(self.model_fields_set) != 1 or None in (getattr(self, name) for name in self.model_fields_set):
             raise ValueError("give exactly one of exact, prefix and regex, with a value")
         return self
+
+
+class HeaderMatch(StringMatch):
+    """Without a condition, the header only has to be there."""
+
+    may_be_empty: ClassVar[bool] = True
 
 
 class RequestMatch(Strict):
@@ -98,11 +109,12 @@ class RequestMatch(Strict):
 
     uri: StringMatch | None = None
     method: StringMatch | None = None
-    headers: dict[str, StringMatch] = {}
+    authority: StringMatch | None = None
+    headers: dict[str, HeaderMatch] = {}
 
     @field_validator("headers")
     @classmethod
-    def _header_names(cls, headers: dict[str, StringMatch]) -> dict[str, StringMatch]:
+    def _header_names(cls, headers: dict[str, HeaderMatch]) -> dict[str, HeaderMatch]:
         for name in headers:
             if not re.fullmatch(r"[a-z0-9_.-]+", name):
                 reason = "is not a header name in lower case; claims and pseudo-headers are not supported"
@@ -126,8 +138,23 @@ class Redirect(Strict):
     redirect_code: Literal[301, 302, 303, 307, 308] = 301
 
 
+class RegexRewrite(Strict):
+    match: Regex
+    rewrite: Annotated[Line, Field(min_length=1)]  # with \\1 for what the first group matched
+
+
 class Rewrite(Strict):
-    uri: Line  # replaces the prefix that the route matches
+    uri: Line | None = None  # replaces the prefix that the route matches
+    uri_regex_rewrite: RegexRewrite | None = None  # replaces what it matches in the path
+    authority: Line | None = None
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if self.uri and self.uri_regex_rewrite:
+            raise ValueError("uri and uriRegexRewrite exclude each other; remove one")
+        if not (self.uri or self.uri_regex_rewrite or self.authority):
+            raise ValueError("give at least one of uri, uriRegexRewrite and authority, with a value")
+        return self
 
 
 class HeaderOperations(Strict):
@@ -215,7 +242,7 @@ class VirtualServiceSpec(Strict):
 
 
 class VirtualService(Strict):
-    api_version: Literal["networking.istio.io/v1"]
+    api_version: ApiVersion
     kind: Literal["VirtualService"]
     metadata: Metadata
     spec: VirtualServiceSpec

@@ -1,16 +1,45 @@
 """Models of Istio's DestinationRule, which forbid unknown fields like those in istio.py."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from workbench.ingress.istio import Metadata, Strict
-from workbench.ingress.istio_values import Duration, Limit
+from workbench.ingress.istio import ApiVersion, Metadata, Strict
+from workbench.ingress.istio_values import CookieDuration, Duration, Limit
+
+
+class HttpCookie(Strict):
+    name: Annotated[str, Field(min_length=1)]
+    path: str = ""
+    ttl: CookieDuration | None = None  # if set, the gateway gives the cookie to clients that have none
+
+
+class ConsistentHash(Strict):
+    """Requests with the same value go to the same replica, as long as it is ready."""
+
+    http_header_name: Annotated[str, Field(min_length=1)] | None = None
+    http_cookie: HttpCookie | None = None
+    use_source_ip: bool | None = None
+    http_query_parameter_name: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if sum(value is not None for _, value in self) != 1:
+            keys = "httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName"
+            raise ValueError(f"give exactly one of {keys}")
+        return self
 
 
 class LoadBalancer(Strict):
-    simple: Literal["LEAST_REQUEST", "RANDOM", "ROUND_ROBIN"]
+    simple: Literal["LEAST_REQUEST", "RANDOM", "ROUND_ROBIN"] | None = None
+    consistent_hash: ConsistentHash | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.simple is None) == (self.consistent_hash is None):
+            raise ValueError("give exactly one of simple and consistentHash")
+        return self
 
 
 class TcpPool(Strict):
@@ -71,9 +100,14 @@ class DestinationRuleSpec(Strict):
             policies[subset.name] = self.traffic_policy.model_copy(update=sections)
         return policies
 
+    def consistent_hash(self, subset: str) -> ConsistentHash | None:
+        """By what requests to a subset are hashed. The rule's own hash also holds for a subset that has none."""
+        own = self.policies()[subset].load_balancer.consistent_hash
+        return own or self.traffic_policy.load_balancer.consistent_hash
+
 
 class DestinationRule(Strict):
-    api_version: Literal["networking.istio.io/v1"]
+    api_version: ApiVersion
     kind: Literal["DestinationRule"]
     metadata: Metadata
     spec: DestinationRuleSpec

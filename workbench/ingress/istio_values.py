@@ -45,6 +45,11 @@ def _parse_duration(value: object) -> timedelta:
     return duration
 
 
+def _parse_cookie_duration(value: object) -> timedelta:
+    """Only here, 0s has a meaning: the cookie lasts until the browser is closed."""
+    return timedelta() if value == "0s" else _parse_duration(value)
+
+
 def _check_whole_seconds(value: timedelta) -> timedelta:
     if value.microseconds:
         raise ValueError(f"{value.total_seconds():g}s is not a number of whole seconds, which Istio needs here")
@@ -125,6 +130,7 @@ def shortened(value: str, length: int = 60) -> str:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
+CookieDuration = Annotated[timedelta, BeforeValidator(_parse_cookie_duration)]
 WholeSeconds = Annotated[Duration, AfterValidator(_check_whole_seconds)]
 RetryOn = Annotated[str, AfterValidator(_check_retry_on)]
 Regex = Annotated[str, Field(min_length=1), AfterValidator(_check_regex)]  # it has to match the whole value
