@@ -210,12 +210,18 @@ class CorsPolicy(Strict):
     unmatched_preflights: Literal["UNSPECIFIED", "FORWARD", "IGNORE"] = "UNSPECIFIED"
 
 
+class Percentage(Strict):
+    value: Annotated[float, Field(ge=0, le=100, strict=False)]
+
+
 class HttpRoute(Strict):
     name: str = ""
     match: list[RequestMatch] = []
     direct_response: DirectResponse | None = None
     redirect: Redirect | None = None
     route: Annotated[list[RouteDestination], Field(max_length=1)] = []
+    mirror: Destination | None = None
+    mirror_percentage: Percentage = Percentage(value=100)
     rewrite: Rewrite | None = None
     headers: Headers = Headers()
     cors_policy: CorsPolicy | None = None
@@ -228,7 +234,7 @@ class HttpRoute(Strict):
         if sum(bool(action) for action in actions.values()) != 1:
             raise ValueError(f"give exactly one of {', '.join(actions)}")
         if not self.route:
-            for name in ("rewrite", "cors_policy", "timeout", "retries"):
+            for name in ("mirror", "rewrite", "cors_policy", "timeout", "retries"):
                 if getattr(self, name) is not None:
                     reason = "only works with route, since nothing else forwards a request; remove it"
                     raise ValueError(f"{to_camel(name)} {reason}")

@@ -82,6 +82,8 @@ def _route(
         [to] = route.route
         subset = to.destination.subset
         translated["route"] = _action(route, cluster(subset), consistent_hash(subset))
+        if route.mirror and (share := route.mirror_percentage.value):
+            translated["route"]["request_mirror_policies"] = [_mirror(cluster(route.mirror.subset), share)]
     return translated
 
 
@@ -95,6 +97,11 @@ def _action(route: HttpRoute, cluster: str, by: ConsistentHash | None) -> Json:
     if by:
         action["hash_policy"] = [_hash_policy(by)]
     return action
+
+
+def _mirror(cluster: str, percentage: float) -> Json:
+    fraction = {"numerator": int(percentage * 10_000), "denominator": "MILLION"}
+    return {"cluster": cluster, "runtime_fraction": {"default_value": fraction}, "trace_sampled": False}
 
 
 def _rewrite(rewrite: Rewrite) -> Json:

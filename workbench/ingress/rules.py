@@ -17,7 +17,7 @@ from workbench.ingress.envoyfilter import (
     HttpRoutePatch,
     NetworkFilterPatch,
 )
-from workbench.ingress.istio import Gateway, Server, Strict, VirtualService
+from workbench.ingress.istio import Destination, Gateway, Server, Strict, VirtualService
 from workbench.ingress.istio_destination import DestinationRule
 from workbench.project import NAME
 
@@ -170,22 +170,29 @@ def _check_virtual_service(
         # Istio serves the intersection with the Gateway's hosts; one place to name hosts is enough.
         raise IngressRuleError(file, "spec.hosts", 'must be ["*"]; name the hosts in the Gateway')
     for index, http_route in enumerate(spec.http):
-        for position, route in enumerate(http_route.route):
-            destination = route.destination
-            field = f"spec.http[{index}].route[{position}].destination"
-            if destination.host != SERVICE_HOST:
-                reason = f"{destination.host!r} does not run in the workbench; use {SERVICE_HOST}"
-                raise IngressRuleError(file, f"{field}.host", reason)
-            if destination.port.number != SERVICE_PORT:
-                reason = f"the service has no port {destination.port.number}; use {SERVICE_PORT}"
-                raise IngressRuleError(file, f"{field}.port.number", reason)
-            if destination.subset not in subsets:
-                reason = f"the DestinationRule has no subset {destination.subset!r}; add it there, or use another"
-                raise IngressRuleError(file, f"{field}.subset", reason)
+        destinations = [
+            (f"route[{position}].destination", route.destination) for position, route in enumerate(http_route.route)
+        ]
+        if http_route.mirror:
+            destinations.append(("mirror", http_route.mirror))
+        for name, destination in destinations:
+            _check_destination(file, f"spec.http[{index}].{name}", destination, subsets)
     for index, http_route in enumerate(spec.http[:-1]):
         if not http_route.match:
             reason = "a route without match takes every request, so later routes get none; move it to the end"
             raise IngressRuleError(file, f"spec.http[{index}]", reason)
+
+
+def _check_destination(file: Path, field: str, destination: Destination, subsets: Collection[str]) -> None:
+    if destination.host != SERVICE_HOST:
+        reason = f"{destination.host!r} does not run in the workbench; use {SERVICE_HOST}"
+        raise IngressRuleError(file, f"{field}.host", reason)
+    if destination.port.number != SERVICE_PORT:
+        reason = f"the service has no port {destination.port.number}; use {SERVICE_PORT}"
+        raise IngressRuleError(file, f"{field}.port.number", reason)
+    if destination.subset not in subsets:
+        reason = f"the DestinationRule has no subset {destination.subset!r}; add it there, or use another"
+        raise IngressRuleError(file, f"{field}.subset", reason)
 
 
 def _check_envoy_filter(

@@ -1,9 +1,12 @@
 """Istio features that k8s/istio does not use, but that a service's own rules may use."""
 
+import pytest
+
+from tests.waiting import eventually
 from tests.workbench.ingress.changed_rules import EditRules
 from tests.workbench.ingress.gateway import StartGateway
 from tests.workbench.ingress.stub_replicas import Received, StubReplica
-from tests.workbench.ingress.translation import DESTINATION_RULE, VIRTUAL_SERVICE
+from tests.workbench.ingress.translation import DESTINATION_RULE, VIRTUAL_SERVICE, route
 from workbench.ingress.rules import SERVICE_HOST
 
 FIRST = "    - name: refused\n"
@@ -115,3 +118,31 @@ async def test_a_client_without_the_cookie_gets_one_and_stays_with_its_replica(
     for _ in range(20):  # the client sends the cookie
         await gateway.client.get("/")
     assert sorted(len(replica.received) for replica in replicas) == [0, 21]
+
+
+async def test_a_copy_of_each_request_goes_to_the_mirror(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    replica = StubReplica()
+    mirror = f"      mirror: {{ host: {SERVICE_HOST}, subset: streams, port: {{ number: 80 }} }}\n"
+    others = "    - name: others\n"
+    gateway = await start_gateway(replica, rules=edited_rules((VIRTUAL_SERVICE, others, others + mirror)))
+    assert (await gateway.client.get("/", headers={"host": "a.example"})).text == "ok"
+
+    async def both() -> bool:
+        return len(replica.received) == 2
+
+    await eventually(both, "the request and its copy have arrived")
+    assert {request.headers["host"] for request in replica.received} == {"a.example", "a.example-shadow"}
+
+
+@pytest.mark.parametrize(("written", "share"), [("100", 1_000_000), ("0.5", 5000), ("0", None)])
+def test_a_share_of_the_requests_is_mirrored(edited_rules: EditRules, written: str, share: int | None) -> None:
+    mirror = f"mirror: {{ host: {SERVICE_HOST}, port: {{ number: 80 }} }}"
+    added = f"timeout: 5s\n      {mirror}\n      mirrorPercentage: {{ value: {written} }}"
+    action = route(edited_rules((VIRTUAL_SERVICE, "timeout: 5s", added)), "others")["route"]
+    policies = action.get("request_mirror_policies", [])
+    assert [policy["runtime_fraction"]["default_value"]["numerator"] for policy in policies] == [share] * len(
+        policies
+    )
+    assert bool(policies) == (share is not None)

@@ -22,8 +22,8 @@ UNSUPPORTED = [
     # Fields of Istio that the workbench does not support, at every depth, and fields that do not exist.
     (VIRTUAL_SERVICE, PER_TRY, "retryRemoteLocalities: true",
      "spec.http[3].retries.retryRemoteLocalities", "remove"),
-    (VIRTUAL_SERVICE, "- name: others", "- name: others\n      mirror: { host: a }",
-     "spec.http[3].mirror", "remove"),
+    (VIRTUAL_SERVICE, "- name: others", "- name: others\n      fault: {}",
+     "spec.http[3].fault", "remove"),
     (VIRTUAL_SERVICE, "gateways:", "exportTo: ['.']\n  gateways:",
      "spec.exportTo", "remove"),
     (VIRTUAL_SERVICE, "user-agent: { exact:", "user-agent: { exactly:",
@@ -139,6 +139,8 @@ UNSUPPORTED = [
     # Destinations, hosts and selectors that do not lead to the service.
     (VIRTUAL_SERVICE, f"host: {SERVICE_HOST}", "host: other.example",
      "spec.http[1].route[0].destination.host", SERVICE_HOST),
+    (VIRTUAL_SERVICE, "- name: others", "- name: others\n      mirror: { host: a, port: { number: 80 } }",
+     "spec.http[3].mirror.host", SERVICE_HOST),
     (VIRTUAL_SERVICE, "port: { number: 80 }", "port: { number: 8000 }",
      "spec.http[1].route[0].destination.port.number", "use 80"),
     (VIRTUAL_SERVICE, " route:\n", " route:\n        - destination: { host: b, port: { number: 80 } }\n",
