@@ -2,10 +2,12 @@
 
 bootstrap.py     the way in: envoy_bootstrap() makes the whole configuration
 rules.py         reads the files, and checks that they fit together
-istio.py         models of Gateway, VirtualService and DestinationRule, and in istio_values.py of their values
+istio.py         models of Gateway and VirtualService, in istio_destination.py of DestinationRule, and in
+                 istio_values.py of their values
 envoyfilter.py   models of EnvoyFilter
 routes.py        VirtualService to Envoy's routes
 cluster.py       DestinationRule to Envoy's clusters
+refused_rule.py  which rule Envoy refuses when it starts
 statistics.py    Envoy's statistics, for Prometheus
 envoy_json.py    parts of Envoy's configuration
 """

@@ -15,10 +15,20 @@ from pathlib import Path
 from workbench.ingress import statistics as envoy_stats
 from workbench.ingress.cluster import Upstream, envoy_cluster
 from workbench.ingress.envoy_json import Json, typed
-from workbench.ingress.routes import envoy_routes, without_timeouts
+from workbench.ingress.istio import MAX_BODY, HttpRoute
+from workbench.ingress.istio_values import MAX_REGEX_PROGRAM_SIZE
+from workbench.ingress.routes import CORS, envoy_routes, without_timeouts
 from workbench.ingress.rules import SERVICE_HOST, SERVICE_PORT, IngressRuleError, IngressRules, read_rules
 
-__all__ = ["CLUSTER", "IngressRuleError", "Upstream", "cluster_name", "envoy_bootstrap"]
+__all__ = [
+    "CLUSTER",
+    "IngressRuleError",
+    "IngressRules",
+    "Upstream",
+    "cluster_name",
+    "envoy_bootstrap",
+    "read_rules",
+]
 
 
 def cluster_name(subset: str) -> str:
@@ -30,12 +40,16 @@ CLUSTER = cluster_name("")
 """The cluster of all requests that are not streams."""
 _UNIX_PATH_MAX = 107  # bytes; sockaddr_un of Linux
 
-# As Istio starts its proxies: a fragment in a path is cut off, where Envoy's default refuses the request.
-_RUNTIME: Json = {"envoy.reloadable_features.http_reject_path_with_fragment": False}
+# As Istio starts its proxies: a fragment in a path is cut off, where Envoy's default refuses the request, and regular
+# expressions may be longer.
+_RUNTIME: Json = {
+    "envoy.reloadable_features.http_reject_path_with_fragment": False,
+    "re2.max_program_size.error_level": MAX_REGEX_PROGRAM_SIZE,
+}
 
 
 def envoy_bootstrap(
-    rules: Path,
+    rules: Path | IngressRules,
     *,
     port: int,
     upstreams: Sequence[Upstream],
@@ -46,17 +60,17 @@ def envoy_bootstrap(
 ) -> Json:
     """The configuration for `envoy --config-path`, as JSON.
 
-    `rules` is the directory k8s/istio. Envoy listens on `port` of each of `addresses`; include ::1 if the machine has
-    it, since localhost can mean either address. The administration interface listens only on the Unix socket
-    `admin_socket`. With `stats_port`, the statistics can be read at that port of 127.0.0.1. Without `timeouts`, those
-    of the routes are left out.
+    `rules` is the directory k8s/istio, or what was read from it. Envoy listens on `port` of each of `addresses`;
+    include ::1 if the machine has it, since localhost can mean either address. The administration interface listens
+    only on the Unix socket `admin_socket`. With `stats_port`, the statistics can be read at that port of 127.0.0.1.
+    Without `timeouts`, those of the routes are left out.
 
     Raises IngressRuleError if the rules contain anything that this translation does not support, and ValueError if
     `admin_socket` is too long for a socket.
     """
     if len(bytes(admin_socket)) > _UNIX_PATH_MAX:
         raise ValueError(f"{admin_socket} is longer than the maximum of a socket's path ({_UNIX_PATH_MAX} bytes)")
-    read = read_rules(rules)
+    read = read_rules(rules) if isinstance(rules, Path) else rules
     listener, *more = ({"socket_address": {"address": address, "port_value": port}} for address in addresses)
     return {
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
@@ -87,7 +101,12 @@ def envoy_bootstrap(
 
 def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
     http_port = rules.server.port.number
-    routes = envoy_routes(rules.virtual_service.spec.http, rules.route_patches, cluster_name)
+    routes = envoy_routes(
+        rules.virtual_service.spec.http,
+        rules.route_patches,
+        cluster_name,
+        rules.destination_rule.spec.consistent_hash,
+    )
     if not timeouts:
         without_timeouts(routes)
     patch = rules.connection_manager
@@ -103,11 +122,13 @@ def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
             stream_idle_timeout="0s",  # Envoy's default would end a silent stream after 5 minutes
             upgrade_configs=[{"upgrade_type": "websocket"}],
             http_filters=[
+                *_cors_filter(rules.virtual_service.spec.http),
                 *(found.model_dump(exclude_unset=True) for found in rules.http_filters),
                 {"name": "envoy.filters.http.router", "typed_config": typed("filters.http.router.v3.Router")},
             ],
             route_config={
                 "name": f"http.{http_port}",
+                "max_direct_response_body_size_bytes": MAX_BODY,
                 "virtual_hosts": [
                     {
                         "name": f"*:{http_port}",
@@ -120,6 +141,12 @@ def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
             **(patch.model_dump(exclude={"type"}, exclude_unset=True) if patch else {}),
         ),
     }
+
+
+def _cors_filter(routes: Sequence[HttpRoute]) -> list[Json]:
+    """Before the filters of EnvoyFilters, as in Istio, which always has it: without a policy it does nothing."""
+    needed = any(route.cors_policy for route in routes)
+    return [{"name": CORS, "typed_config": typed("filters.http.cors.v3.Cors")}] if needed else []
 
 
 def _domains(hosts: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.ingress.envoy_json import Json, duration, typed
-from workbench.ingress.istio import HttpPool, OutlierDetection, TrafficPolicy
+from workbench.ingress.istio_destination import HttpPool, LoadBalancer, OutlierDetection, TrafficPolicy
 
 _UNLIMITED = 2**32 - 1  # Istio's default for every limit; Envoy's own defaults are 1024, and 3 for retries
 
@@ -34,7 +34,7 @@ def envoy_cluster(name: str, policy: TrafficPolicy, upstreams: Sequence[Upstream
         "name": name,
         "type": "STATIC",
         "connect_timeout": duration(tcp.connect_timeout),
-        "lb_policy": policy.load_balancer.simple,
+        **_load_balancer(policy.load_balancer),
         # An upstream that is not ready gets no request, even if no upstream is ready: Kubernetes's endpoints do not
         # contain it either. It gets none at once: by default Envoy delays a second change by up to a second.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
@@ -65,6 +65,12 @@ def envoy_cluster(name: str, policy: TrafficPolicy, upstreams: Sequence[Upstream
     if policy.outlier_detection:
         cluster["outlier_detection"] = _outlier_detection(policy.outlier_detection)
     return cluster
+
+
+def _load_balancer(load_balancer: LoadBalancer) -> Json:
+    if load_balancer.consistent_hash is None:
+        return {"lb_policy": load_balancer.simple}
+    return {"lb_policy": "RING_HASH", "ring_hash_lb_config": {"minimum_ring_size": 1024}}
 
 
 def _connections(http: HttpPool) -> Json:

@@ -3,14 +3,11 @@
 A patch changes the gateway's connection manager, inserts a filter before its router, or changes one of its routes.
 """
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from workbench.ingress.istio import Metadata, Strict
-
-_Patch = TypeVar("_Patch", bound=Strict)
 
 
 class EnvoyConfig(BaseModel):
@@ -168,6 +165,3 @@ class EnvoyFilter(Strict):
     kind: Literal["EnvoyFilter"]
     metadata: Metadata
     spec: EnvoyFilterSpec
-
-    def patches(self, kind: type[_Patch]) -> Iterator[_Patch]:
-        return (patch for patch in self.spec.config_patches if isinstance(patch, kind))

@@ -1,4 +1,4 @@
-"""Models of the Istio objects that the workbench reads: Gateway, VirtualService and DestinationRule.
+"""Models of Istio's Gateway and VirtualService; that of DestinationRule is in istio_destination.py.
 
 Every model forbids unknown fields. A rule that the workbench silently ignored would make it behave differently from
 the cluster, so such a rule stops it instead. Istio's reference describes each field:
@@ -6,13 +6,28 @@ https://istio.io/latest/docs/reference/config/networking/.
 """
 
 import re
-from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from workbench.ingress.istio_values import Duration, Limit, Port, Regex, RetryOn, SettableHeaders
+from workbench.ingress.istio_values import (
+    CorsHeader,
+    CorsMethod,
+    Duration,
+    Limit,
+    Line,
+    Port,
+    Regex,
+    RemovableHeaders,
+    RetryOn,
+    SettableHeaders,
+    WholeSeconds,
+)
+
+MAX_BODY = 1024 * 1024  # of an answer that the gateway makes; Envoy's default is 4096
+
+ApiVersion = Literal["networking.istio.io/v1", "networking.istio.io/v1beta1"]  # with the same fields
 
 
 class Strict(BaseModel):
@@ -59,7 +74,7 @@ class GatewaySpec(Strict):
 
 
 class Gateway(Strict):
-    api_version: Literal["networking.istio.io/v1"]
+    api_version: ApiVersion
     kind: Literal["Gateway"]
     metadata: Metadata
     spec: GatewaySpec
@@ -70,14 +85,23 @@ class Gateway(Strict):
 
 class StringMatch(Strict):
     exact: str | None = None
-    prefix: str | None = None
+    prefix: Annotated[str, Field(min_length=1)] | None = None
     regex: Regex | None = None
+    may_be_empty: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
+        if self.may_be_empty and not self.model_fields_set:
+            return self
         if len(self.model_fields_set) != 1 or None in (getattr(self, name) for name in self.model_fields_set):
             raise ValueError("give exactly one of exact, prefix and regex, with a value")
         return self
+
+
+class HeaderMatch(StringMatch):
+    """Without a condition, the header only has to be there."""
+
+    may_be_empty: ClassVar[bool] = True
 
 
 class RequestMatch(Strict):
@@ -85,11 +109,12 @@ class RequestMatch(Strict):
 
     uri: StringMatch | None = None
     method: StringMatch | None = None
-    headers: dict[str, StringMatch] = {}
+    authority: StringMatch | None = None
+    headers: dict[str, HeaderMatch] = {}
 
     @field_validator("headers")
     @classmethod
-    def _header_names(cls, headers: dict[str, StringMatch]) -> dict[str, StringMatch]:
+    def _header_names(cls, headers: dict[str, HeaderMatch]) -> dict[str, HeaderMatch]:
         for name in headers:
             if not re.fullmatch(r"[a-z0-9_.-]+", name):
                 reason = "is not a header name in lower case; claims and pseudo-headers are not supported"
@@ -98,7 +123,7 @@ class RequestMatch(Strict):
 
 
 class Body(Strict):
-    string: str
+    string: Annotated[str, Field(max_length=MAX_BODY)]
 
 
 class DirectResponse(Strict):
@@ -107,20 +132,35 @@ class DirectResponse(Strict):
 
 
 class Redirect(Strict):
-    uri: str | None = None
-    authority: str | None = None
+    uri: Line | None = None
+    authority: Line | None = None
     scheme: Literal["http", "https"] | None = None
     redirect_code: Literal[301, 302, 303, 307, 308] = 301
 
 
+class RegexRewrite(Strict):
+    match: Regex
+    rewrite: Annotated[Line, Field(min_length=1)]  # with \\1 for what the first group matched
+
+
 class Rewrite(Strict):
-    uri: str  # replaces the prefix that the route matches
+    uri: Line | None = None  # replaces the prefix that the route matches
+    uri_regex_rewrite: RegexRewrite | None = None  # replaces what it matches in the path
+    authority: Line | None = None
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if self.uri and self.uri_regex_rewrite:
+            raise ValueError("uri and uriRegexRewrite exclude each other; remove one")
+        if not (self.uri or self.uri_regex_rewrite or self.authority):
+            raise ValueError("give at least one of uri, uriRegexRewrite and authority, with a value")
+        return self
 
 
 class HeaderOperations(Strict):
     set: SettableHeaders = {}
     add: SettableHeaders = {}
-    remove: list[str] = []
+    remove: RemovableHeaders = []
 
 
 class Headers(Strict):
@@ -129,7 +169,7 @@ class Headers(Strict):
 
 
 class Retries(Strict):
-    attempts: Annotated[int, Field(ge=0)]  # optional in Istio, where leaving it out means that nothing is retried
+    attempts: Limit  # optional in Istio, where leaving it out means that nothing is retried
     per_try_timeout: Duration | None = None
     retry_on: RetryOn = (
         "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"  # Istio's default
@@ -150,14 +190,41 @@ class RouteDestination(Strict):
     destination: Destination
 
 
+class Origin(StringMatch):
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.exact == "":
+            raise ValueError("an empty origin is refused by Istio; write it like https://app.example")
+        return self
+
+
+class CorsPolicy(Strict):
+    """Lets pages of other origins use a route. Preflights of these origins are answered by the gateway."""
+
+    allow_origins: list[Origin] = []
+    allow_methods: list[CorsMethod] = []
+    allow_headers: list[CorsHeader] = []
+    expose_headers: list[CorsHeader] = []
+    max_age: WholeSeconds | None = None
+    allow_credentials: bool | None = None
+    unmatched_preflights: Literal["UNSPECIFIED", "FORWARD", "IGNORE"] = "UNSPECIFIED"
+
+
+class Percentage(Strict):
+    value: Annotated[float, Field(ge=0, le=100, strict=False)]
+
+
 class HttpRoute(Strict):
     name: str = ""
     match: list[RequestMatch] = []
     direct_response: DirectResponse | None = None
     redirect: Redirect | None = None
     route: Annotated[list[RouteDestination], Field(max_length=1)] = []
+    mirror: Destination | None = None
+    mirror_percentage: Percentage = Percentage(value=100)
     rewrite: Rewrite | None = None
     headers: Headers = Headers()
+    cors_policy: CorsPolicy | None = None
     timeout: Duration | None = None
     retries: Retries | None = None
 
@@ -167,11 +234,10 @@ class HttpRoute(Strict):
         if sum(bool(action) for action in actions.values()) != 1:
             raise ValueError(f"give exactly one of {', '.join(actions)}")
         if not self.route:
-            for name in ("rewrite", "timeout", "retries"):
+            for name in ("mirror", "rewrite", "cors_policy", "timeout", "retries"):
                 if getattr(self, name) is not None:
-                    raise ValueError(
-                        f"{name} only works with route, since nothing else forwards a request; remove it"
-                    )
+                    reason = "only works with route, since nothing else forwards a request; remove it"
+                    raise ValueError(f"{to_camel(name)} {reason}")
         return self
 
 
@@ -182,80 +248,7 @@ class VirtualServiceSpec(Strict):
 
 
 class VirtualService(Strict):
-    api_version: Literal["networking.istio.io/v1"]
+    api_version: ApiVersion
     kind: Literal["VirtualService"]
     metadata: Metadata
     spec: VirtualServiceSpec
-
-
-# --- DestinationRule
-
-
-class LoadBalancer(Strict):
-    simple: Literal["LEAST_REQUEST", "RANDOM", "ROUND_ROBIN"]
-
-
-class TcpPool(Strict):
-    max_connections: Limit = 0
-    connect_timeout: Duration = timedelta(seconds=10)
-
-
-class HttpPool(Strict):
-    http1_max_pending_requests: Limit = 0
-    http2_max_requests: Limit = 0
-    max_requests_per_connection: Limit = 0
-    max_retries: Limit = 0
-    idle_timeout: Duration | None = None
-
-
-class ConnectionPool(Strict):
-    tcp: TcpPool = TcpPool()
-    http: HttpPool = HttpPool()
-
-
-class OutlierDetection(Strict):
-    consecutive_5xx_errors: Annotated[Limit | None, Field(alias="consecutive5xxErrors")] = None
-    split_external_local_origin_errors: bool = False
-    consecutive_local_origin_failures: Limit | None = None
-    interval: Duration | None = None
-    base_ejection_time: Duration | None = None
-    max_ejection_percent: Annotated[int, Field(ge=0, le=100)] = 0
-
-
-class TrafficPolicy(Strict):
-    load_balancer: LoadBalancer = LoadBalancer(simple="LEAST_REQUEST")
-    connection_pool: ConnectionPool = ConnectionPool()
-    outlier_detection: OutlierDetection | None = None
-
-
-class Subset(Strict):
-    """All replicas, under another policy. Istio's labels would select some of them; the workbench has no labels."""
-
-    name: Annotated[str, Field(min_length=1)]
-    traffic_policy: TrafficPolicy = TrafficPolicy()
-
-
-class DestinationRuleSpec(Strict):
-    host: str
-    traffic_policy: TrafficPolicy = TrafficPolicy()
-    subsets: list[Subset] = []
-
-    def policies(self) -> dict[str, TrafficPolicy]:
-        """The policy of each subset by its name; "" is the name of the policy without a subset.
-
-        A section of a subset's policy, such as connectionPool, replaces the same section of the rule's policy. The
-        subset inherits all sections that it does not have.
-        """
-        policies = {"": self.traffic_policy}
-        for subset in self.subsets:
-            own = subset.traffic_policy
-            sections = {name: getattr(own, name) for name in own.model_fields_set}
-            policies[subset.name] = self.traffic_policy.model_copy(update=sections)
-        return policies
-
-
-class DestinationRule(Strict):
-    api_version: Literal["networking.istio.io/v1"]
-    kind: Literal["DestinationRule"]
-    metadata: Metadata
-    spec: DestinationRuleSpec

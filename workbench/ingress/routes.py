@@ -6,17 +6,36 @@ from http import HTTPStatus
 
 from workbench.ingress.envoy_json import Json, duration, typed
 from workbench.ingress.envoyfilter import HttpRoutePatch
-from workbench.ingress.istio import HeaderOperations, HttpRoute, Redirect, RequestMatch, Retries, StringMatch
+from workbench.ingress.istio import (
+    CorsPolicy,
+    HeaderOperations,
+    HttpRoute,
+    Redirect,
+    RequestMatch,
+    Retries,
+    Rewrite,
+    StringMatch,
+)
+from workbench.ingress.istio_destination import ConsistentHash
+
+CORS = "envoy.filters.http.cors"
 
 
 def envoy_routes(
-    routes: Sequence[HttpRoute], patches: Sequence[HttpRoutePatch], cluster: Callable[[str], str]
+    routes: Sequence[HttpRoute],
+    patches: Sequence[HttpRoutePatch],
+    cluster: Callable[[str], str],
+    consistent_hash: Callable[[str], ConsistentHash | None],
 ) -> list[Json]:
     """Keeps the order, since the first match wins in both. Each alternative of a match becomes a route of its own.
 
-    `cluster` returns the name of a subset's cluster.
+    `cluster` returns the name of a subset's cluster, and `consistent_hash` by what requests to it are hashed.
     """
-    translated = [_route(route, match, cluster) for route in routes for match in route.match or [RequestMatch()]]
+    translated = [
+        _route(route, match, cluster, consistent_hash)
+        for route in routes
+        for match in route.match or [RequestMatch()]
+    ]
     for patch in patches:
         for route in translated:
             if route["name"] == patch.route:
@@ -36,7 +55,12 @@ def _merge(route: Json, value: Json) -> None:
         route[name] = {**route.get(name, {}), **fields}
 
 
-def _route(route: HttpRoute, match: RequestMatch, cluster: Callable[[str], str]) -> Json:
+def _route(
+    route: HttpRoute,
+    match: RequestMatch,
+    cluster: Callable[[str], str],
+    consistent_hash: Callable[[str], ConsistentHash | None],
+) -> Json:
     request, response = route.headers.request, route.headers.response
     translated: Json = {
         "name": route.name,
@@ -46,6 +70,8 @@ def _route(route: HttpRoute, match: RequestMatch, cluster: Callable[[str], str])
         "response_headers_to_add": _headers_to_add(response),
         "response_headers_to_remove": response.remove,
     }
+    if route.cors_policy:
+        translated["typed_per_filter_config"] = {CORS: _cors_policy(route.cors_policy)}
     if route.direct_response:
         translated["direct_response"] = {"status": route.direct_response.status}
         if route.direct_response.body:
@@ -54,20 +80,64 @@ def _route(route: HttpRoute, match: RequestMatch, cluster: Callable[[str], str])
         translated["redirect"] = _redirect(route.redirect)
     else:
         [to] = route.route
-        action: Json = {"cluster": cluster(to.destination.subset), "timeout": duration(route.timeout or timedelta())}
-        retries = route.retries or Retries(attempts=2)  # Istio's default
-        if retries.attempts:
-            action["retry_policy"] = _retry_policy(retries)
-        if route.rewrite:
-            action["prefix_rewrite"] = route.rewrite.uri
-        translated["route"] = action
+        subset = to.destination.subset
+        translated["route"] = _action(route, cluster(subset), consistent_hash(subset))
+        if route.mirror and (share := route.mirror_percentage.value):
+            translated["route"]["request_mirror_policies"] = [_mirror(cluster(route.mirror.subset), share)]
     return translated
 
 
+def _action(route: HttpRoute, cluster: str, by: ConsistentHash | None) -> Json:
+    action: Json = {"cluster": cluster, "timeout": duration(route.timeout or timedelta())}
+    retries = route.retries or Retries(attempts=2)  # Istio's default
+    if retries.attempts:
+        action["retry_policy"] = _retry_policy(retries, other_replica=by is None)
+    if route.rewrite:
+        action |= _rewrite(route.rewrite)
+    if by:
+        action["hash_policy"] = [_hash_policy(by)]
+    return action
+
+
+def _mirror(cluster: str, percentage: float) -> Json:
+    fraction = {"numerator": int(percentage * 10_000), "denominator": "MILLION"}
+    return {"cluster": cluster, "runtime_fraction": {"default_value": fraction}, "trace_sampled": False}
+
+
+def _rewrite(rewrite: Rewrite) -> Json:
+    translated: Json = {}
+    if rewrite.uri_regex_rewrite:
+        regex = rewrite.uri_regex_rewrite
+        translated["regex_rewrite"] = {"pattern": {"regex": regex.match}, "substitution": regex.rewrite}
+    elif rewrite.uri:
+        translated["prefix_rewrite"] = rewrite.uri
+    if rewrite.authority:
+        translated["host_rewrite_literal"] = rewrite.authority
+    return translated
+
+
+def _hash_policy(by: ConsistentHash) -> Json:
+    if by.http_header_name:
+        return {"header": {"header_name": by.http_header_name}}
+    if by.http_query_parameter_name:
+        return {"query_parameter": {"name": by.http_query_parameter_name}}
+    if by.http_cookie:
+        ttl = by.http_cookie.ttl
+        cookie: Json = {"name": by.http_cookie.name, "path": by.http_cookie.path}
+        return {"cookie": cookie if ttl is None else {**cookie, "ttl": duration(ttl)}}
+    return {"connection_properties": {"source_ip": bool(by.use_source_ip)}}
+
+
 def _match(match: RequestMatch) -> Json:
-    headers = [{"name": name, "string_match": _string_match(value)} for name, value in match.headers.items()]
-    if match.method is not None:
-        headers.append({"name": ":method", "string_match": _string_match(match.method)})
+    headers: list[Json] = [
+        {"name": name, "string_match": _string_match(value)}
+        if value.model_fields_set
+        else {"name": name, "present_match": True}
+        for name, value in match.headers.items()
+    ]
+    for name, pseudo in ((":method", match.method), (":authority", match.authority)):
+        if pseudo is not None:
+            headers.append({"name": name, "string_match": _string_match(pseudo)})
     return {**_path_match(match.uri), "headers": headers}
 
 
@@ -96,19 +166,20 @@ def _headers_to_add(operations: HeaderOperations) -> list[Json]:
     ]
 
 
-def _retry_policy(retries: Retries) -> Json:
+def _retry_policy(retries: Retries, other_replica: bool) -> Json:
     policy: Json = {
         "num_retries": retries.attempts,
         "retry_on": retries.retry_on,
-        # A retry goes to another replica. If five picks in a row hit a replica that was tried, it is tried again.
         "host_selection_retry_max_attempts": 5,
-        "retry_host_predicate": [
+    }
+    if other_replica:
+        # A retry goes to another replica. If five picks in a row hit a replica that was tried, it is tried again.
+        policy["retry_host_predicate"] = [
             {
                 "name": "envoy.retry_host_predicates.previous_hosts",
                 "typed_config": typed("retry.host.previous_hosts.v3.PreviousHostsPredicate"),
             }
-        ],
-    }
+        ]
     if retries.per_try_timeout:
         policy["per_try_timeout"] = duration(retries.per_try_timeout)
     return policy
@@ -122,3 +193,19 @@ def _redirect(redirect: Redirect) -> Json:
         "scheme_redirect": redirect.scheme,
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _cors_policy(cors: CorsPolicy) -> Json:
+    fields: Json = {
+        "allow_origin_string_match": [_string_match(origin) for origin in cors.allow_origins],
+        "allow_methods": ",".join(cors.allow_methods),
+        "allow_headers": ",".join(cors.allow_headers),
+        "expose_headers": ",".join(cors.expose_headers),
+        "filter_enabled": {"default_value": {"numerator": 100}},
+        "forward_not_matching_preflights": cors.unmatched_preflights != "IGNORE",
+    }
+    if cors.max_age is not None:
+        fields["max_age"] = str(cors.max_age // timedelta(seconds=1))
+    if cors.allow_credentials is not None:
+        fields["allow_credentials"] = cors.allow_credentials
+    return typed("filters.http.cors.v3.CorsPolicy", **fields)

@@ -1,6 +1,6 @@
 """Reads the ingress rules in k8s/istio and checks that they fit together."""
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,7 +17,8 @@ from workbench.ingress.envoyfilter import (
     HttpRoutePatch,
     NetworkFilterPatch,
 )
-from workbench.ingress.istio import DestinationRule, Gateway, Server, Strict, VirtualService
+from workbench.ingress.istio import Destination, Gateway, Server, Strict, VirtualService
+from workbench.ingress.istio_destination import DestinationRule
 from workbench.project import NAME
 
 SERVICE_HOST = f"{NAME}.{NAME}.svc.cluster.local"
@@ -56,14 +57,41 @@ class KubernetesObject(BaseModel):
 
 
 @dataclass(frozen=True)
+class PlacedPatch:
+    """A patch of an EnvoyFilter, and where it is written."""
+
+    file: Path
+    field: str
+    patch: NetworkFilterPatch | HttpFilterPatch | HttpRoutePatch
+
+
+@dataclass(frozen=True)
 class IngressRules:
     gateway: Gateway
     virtual_service: VirtualService
     destination_rule: DestinationRule
-    connection_manager: ConnectionManager | None
-    http_filters: list[HttpFilter]
-    """In the order in which requests pass them."""
-    route_patches: list[HttpRoutePatch]
+    patches: Sequence[PlacedPatch]
+    """In the order in which Istio applies them."""
+    gateway_file: Path
+    virtual_service_file: Path
+    destination_rule_file: Path
+
+    @property
+    def connection_manager(self) -> ConnectionManager | None:
+        values = (patch.patch.value.typed_config for patch in self._patches(NetworkFilterPatch))
+        return next(values, None)
+
+    @property
+    def http_filters(self) -> list[HttpFilter]:
+        """In the order in which requests pass them."""
+        return [patch.patch.value for patch in self._patches(HttpFilterPatch)]
+
+    @property
+    def route_patches(self) -> list[HttpRoutePatch]:
+        return list(self._patches(HttpRoutePatch))
+
+    def _patches(self, kind: type[_Kind]) -> Iterator[_Kind]:
+        return (placed.patch for placed in self.patches if isinstance(placed.patch, kind))
 
     @property
     def server(self) -> Server:
@@ -105,18 +133,23 @@ def read_rules(directory: Path) -> IngressRules:
         raise IngressRuleError(destination_rule_file, "spec.host", reason)
     for file, envoy_filter in envoy_filters.items():
         _check_envoy_filter(file, envoy_filter, gateway, virtual_service)
-    in_order = sorted(envoy_filters.values(), key=lambda envoy_filter: envoy_filter.spec.priority)
-    managers = [patch for found in in_order for patch in found.patches(NetworkFilterPatch)]
-    if len(managers) > 1:
+    in_order = sorted(envoy_filters.items(), key=lambda item: item[1].spec.priority)
+    patches = [
+        PlacedPatch(file, f"spec.configPatches[{index}]", patch)
+        for file, envoy_filter in in_order
+        for index, patch in enumerate(envoy_filter.spec.config_patches)
+    ]
+    if sum(isinstance(placed.patch, NetworkFilterPatch) for placed in patches) > 1:
         reason = "several EnvoyFilters patch the connection manager; merge these patches into one"
         raise IngressRuleError(listed, "resources", reason)
     return IngressRules(
         gateway,
         virtual_service,
         destination_rule,
-        managers[0].patch.value.typed_config if managers else None,
-        [patch.patch.value for found in in_order for patch in found.patches(HttpFilterPatch)],
-        [patch for found in in_order for patch in found.patches(HttpRoutePatch)],
+        patches,
+        gateway_file,
+        virtual_service_file,
+        destination_rule_file,
     )
 
 
@@ -142,22 +175,29 @@ def _check_virtual_service(
         # Istio serves the intersection with the Gateway's hosts; one place to name hosts is enough.
         raise IngressRuleError(file, "spec.hosts", 'must be ["*"]; name the hosts in the Gateway')
     for index, http_route in enumerate(spec.http):
-        for position, route in enumerate(http_route.route):
-            destination = route.destination
-            field = f"spec.http[{index}].route[{position}].destination"
-            if destination.host != SERVICE_HOST:
-                reason = f"{destination.host!r} does not run in the workbench; use {SERVICE_HOST}"
-                raise IngressRuleError(file, f"{field}.host", reason)
-            if destination.port.number != SERVICE_PORT:
-                reason = f"the service has no port {destination.port.number}; use {SERVICE_PORT}"
-                raise IngressRuleError(file, f"{field}.port.number", reason)
-            if destination.subset not in subsets:
-                reason = f"the DestinationRule has no subset {destination.subset!r}; add it there, or use another"
-                raise IngressRuleError(file, f"{field}.subset", reason)
+        destinations = [
+            (f"route[{position}].destination", route.destination) for position, route in enumerate(http_route.route)
+        ]
+        if http_route.mirror:
+            destinations.append(("mirror", http_route.mirror))
+        for name, destination in destinations:
+            _check_destination(file, f"spec.http[{index}].{name}", destination, subsets)
     for index, http_route in enumerate(spec.http[:-1]):
         if not http_route.match:
             reason = "a route without match takes every request, so later routes get none; move it to the end"
             raise IngressRuleError(file, f"spec.http[{index}]", reason)
+
+
+def _check_destination(file: Path, field: str, destination: Destination, subsets: Collection[str]) -> None:
+    if destination.host != SERVICE_HOST:
+        reason = f"{destination.host!r} does not run in the workbench; use {SERVICE_HOST}"
+        raise IngressRuleError(file, f"{field}.host", reason)
+    if destination.port.number != SERVICE_PORT:
+        reason = f"the service has no port {destination.port.number}; use {SERVICE_PORT}"
+        raise IngressRuleError(file, f"{field}.port.number", reason)
+    if destination.subset not in subsets:
+        reason = f"the DestinationRule has no subset {destination.subset!r}; add it there, or use another"
+        raise IngressRuleError(file, f"{field}.subset", reason)
 
 
 def _check_envoy_filter(
@@ -196,7 +236,18 @@ def _validated(file: Path, document: Any, kind: type[_Model]) -> _Model:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses duplicate keys, as YAML does. PyYAML keeps the last one, so half of a rule would silently be lost."""
+    """Refuses duplicate keys, as YAML does. PyYAML keeps the last one, so half of a rule would silently be lost.
+
+    It also refuses text that cannot be written as UTF-8, which PyYAML makes of escapes such as \\ud800.
+    """
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        try:
+            str(node.value).encode()
+        except UnicodeEncodeError:
+            problem = f"{node.value!r} has an escape that is not a character"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+        return super().construct_scalar(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()

@@ -2,19 +2,22 @@
 
 import importlib.util
 import json
+import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from workbench.console import Console
-from workbench.errors import StepFailed
+from workbench.errors import PartFailed, PartStopped, StepFailed
 from workbench.ingress import bootstrap as ingress
+from workbench.ingress.refused_rule import refused_rule
 from workbench.machine import ports
 from workbench.parts.probe import until_ok
 from workbench.parts.process import Part
 
 READY_WITHIN = 60.0
 STOP_WITHIN = 1.0
+MAX_WORDS = 300
 
 
 def program() -> Path:
@@ -52,32 +55,67 @@ class Envoy:
 
         A service without a page answers 404.
         """
+        try:
+            rules = ingress.read_rules(self._rules)
+        except ingress.IngressRuleError as error:
+            raise StepFailed(f"the ingress rules are wrong: {error}") from error
         self.part = await Part.start(
             "envoy",
             program(),
-            *("--config-path", self._configure(), "--disable-hot-restart", "--concurrency", "2"),
+            *("--config-path", self._configure("envoy.json", rules), "--disable-hot-restart", "--concurrency", "2"),
             *("--log-level", "warning", "--component-log-level", "main:error", "--log-format", "%l %n %v"),
             console=self._console,
         )
-        await self.part.becomes_ready(until_ok(self.port, "/", READY_WITHIN, statuses=("200", "404")))
+        try:
+            await self.part.becomes_ready(until_ok(self.port, "/", READY_WITHIN, statuses=("200", "404")))
+        except PartStopped:
+            raise
+        except PartFailed:
+            if not self.part.running and (
+                wrong := await refused_rule(ingress.read_rules(self._rules), self._refuses)
+            ):
+                raise StepFailed(f"the ingress rules are wrong: {wrong}") from wrong
+            raise
 
     async def stop(self) -> None:
         if self.part:
             await self.part.stop((signal.SIGTERM, STOP_WITHIN))
 
-    def _configure(self) -> str:
-        try:
-            bootstrap = ingress.envoy_bootstrap(
-                self._rules,
-                port=self.port,
-                addresses=ports.loopbacks(),
-                upstreams=self._upstreams,
-                admin_socket=self._run / "envoy.sock",
-                stats_port=self.stats_port,
-                timeouts=self._timeouts,
-            )
-        except ingress.IngressRuleError as error:
-            raise StepFailed(f"the ingress rules are wrong: {error}") from error
-        path = self._run / "envoy.json"
+    def _configure(self, name: str, rules: ingress.IngressRules) -> str:
+        """Writes Envoy's configuration to a file, and returns its path."""
+        bootstrap = ingress.envoy_bootstrap(
+            rules,
+            port=self.port,
+            addresses=ports.loopbacks(),
+            upstreams=self._upstreams,
+            admin_socket=self._run / "envoy.sock",
+            stats_port=self.stats_port,
+            timeouts=self._timeouts,
+        )
+        path = self._run / name
         path.write_text(json.dumps(bootstrap, indent=2), encoding="utf-8")
         return str(path)
+
+    async def _refuses(self, rules: ingress.IngressRules) -> str | None:
+        """Envoy's words about rules that it refuses."""
+        config = self._configure("envoy-refused.json", rules)
+        checking = await Part.start(
+            "envoy",
+            program(),
+            *("--mode", "validate", "--config-path", config, "--log-level", "error", "--log-format", "%v"),
+            console=self._console,
+            on_line=lambda line: False,
+        )
+        try:
+            accepted = await checking.wait(READY_WITHIN) == 0
+        finally:
+            await checking.kill()
+        return None if accepted else _words(checking.last_lines)
+
+
+def _words(lines: Iterable[str]) -> str:
+    """What Envoy says, without the configuration and most of the path in it."""
+    text = " ".join(" ".join(lines).split())
+    text = re.sub(r".*error initializing configuration '[^']*': ", "", text)
+    text = text.rpartition("caused by ")[2].rpartition("typed_config.<any>.")[2]
+    return text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}..."

@@ -1,9 +1,12 @@
 """Istio features that k8s/istio does not use, but that a service's own rules may use."""
 
+import pytest
+
+from tests.waiting import eventually
 from tests.workbench.ingress.changed_rules import EditRules
 from tests.workbench.ingress.gateway import StartGateway
 from tests.workbench.ingress.stub_replicas import Received, StubReplica
-from tests.workbench.ingress.translation import VIRTUAL_SERVICE
+from tests.workbench.ingress.translation import DESTINATION_RULE, VIRTUAL_SERVICE, route
 from workbench.ingress.rules import SERVICE_HOST
 
 FIRST = "    - name: refused\n"
@@ -50,3 +53,96 @@ async def test_features_that_a_person_may_add(start_gateway: StartGateway, edite
     assert (await get("/Answered")).status_code == 403
     assert (await get("/answered/")).status_code == 200
     assert (await gateway.client.head("/answered")).status_code == 200
+
+
+async def test_matches_and_rewrites_that_a_person_may_add(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    added = """\
+    - name: canary
+      match: [{ headers: { x-canary: {} } }]
+      directResponse: { status: 418 }
+    - name: tenant
+      match: [{ authority: { exact: tenant.example } }]
+      rewrite: { authority: internal.example }
+      route: [{ destination: { host: THE_SERVICE, port: { number: 80 } } }]
+    - name: versions
+      match: [{ uri: { regex: "/v[0-9]+/.*" } }]
+      rewrite: { uriRegexRewrite: { match: "^/v([0-9]+)/(.*)", rewrite: "/\\\\2/of/\\\\1" } }
+      route: [{ destination: { host: THE_SERVICE, port: { number: 80 } } }]
+"""
+    replica = StubReplica()
+    rules = edited_rules((VIRTUAL_SERVICE, FIRST, added.replace("THE_SERVICE", SERVICE_HOST) + FIRST))
+    gateway = await start_gateway(replica, rules=rules)
+    get = gateway.client.get
+
+    assert (await get("/", headers={"x-canary": "1"})).status_code == 418
+    assert (await get("/", headers={"x-canary": ""})).status_code == 418
+    assert (await get("/", headers={"x-canaries": "1"})).status_code == 200
+
+    await get("/", headers={"host": "tenant.example"})
+    assert replica.received[-1].headers["host"] == "internal.example"
+    await get("/", headers={"host": "other.example"})
+    assert replica.received[-1].headers["host"] == "other.example"
+
+    await get("/v12/things?page=1")
+    assert replica.received[-1].target == "/things/of/12?page=1"
+
+
+async def test_requests_with_the_same_hash_go_to_the_same_replica(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    replicas = [StubReplica(), StubReplica()]
+    rules = edited_rules((DESTINATION_RULE, "simple: LEAST_REQUEST", "consistentHash: { httpHeaderName: x-user }"))
+    gateway = await start_gateway(*replicas, rules=rules)
+    for _ in range(2):
+        for user in range(40):
+            await gateway.client.get("/", headers={"x-user": str(user)})
+    first, second = ([request.headers["x-user"] for request in replica.received] for replica in replicas)
+    assert len(first) + len(second) == 80
+    assert first
+    assert second
+    assert not set(first) & set(second)
+
+
+async def test_a_client_without_the_cookie_gets_one_and_stays_with_its_replica(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    replicas = [StubReplica(), StubReplica()]
+    by_cookie = "consistentHash: { httpCookie: { name: user, path: /, ttl: 0s } }"
+    gateway = await start_gateway(
+        *replicas, rules=edited_rules((DESTINATION_RULE, "simple: LEAST_REQUEST", by_cookie))
+    )
+    first = await gateway.client.get("/")
+    assert first.headers["set-cookie"].startswith("user=")
+    for _ in range(20):  # the client sends the cookie
+        await gateway.client.get("/")
+    assert sorted(len(replica.received) for replica in replicas) == [0, 21]
+
+
+async def test_a_copy_of_each_request_goes_to_the_mirror(
+    start_gateway: StartGateway, edited_rules: EditRules
+) -> None:
+    replica = StubReplica()
+    mirror = f"      mirror: {{ host: {SERVICE_HOST}, subset: streams, port: {{ number: 80 }} }}\n"
+    others = "    - name: others\n"
+    gateway = await start_gateway(replica, rules=edited_rules((VIRTUAL_SERVICE, others, others + mirror)))
+    assert (await gateway.client.get("/", headers={"host": "a.example"})).text == "ok"
+
+    async def both() -> bool:
+        return len(replica.received) == 2
+
+    await eventually(both, "the request and its copy have arrived")
+    assert {request.headers["host"] for request in replica.received} == {"a.example", "a.example-shadow"}
+
+
+@pytest.mark.parametrize(("written", "share"), [("100", 1_000_000), ("0.5", 5000), ("0", None)])
+def test_a_share_of_the_requests_is_mirrored(edited_rules: EditRules, written: str, share: int | None) -> None:
+    mirror = f"mirror: {{ host: {SERVICE_HOST}, port: {{ number: 80 }} }}"
+    added = f"timeout: 5s\n      {mirror}\n      mirrorPercentage: {{ value: {written} }}"
+    action = route(edited_rules((VIRTUAL_SERVICE, "timeout: 5s", added)), "others")["route"]
+    policies = action.get("request_mirror_policies", [])
+    assert [policy["runtime_fraction"]["default_value"]["numerator"] for policy in policies] == [share] * len(
+        policies
+    )
+    assert bool(policies) == (share is not None)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.workbench.ingress.changed_rules import RULES, EditRules
-from tests.workbench.ingress.translation import DESTINATION_RULE, cluster
+from tests.workbench.ingress.translation import DESTINATION_RULE, cluster, route
 from workbench.ingress.bootstrap import CLUSTER, envoy_bootstrap
 from workbench.machine.folders import INGRESS_RULES
 from workbench.project import NAME
@@ -33,6 +33,41 @@ def test_the_limits_leave_room_for_the_event_streams() -> None:
 def test_a_subset_inherits_the_sections_that_it_does_not_have() -> None:
     assert cluster(RULES, "streams")["outlier_detection"] == cluster(RULES)["outlier_detection"]
     assert cluster(RULES, "streams")["circuit_breakers"] != cluster(RULES)["circuit_breakers"]
+
+
+@pytest.mark.parametrize(
+    ("written", "policy"),
+    [
+        ("httpHeaderName: x-user", {"header": {"header_name": "x-user"}}),
+        ("httpQueryParameterName: user", {"query_parameter": {"name": "user"}}),
+        ("useSourceIp: true", {"connection_properties": {"source_ip": True}}),
+        ("httpCookie: { name: user }", {"cookie": {"name": "user", "path": ""}}),
+        ("httpCookie: { name: user, path: /a, ttl: 0s }", {"cookie": {"name": "user", "path": "/a", "ttl": "0s"}}),
+        ("httpCookie: { name: user, ttl: 1h }", {"cookie": {"name": "user", "path": "", "ttl": "3600s"}}),
+    ],
+)
+def test_a_consistent_hash_becomes_what_istiod_makes_of_it(
+    edited_rules: EditRules, written: str, policy: dict[str, object]
+) -> None:
+    rules = edited_rules((DESTINATION_RULE, "simple: LEAST_REQUEST", f"consistentHash: {{ {written} }}"))
+    for subset in ("", "streams"):
+        found = cluster(rules, subset)
+        assert (found["lb_policy"], found["ring_hash_lb_config"]) == ("RING_HASH", {"minimum_ring_size": 1024})
+    for name in ("streams", "others"):
+        action = route(rules, name)["route"]
+        assert action["hash_policy"] == [policy]
+        # A retry stays with the replica of the hash.
+        assert "retry_host_predicate" not in action["retry_policy"]
+
+
+def test_a_subset_may_have_a_hash_of_its_own(edited_rules: EditRules) -> None:
+    own = "trafficPolicy:\n        loadBalancer: { consistentHash: { useSourceIp: true } }"
+    rules = edited_rules((DESTINATION_RULE, "name: streams\n      trafficPolicy:", f"name: streams\n      {own}"))
+    assert cluster(rules)["lb_policy"] == "LEAST_REQUEST"
+    assert cluster(rules, "streams")["lb_policy"] == "RING_HASH"
+    assert "hash_policy" in route(rules, "streams")["route"]
+    assert "hash_policy" not in route(rules, "others")["route"]
+    assert "retry_host_predicate" in route(rules, "others")["route"]["retry_policy"]
 
 
 def test_the_cluster_has_istios_name() -> None:

@@ -14,6 +14,7 @@ from tests.workbench.ingress.translation import (
     VIRTUAL_SERVICE,
     assert_refused,
     connection_manager,
+    translate,
 )
 
 
@@ -42,6 +43,7 @@ def test_a_wrong_number_of_objects_is_refused(
         ("spec:", "spec:\n\tselector: {}", "line 7", "cannot start any token"),
         ("  servers:", "  selector: { istio: other }\n  servers:", "line 9", "'selector' appears twice"),
         ("spec:", "---\nspec:", "line 6", "one YAML document"),
+        ("istio: ingressgateway", 'istio: "\\ud800"', "line 8", "not a character"),
     ],
 )
 def test_invalid_yaml_is_refused_with_its_line(
@@ -76,3 +78,9 @@ def test_files_that_are_not_listed_are_ignored(edited_rules: EditRules) -> None:
     assert "buffer" not in str(manager["http_filters"])
     assert "typed_per_filter_config" not in str(manager["route_config"])
     assert "local_reply_config" not in manager
+
+
+@pytest.mark.parametrize("file", [GATEWAY, VIRTUAL_SERVICE, DESTINATION_RULE])
+def test_the_older_version_of_an_object_means_the_same(edited_rules: EditRules, file: str) -> None:
+    before = translate(edited_rules())
+    assert translate(edited_rules((file, "networking.istio.io/v1\n", "networking.istio.io/v1beta1\n"))) == before

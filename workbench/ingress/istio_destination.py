@@ -1,0 +1,113 @@
+"""Models of Istio's DestinationRule, which forbid unknown fields like those in istio.py."""
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from workbench.ingress.istio import ApiVersion, Metadata, Strict
+from workbench.ingress.istio_values import CookieDuration, Duration, Limit
+
+
+class HttpCookie(Strict):
+    name: Annotated[str, Field(min_length=1)]
+    path: str = ""
+    ttl: CookieDuration | None = None  # if set, the gateway gives the cookie to clients that have none
+
+
+class ConsistentHash(Strict):
+    """Requests with the same value go to the same replica, as long as it is ready."""
+
+    http_header_name: Annotated[str, Field(min_length=1)] | None = None
+    http_cookie: HttpCookie | None = None
+    use_source_ip: bool | None = None
+    http_query_parameter_name: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if sum(value is not None for _, value in self) != 1:
+            keys = "httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName"
+            raise ValueError(f"give exactly one of {keys}")
+        return self
+
+
+class LoadBalancer(Strict):
+    simple: Literal["LEAST_REQUEST", "RANDOM", "ROUND_ROBIN"] | None = None
+    consistent_hash: ConsistentHash | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.simple is None) == (self.consistent_hash is None):
+            raise ValueError("give exactly one of simple and consistentHash")
+        return self
+
+
+class TcpPool(Strict):
+    max_connections: Limit = 0
+    connect_timeout: Duration = timedelta(seconds=10)
+
+
+class HttpPool(Strict):
+    http1_max_pending_requests: Limit = 0
+    http2_max_requests: Limit = 0
+    max_requests_per_connection: Limit = 0
+    max_retries: Limit = 0
+    idle_timeout: Duration | None = None
+
+
+class ConnectionPool(Strict):
+    tcp: TcpPool = TcpPool()
+    http: HttpPool = HttpPool()
+
+
+class OutlierDetection(Strict):
+    consecutive_5xx_errors: Annotated[Limit | None, Field(alias="consecutive5xxErrors")] = None
+    split_external_local_origin_errors: bool = False
+    consecutive_local_origin_failures: Limit | None = None
+    interval: Duration | None = None
+    base_ejection_time: Duration | None = None
+    max_ejection_percent: Annotated[int, Field(ge=0, le=100)] = 0
+
+
+class TrafficPolicy(Strict):
+    load_balancer: LoadBalancer = LoadBalancer(simple="LEAST_REQUEST")
+    connection_pool: ConnectionPool = ConnectionPool()
+    outlier_detection: OutlierDetection | None = None
+
+
+class Subset(Strict):
+    """All replicas, under another policy. Istio's labels would select some of them; the workbench has no labels."""
+
+    name: Annotated[str, Field(min_length=1)]
+    traffic_policy: TrafficPolicy = TrafficPolicy()
+
+
+class DestinationRuleSpec(Strict):
+    host: str
+    traffic_policy: TrafficPolicy = TrafficPolicy()
+    subsets: list[Subset] = Field(default=[])
+
+    def policies(self) -> dict[str, TrafficPolicy]:
+        """The policy of each subset by its name; "" is the name of the policy without a subset.
+
+        A section of a subset's policy, such as connectionPool, replaces the same section of the rule's policy. The
+        subset inherits all sections that it does not have.
+        """
+        policies = {"": self.traffic_policy}
+        for subset in self.subsets:
+            own = subset.traffic_policy
+            sections = {name: getattr(own, name) for name in own.model_fields_set}
+            policies[subset.name] = self.traffic_policy.model_copy(update=sections)
+        return policies
+
+    def consistent_hash(self, subset: str) -> ConsistentHash | None:
+        """By what requests to a subset are hashed. The rule's own hash also holds for a subset that has none."""
+        own = self.policies()[subset].load_balancer.consistent_hash
+        return own or self.traffic_policy.load_balancer.consistent_hash
+
+
+class DestinationRule(Strict):
+    api_version: ApiVersion
+    kind: Literal["DestinationRule"]
+    metadata: Metadata
+    spec: DestinationRuleSpec
