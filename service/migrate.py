@@ -25,6 +25,7 @@ import asyncpg
 
 from service.database.errors import DATABASE_ERRORS
 from service.database.schema import SchemaVersion, text
+from service.database.statements import statements
 from service.settings import Settings, SettingsError, load
 
 DIRECTORY = Path(__file__).parent / "migrations"
@@ -54,6 +55,12 @@ _CREATE_HISTORY = """
     -- The service reads the history and must not write it.
     REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM app_rw
 """
+_OF_TRANSACTIONS = (
+    *((word,) for word in ("abort", "begin", "commit", "end")),
+    *(("rollback", word) for word in ("and", "transaction", "work")),  # and ROLLBACK alone, but not ROLLBACK TO
+    *((word, "transaction") for word in ("prepare", "start")),
+)
+"""How statements begin that begin or end a transaction."""
 _EXTENSIONS = "SELECT string_agg(name, ', ' ORDER BY name) FROM pg_available_extensions"
 
 
@@ -97,8 +104,19 @@ def _read(directory: Path, sequence: str) -> list[Migration]:
             raise MigrationError(
                 f"{path.name}: {migrations[version].file} has number {version} too; use the next free number"
             )
-        migrations[version] = Migration(sequence, version, name["name"], path.read_text(encoding="utf-8"))
+        migrations[version] = Migration(sequence, version, name["name"], _text(path))
     return [migrations[version] for version in sorted(migrations)]
+
+
+def _text(path: Path) -> str:
+    try:
+        sql = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        where = f"{error.reason} at byte {error.start}"
+        raise MigrationError(f"{path.name} is not UTF-8 ({where}): save it as UTF-8") from None
+    if sql.startswith("\ufeff"):
+        raise MigrationError(f"{path.name} begins with a byte order mark: save it as UTF-8 without one")
+    return sql
 
 
 def expected_version(directory: Path = DIRECTORY) -> SchemaVersion:
@@ -121,6 +139,8 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", migrations: 
             files = [migration for migration in migrations if migration.sequence == sequence]
             _check_history(sequence, applied[sequence], files)
         pending = [migration for migration in migrations if migration.version not in applied[migration.sequence]]
+        for migration in pending:
+            _check_statements(migration)
         for migration in pending:
             await _apply(connection, migration)
         return pending
@@ -170,6 +190,18 @@ def _check_history(sequence: str, applied: dict[int, tuple[str, str]], migration
         if version < newest_applied and version not in applied:
             raise MigrationError(
                 f"{migration.file} is new, but {newest_applied:04} is applied already; use the next free number"
+            )
+
+
+def _check_statements(migration: Migration) -> None:
+    found = list(statements(migration.sql))
+    if not found:
+        raise MigrationError(f"{migration.file} has no statement: write one, or remove the file")
+    for line, words in found:
+        if words == ("rollback",) or any(words[: len(first)] == first for first in _OF_TRANSACTIONS):
+            raise MigrationError(
+                f"{migration.file}, line {line}: {' '.join(words).upper()}: each file is one transaction, which is "
+                "begun and ended for it; remove the statement, or divide the file"
             )
 
 

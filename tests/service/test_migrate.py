@@ -185,6 +185,51 @@ async def test_a_wrong_history_is_an_error_that_says_what_to_do(
     assert "never" not in await tables(empty_database)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"0003_ports.sql has no statement: write one, or remove the file"),
+        (b"-- later\n;\n/* ; */\n", r"0003_ports.sql has no statement"),
+        (b"\xef\xbb\xbfCREATE TABLE ports ();", r"0003_ports.sql begins with a byte order mark: save it"),
+        ("CREATE TABLE häfen ();".encode("latin-1"), r"0003_ports.sql is not UTF-8 \(.* at byte 14\): save it"),
+        (
+            b"CREATE TABLE ports ();\n\nCOMMIT;\nSELECT 1",
+            r"0003_ports.sql, line 3: COMMIT: each file is one transaction",
+        ),
+        (b"BEGIN;\nCREATE TABLE ports ();\nEND", r"0003_ports.sql, line 1: BEGIN: "),
+        (b"SELECT ';'; -- ;\nROLLBACK", r"0003_ports.sql, line 2: ROLLBACK: "),
+        (b"Start Transaction READ ONLY", r"0003_ports.sql, line 1: START TRANSACTION: "),
+    ],
+)
+async def test_a_file_that_cannot_be_one_transaction_is_refused_before_any_other(
+    empty_database: Database, folder: Path, content: bytes, message: str
+) -> None:
+    (folder / "0003_ports.sql").write_bytes(content)
+
+    with pytest.raises(MigrationError, match=f"^{message}"):
+        await migrate(empty_database, folder)
+
+    assert await tables(empty_database) <= {"schema_migrations"}
+
+
+async def test_what_only_looks_like_the_end_of_a_transaction_is_applied(
+    empty_database: Database, folder: Path
+) -> None:
+    sql = """
+        -- COMMIT;
+        CREATE TABLE ports (name text DEFAULT 'COMMIT; ROLLBACK;', "COMMIT;" text DEFAULT E'\\'; COMMIT;');
+        CREATE FUNCTION one() RETURNS integer LANGUAGE plpgsql AS $body$ BEGIN RETURN 1; END; $body$;
+        CREATE FUNCTION two() RETURNS integer BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END;
+        SAVEPOINT before;
+        INSERT INTO ports VALUES ('lost');
+        ROLLBACK TO before;
+    """
+    write(folder, {"0003_ports.sql": sql})
+
+    assert "0003_ports.sql" in [migration.file for migration in await migrate(empty_database, folder)]
+    assert await empty_database.fetchval("SELECT app.one() + app.two() + count(*) FROM app.ports") == 3
+
+
 async def test_the_error_of_a_file_names_its_line_and_the_file_is_rolled_back(
     empty_database: Database, folder: Path
 ) -> None:
