@@ -26,6 +26,7 @@ from service.web.dispatch import Dispatch
 from service.web.middleware import Middleware
 from service.web.quart_app import make_quart
 from service.web.routing import Routing
+from service.web.websocket import Handshakes
 
 
 def find_domains() -> tuple[Domain, ...]:
@@ -90,13 +91,14 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
 def _layers(quart: Quart, settings: Settings, tracing: Tracing, lifecycle: Lifecycle, metrics: Metrics) -> Any:
     """The ASGI layers in the order in which a request passes them, as docs/architecture.md describes them."""
     layers = (
+        Handshakes,  # lets the others see a WebSocket as an HTTP request
         tracing.around,  # starts a span, if requests are traced
         lambda app: Middleware(app, settings, lifecycle, metrics),  # request id, common headers, metrics, access log
         lambda app: Routing(app, quart),  # finds the route
         lambda app: Admission(app, settings, metrics),  # takes a slot of the route's kind, or refuses with 503
-        lambda app: Dispatch(app, settings),  # calls an endpoint: deadline, validation, answer
+        lambda app: Dispatch(app, settings, lifecycle),  # calls an endpoint: deadline, validation, answer
     )
-    app: Any = quart  # answers everything else: pages, OPTIONS, the router's errors; and runs the lifespan
+    app: Any = quart  # answers pages and OPTIONS, and runs the lifespan
     for layer in reversed(layers):
         app = layer(app)
     return app

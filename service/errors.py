@@ -1,8 +1,9 @@
 """The exceptions that become answers. Each has an HTTP status; web/error_handlers.py makes the answer.
 
 ServiceError
-├── Malformed             400  the end of the request is ambiguous; the connection is closed
+├── Malformed             400  the start or the end of the request is unclear; the connection is closed
 ├── Invalid               422  a field, a parameter, a header or a line of the request is wrong
+├── Forbidden             403
 ├── NotFound              404
 ├── PreconditionFailed    412  `If-Match` or `If-None-Match` rules out the version that there is
 ├── Conflict              409
@@ -62,6 +63,10 @@ class Invalid(ServiceError):
     @classmethod
     def field(cls, field: str, message: str) -> "Invalid":
         return cls([{"field": field, "message": message}])
+
+
+class Forbidden(ServiceError):
+    status = HTTPStatus.FORBIDDEN
 
 
 class NotFound(ServiceError):

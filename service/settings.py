@@ -81,7 +81,9 @@ class Settings(Group):
         30, description="Maximum time that the client of a stream may send or read nothing"
     )
     max_requests: int = Field(100, ge=1, description="Maximum requests at a time; further ones get 503 at once")
-    max_streams: int = Field(2000, ge=1, description="Maximum open event streams; further ones get 503 at once")
+    max_streams: int = Field(
+        2000, ge=1, description="Maximum open event streams and WebSockets; further ones get 503 at once"
+    )
     max_body: int = Field(
         262_144,
         ge=1024,

@@ -84,6 +84,8 @@ class OpenConnections:
             connection = None
             if scope["type"] == "http" and scope["http_version"] == "1.1":
                 connection = self._open.get((scope["client"], scope["server"]))  # type: ignore[arg-type]  # TCP has both
+            elif scope["type"] == "websocket":  # it stays, and uvicorn does not say when it ends
+                self._open.pop((scope["client"], scope["server"]), None)  # type: ignore[arg-type]
 
             async def observed_send(event: Any) -> None:
                 received = connection.received if connection else 0

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 # the service, so no request arrives on a connection that the service is closing.
 _KEEP_ALIVE = 75.0
 _BACKLOG = 2048
+_MAX_MESSAGE = 2**20
 
 
 class CannotServe(Exception):
@@ -27,6 +28,8 @@ class Limits:
     """How long a connection may be idle before the server closes it."""
     backlog: int = _BACKLOG
     """How many connections may wait to be accepted."""
+    max_message: int = _MAX_MESSAGE
+    """The maximum size of a WebSocket message, in bytes. A longer one closes the WebSocket with 1009."""
 
 
 class Server:

@@ -14,19 +14,23 @@ from contextlib import asynccontextmanager, suppress
 from time import time
 from typing import Any
 
+import h11
 from hypercorn.asyncio.lifespan import Lifespan
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.events import Body, EndBody, Response
+from hypercorn.protocol.events import Body, Data, EndBody, Request, Response
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.typing import AppWrapper, ConnectionState, LifespanState
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
+from hypercorn.typing import AppWrapper, ASGISendEvent, ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr, wrap_app
 
 from service.server.contract import Limits, Server
+from service.server.handshake import is_handshake
 
 _READ_SIZE = 2**16
 
@@ -54,6 +58,7 @@ class _Config(Config):
             10**9
         )  # a connection closed after 1000 requests would lose the proxy's next one
         self.include_server_header = False
+        self.websocket_max_message_size = limits.max_message
         self.accesslog = None
         self.errorlog = logging.getLogger("hypercorn.error")
         self._dated: tuple[int, list[tuple[bytes, bytes]]] = 0, []
@@ -229,6 +234,28 @@ class SingleWriteProtocol(H11Protocol):
         ):
             await self._release()
 
+    async def _create_stream(self, request: h11.Request) -> None:
+        """In place of Hypercorn's, which answers an incomplete handshake itself, with an empty 400."""
+        method, version, headers = request.method.decode().upper(), request.http_version.decode(), [*request.headers]
+        is_socket = is_handshake(method, version, headers)
+        self.stream = (WebSocketStream if is_socket else HTTPStream)(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        if is_socket:
+            assert isinstance(self.connection, h11.Connection)  # noqa: S101 - it changes once
+            self.connection = H11WSConnection(self.connection)
+        await self.stream.handle(Request(STREAM_ID, headers, version, method, request.target, self.connection_state))
+        self.keep_alive_requests += 1
+        await self.context.mark_request()
+
     async def _hold(self, event: Event) -> None:
         if self._held is not None:
             if isinstance(event, RawData):
@@ -241,3 +268,26 @@ class SingleWriteProtocol(H11Protocol):
         held, self._held = self._held, None
         if held:
             await self._write(RawData(b"".join(held)))
+
+
+class WebSocketStream(WSStream):
+    """Waits with what a client sends before its handshake is answered.
+
+    Hypercorn would answer 400 itself, and would never tell the application that the client has left.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._answered = asyncio.Event()
+
+    async def handle(self, event: StreamEvent) -> None:
+        if isinstance(event, Body | Data):
+            await self._answered.wait()
+        await super().handle(event)
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        try:
+            await super().app_send(message)
+        finally:
+            if message is None or self.state is ASGIWebsocketState.CONNECTED:
+                self._answered.set()

@@ -9,11 +9,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from service.server.contract import Limits, Server
+from service.server.handshake import is_handshake
 
 
 @asynccontextmanager
@@ -21,8 +24,10 @@ async def serve(app: Any, listener: socket.socket, limits: Limits) -> AsyncGener
     """Serve `app` while the block lasts; see `contract.Serve`."""
     config = uvicorn.Config(
         app,
-        http=HttpToolsProtocol,
-        ws="none",
+        http=Protocol,
+        ws=WSProtocol,
+        ws_max_size=limits.max_message,
+        ws_ping_interval=None,  # as Hypercorn
         lifespan="on",
         interface="asgi3",
         proxy_headers=False,
@@ -40,7 +45,7 @@ async def serve(app: Any, listener: socket.socket, limits: Limits) -> AsyncGener
     await worker.lifespan.startup()
     if worker.lifespan.should_exit:
         raise RuntimeError("the application failed to start; its error is above")
-    protocol = partial(HttpToolsProtocol, config, worker.server_state, worker.lifespan.state)
+    protocol = partial(Protocol, config, worker.server_state, worker.lifespan.state)
     server = Server(listener, protocol, limits.backlog)
     await worker.on_tick(0)
     dating = asyncio.create_task(_renew_date(worker))
@@ -57,3 +62,28 @@ async def _renew_date(worker: uvicorn.Server) -> None:
     while True:
         await asyncio.sleep(1)
         await worker.on_tick(0)
+
+
+class Protocol(HttpToolsProtocol):
+    """Leaves more to the application: targets that are no plain path, and upgrades that are no complete handshake."""
+
+    def on_headers_complete(self) -> None:
+        target = self.url
+        if target.startswith(b"/") and not target.startswith(b"//"):
+            super().on_headers_complete()
+            return
+        self.url = b"/"  # in other targets uvicorn looks for a path itself, and may find none
+        super().on_headers_complete()
+        self.url = target
+        raw_path, _, query_string = target.partition(b"?")
+        self.scope |= {
+            "path": unquote(raw_path.decode("latin-1")),
+            "raw_path": raw_path,
+            "query_string": query_string,
+        }
+
+    def _should_upgrade(self) -> bool:
+        return is_handshake(self.scope["method"], self.scope["http_version"], self.headers)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        pass

@@ -7,24 +7,28 @@ from typing import Any
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from service.errors import ServiceError, Unavailable
+from service.lifecycle import Lifecycle
 from service.settings import Settings
 from service.web import conditions, error_page
 from service.web.answer import Answer, Stream
 from service.web.body import ClientLeft
 from service.web.deadline import Deadline
 from service.web.endpoint import Endpoint, ReadLimits
-from service.web.error_handlers import service_error, unexpected_error
+from service.web.error_handlers import router_error, service_error, unexpected_error
 from service.web.error_page import accept_of
 from service.web.routing import Match, match_of
+from service.web.target import EVERYTHING
+from service.web.websocket import Socket
 
 logger = getLogger(__name__)
 
 
 class Dispatch:
-    """The innermost ASGI layer. Quart, behind it, answers everything that is not an endpoint."""
+    """The innermost ASGI layer. Quart, behind it, answers the pages and OPTIONS."""
 
-    def __init__(self, app: Any, settings: Settings) -> None:
+    def __init__(self, app: Any, settings: Settings, lifecycle: Lifecycle) -> None:
         self._quart = app
+        self._lifecycle = lifecycle
         self._timeout = settings.request_timeout
         self._limits = ReadLimits(settings.max_body, settings.stream_idle_timeout)
 
@@ -33,9 +37,13 @@ class Dispatch:
         if scope["type"] != "http":
             await self._quart(scope, receive, send)
             return
+        match = match_of(scope)
+        if match.socket is not None:
+            await Socket(scope, receive, send).run(match.socket, match.arguments, self._lifecycle)
+            return
         deadline = Deadline(receive, self._timeout)
         try:
-            await self._answer(match_of(scope), scope, receive, send, deadline)
+            await self._answer(match, scope, receive, send, deadline)
         except asyncio.CancelledError:
             if not deadline.uncancel():
                 raise
@@ -49,6 +57,12 @@ class Dispatch:
     async def _answer(
         self, match: Match, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable, deadline: Deadline
     ) -> None:
+        if scope["path"] == EVERYTHING:
+            await Answer(204).send(send)
+            return
+        if match.error is not None:
+            await router_error(match.error, accept_of(scope)).send(send)
+            return
         endpoint = match.endpoint
         if endpoint is None or (endpoint.clients_only and error_page.preferred(accept_of(scope))):
             await self._quart(scope, receive, send)

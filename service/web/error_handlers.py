@@ -7,6 +7,7 @@ from logging import getLogger
 from quart import Quart, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import WebsocketMismatch
 
 from service.errors import FieldError, ServiceError
 from service.telemetry import logs
@@ -35,6 +36,18 @@ def unexpected_error(error: Exception, accept: str) -> Answer:
     return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, detail, accept)
 
 
+def router_error(error: HTTPException, accept: str) -> Answer:
+    """The answer to an error of the router, or to one that a page raises."""
+    if isinstance(error, WebsocketMismatch):
+        detail = "There is a WebSocket at this path. Connect to it as such (RFC 6455)."
+        upgrade = {"upgrade": "websocket", "connection": "upgrade"}
+        return _answer(HTTPStatus.UPGRADE_REQUIRED, detail, accept, headers=upgrade)
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    headers = {name.lower(): value for name, value in error.get_headers() if name.lower() == "allow"}
+    detail = _DETAILS.get(status) or error.description or status.phrase
+    return _answer(status, detail, accept, headers=headers)
+
+
 def register(quart: Quart) -> None:
     """Make Quart answer its errors in the same way."""
     quart.register_error_handler(ServiceError, _service_error)
@@ -47,10 +60,7 @@ async def _service_error(error: ServiceError) -> Response:
 
 
 async def _http_error(error: HTTPException) -> Response:
-    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-    headers = {name: value for name, value in error.get_headers() if name.lower() == "allow"}
-    detail = _DETAILS.get(status) or error.description or status.phrase
-    return _response(_answer(status, detail, _accept(), headers=headers))
+    return _response(router_error(error, _accept()))
 
 
 async def _unexpected_error(error: Exception) -> Response:

@@ -16,6 +16,8 @@ from service.lifecycle import Lifecycle
 from service.web.answer import Headers
 from service.web.error_handlers import service_error
 from service.web.error_page import accept_of
+from service.web.target import simplify
+from service.web.websocket import is_handshake
 
 logger = getLogger(__name__)
 
@@ -39,7 +41,7 @@ class Exchange:
         self.scope = scope
         self.request_id = ""
         """The id from the ingress, or a new one if there is none that is safe to log."""
-        self._has_length = self._has_encoding = False
+        self._has_length = self._has_encoding = self._upgrades = False
         for name, value in scope["headers"]:
             if name == b"x-request-id" and not self.request_id and _REQUEST_ID.fullmatch(value):
                 self.request_id = value.decode("ascii")
@@ -47,6 +49,8 @@ class Exchange:
                 self._has_length = True
             elif name == b"transfer-encoding":
                 self._has_encoding = True
+            elif name == b"upgrade" and scope["http_version"] == "1.1":
+                self._upgrades = value.strip().lower() == b"websocket" and _upgrades_connection(scope)
         self.request_id = self.request_id or str(uuid.uuid4())
         self.started = perf_counter()
         self.status = _CLIENT_CLOSED
@@ -60,12 +64,20 @@ class Exchange:
         self._common_headers = headers
         self._lifecycle = lifecycle
 
-    def check_framing(self) -> None:
-        """Raises Malformed if a request has two lengths: a proxy that trusts the other one would see two requests.
+    def check(self) -> None:
+        """Raises Malformed for a wrong target, an incomplete WebSocket handshake, or a request with two lengths.
 
-        RFC 9112, section 6.1, allows a server to use Transfer-Encoding if it closes the connection afterwards, but
-        not every server closes it.
+        A proxy that trusts the other length would see two requests. RFC 9112, section 6.1, allows a server to use
+        Transfer-Encoding if it closes the connection afterwards, but not every server closes it. Likewise a proxy
+        takes what follows a handshake for the messages of a WebSocket, and a server for the next request.
         """
+        simplify(self.scope)
+        if self._upgrades and not is_handshake(self.scope):
+            self._received = True  # a proxy does not send a body; do not wait for one
+            raise Malformed(
+                "The WebSocket handshake is incomplete. It is a GET without a body, with a Sec-WebSocket-Key and "
+                "Sec-WebSocket-Version: 13 (RFC 6455, section 4.1)."
+            )
         if self._has_encoding and self._has_length:
             raise Malformed("The request has both a Content-Length and a Transfer-Encoding. Send one of them.")
 
@@ -115,6 +127,12 @@ class Exchange:
         headers = [(b"x-request-id", self.request_id.encode()), *self._common_headers]
         if not any(name == b"content-security-policy" for name, _ in given):
             headers.append(_API_POLICY)
-        if self._lifecycle.leaving and self.scope["http_version"] != "2":
+        reusable = self.scope["http_version"] != "2" and self.status != HTTPStatus.SWITCHING_PROTOCOLS
+        if self._lifecycle.leaving and reusable:
             headers.append((b"connection", b"close"))  # the proxy's next request goes to another replica
         return headers
+
+
+def _upgrades_connection(scope: HTTPScope) -> bool:
+    tokens = b",".join(value for name, value in scope["headers"] if name == b"connection").lower().split(b",")
+    return b"upgrade" in {token.strip() for token in tokens}

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
-from service.errors import Malformed, Unavailable
+from service.errors import Malformed, NotFound, Unavailable
 from service.lifecycle import Lifecycle
 from service.settings import Settings
 from service.telemetry import logs
@@ -51,9 +51,9 @@ class Middleware:
         exchange = Exchange(scope, receive, send, self._headers, self._lifecycle)
         logs.request_id.set(exchange.request_id)
         try:
-            exchange.check_framing()
+            exchange.check()
             await self._app(scope, exchange.receive, exchange.send)
-        except (Malformed, Unavailable) as error:
+        except (Malformed, NotFound, Unavailable) as error:
             await exchange.refuse(error)
         except asyncio.CancelledError:
             # Only the server cancels a request here, at the end of the shutdown grace. It would answer an empty 500.

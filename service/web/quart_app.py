@@ -1,17 +1,36 @@
-"""Configures Quart: the router, the OpenAPI description, the pages, and the errors of the router."""
+"""Configures Quart: the router, the OpenAPI description, and the pages."""
 
+from typing import cast
+
+from hypercorn.typing import HTTPScope
 from quart import Quart
+from quart.ctx import RequestContext
+from quart.globals import request_ctx
+from quart.typing import ResponseReturnValue
 from quart_schema import Info, QuartSchema
+from werkzeug.exceptions import NotFound
 
 from service.settings import Settings
 from service.web import error_handlers
 from service.web.openapi import Description
 from service.web.quart_connection import QuartConnection
+from service.web.routing import match_of
+
+
+class Pages(Quart):
+    """Calls a view function only for the route that web/routing.py has found: an endpoint is called by Dispatch."""
+
+    async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
+        request = (request_context or request_ctx).request
+        rule = request.url_rule
+        if rule is not None and rule.rule != match_of(cast(HTTPScope, request.scope)).route:
+            raise NotFound
+        return await super().dispatch_request(request_context)
 
 
 def make_quart(settings: Settings, summary: str) -> Quart:
     """A Quart application without routes; `summary` describes the API."""
-    quart = Quart("service", static_folder=None)
+    quart = Pages("service", static_folder=None)
     quart.asgi_http_class = QuartConnection
     quart.config.update(
         MAX_CONTENT_LENGTH=settings.max_body,

@@ -1,4 +1,4 @@
-"""One HTTP request that Quart answers itself: a page, OPTIONS, or an error of its router."""
+"""One HTTP request that Quart answers itself: a page, or OPTIONS."""
 
 import asyncio
 

@@ -71,7 +71,8 @@ def test_the_rate_limit_comes_before_the_buffer() -> None:
 
 def test_requests_are_buffered_with_a_size_and_a_time_limit_unless_they_may_last() -> None:
     setting = Settings.model_fields["max_body"]
-    for found in (found for found in routes(INGRESS_RULES) if "route" in found and found["name"] != "import"):
+    unbuffered = {"import", "websockets"}
+    for found in (found for found in routes(INGRESS_RULES) if "route" in found and found["name"] not in unbuffered):
         name = found["name"]
         buffer = found["typed_per_filter_config"]["envoy.filters.http.buffer"]["buffer"]
         assert buffer["max_request_bytes"] > setting.default, name
@@ -90,5 +91,6 @@ def test_an_import_may_last_longer_than_the_service_allows() -> None:
     assert f"The gateway's limit is {limit:g}" in str(setting.description)
 
 
-def test_an_import_is_not_buffered() -> None:
-    assert "typed_per_filter_config" not in route(INGRESS_RULES, "import")
+@pytest.mark.parametrize("name", ["import", "websockets"])
+def test_what_has_no_end_yet_is_not_buffered(name: str) -> None:
+    assert "typed_per_filter_config" not in route(INGRESS_RULES, name)
