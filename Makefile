@@ -153,6 +153,7 @@ down: ## stop everything in the cluster, like `tilt down`; the data is kept
 destroy: ## delete the cluster, its registry and all its data
 	@$(foreach program,ctlptl k3d,$(call needs,$(program),$(BY_MISE));)
 	@$(call needs,docker,see https://docs.docker.com/engine/install/)
+	@docker rm --force --volumes $(PROJECT)-registry >/dev/null 2>&1 || true # ctlptl leaves its anonymous volume
 	@ctlptl delete -f ctlptl.yaml --ignore-not-found
 	@docker volume rm --force $(PROJECT)-storage
 

@@ -17,7 +17,7 @@ from tests.docs.messages import (
 )
 
 PAGE = "docs/troubleshooting.md"
-OTHER_PROGRAMS = {"Docker", "Kubernetes", "Linux", "PostgreSQL", "Tilt"}
+OTHER_PROGRAMS = {"Docker", "Kubernetes", "Linux", "PostgreSQL", "Tilt", "ctlptl"}
 """Their texts are not in our sources."""
 SHORTEST = 10  # letters; fewer would be found anywhere
 

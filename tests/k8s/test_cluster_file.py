@@ -36,6 +36,14 @@ def test_the_cluster_uses_the_registry() -> None:
     assert cluster["name"] == f"k3d-{NAME}"
 
 
+def test_no_other_machine_reaches_the_cluster() -> None:
+    registry, cluster = cluster_file()
+    simple = cluster["k3d"]["v1alpha5Simple"]
+    ports = [entry["port"].split(":")[0] for entry in simple["ports"]]
+
+    assert {registry["listenAddress"], simple["kubeAPI"]["hostIP"], *ports} == {"127.0.0.1"}
+
+
 def test_the_ports_of_the_cluster_are_those_of_the_gateway() -> None:
     """Each of them leads to the gateway's Service or to its NodePort, from this machine only."""
     [gateway] = istio_install()["components"]["ingressGateways"]
