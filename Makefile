@@ -11,7 +11,7 @@ unexport PYTHONEXECUTABLE PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYT
 PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-uvicorn test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
+.PHONY: help dev test test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
 	destroy status intrude image scan sign changes backup restore load bench-reload faults audit sbom environment-workbench \
 	environment-dev environment-all
 
@@ -51,8 +51,8 @@ BY_MISE := \`mise install\` brings it
 
 # `tilt ci` ends with `make test INGRESS_URL=...`, for which the virtual environment is made before its time is counted.
 test-cluster: environment-dev ## create the cluster, start everything in it and test it, as docs/cluster.md does
-	@$(foreach program,ctlptl k3d kubectl tilt,$(call needs,$(program),$(BY_MISE));)
-	@ctlptl apply -f ctlptl.yaml
+	@$(call needs,tilt,$(BY_MISE))
+	@$(PYTHON) -m cluster.create
 	@tilt ci
 	@$(PYTHON) -m cluster.status
 	@$(PYTHON) -m cluster.intruder
@@ -145,6 +145,9 @@ sign: ## sign the image that `make image PUSH=yes` pushed, with all its platform
 changes: export VERSION := $(VERSION)
 changes: python ## print what CHANGELOG.md says about VERSION, which has to be the version of pyproject.toml
 	@$(PYTHON) -m checks.release
+
+cluster: python ## create the local cluster with ctlptl and k3d, if Docker and the ports allow it
+	@$(PYTHON) -m cluster.create
 
 down: ## stop everything in the cluster, like `tilt down`; the data is kept
 	@$(call needs,tilt,$(BY_MISE))

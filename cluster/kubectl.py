@@ -44,7 +44,7 @@ def command(*arguments: str, namespace: str = NAMESPACE) -> list[str]:
 def _remedy(said: str) -> str:
     """What to do about an error of kubectl that comes from the cluster as a whole."""
     if f'context "{CONTEXT}" does not exist' in said:
-        return ": there is no cluster yet: `ctlptl apply -f ctlptl.yaml` creates it, or KUBE_CONTEXT= names another"
+        return ": there is no cluster yet: `make cluster` creates it, or KUBE_CONTEXT= names another"
     if "connection refused" in said or "Unable to connect to the server" in said:
         return f": the cluster does not answer: start Docker, then `k3d cluster start {NAME}`"
     return ""

@@ -45,7 +45,7 @@ def test_without_kubectl(module: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "remedy"),
     [
-        (f'error: context "k3d-{NAME}" does not exist', "`ctlptl apply -f ctlptl.yaml` creates it, or KUBE_CONTEXT="),
+        (f'error: context "k3d-{NAME}" does not exist', "`make cluster` creates it, or KUBE_CONTEXT="),
         ("The connection was refused: dial tcp: connect: connection refused", f"`k3d cluster start {NAME}`"),
         ("Unable to connect to the server: EOF", f"`k3d cluster start {NAME}`"),
     ],
@@ -62,7 +62,7 @@ def test_without_a_cluster(module: list[str], tmp_path: Path, said: str, remedy:
 
 @pytest.mark.parametrize(
     ("target", "program"),
-    [("down", "tilt"), ("destroy", "ctlptl"), ("test-cluster", "ctlptl"), ("image", "docker"), ("scan", "grype")],
+    [("down", "tilt"), ("destroy", "ctlptl"), ("test-cluster", "tilt"), ("image", "docker"), ("scan", "grype")],
 )
 def test_make_says_which_program_is_missing(target: str, program: str, tmp_path: Path) -> None:
     for name in ("make", "sh", "sed", "git"):

@@ -16,7 +16,7 @@ from workbench.project import NAME
 
 @pytest.mark.parametrize("context", ["kind-other", "k3d-other", "production"])
 def test_another_cluster_is_refused_before_anything_runs(context: str) -> None:
-    with pytest.raises(TiltfileError, match=rf"is {context}, not k3d-{NAME}: run `ctlptl apply -f ctlptl\.yaml`"):
+    with pytest.raises(TiltfileError, match=rf"is {context}, not k3d-{NAME}: run `make cluster`"):
         run(ROOT, lambda command: pytest.fail(f"{command} runs"), context=context)
 
 
