@@ -10,6 +10,7 @@ from tests.notes.page.elements import composer, edit, note, notes, search, text,
 from tests.page.browser import Conduct
 from tests.page.elements import button
 from tests.page.fixtures import OpenPage
+from tests.waiting import WITHIN
 
 RECONNECT = """async () => (await import("/static/client.js")).reconnect()"""
 
@@ -206,6 +207,29 @@ async def test_the_search_finds_notes_while_typing(open_page: OpenPage, api: htt
     await expect(page.get_by_text("Nothing found.")).to_be_visible()
     await search(page).fill("")
     await expect(note(page, f"{word}x")).to_have_count(1)
+
+
+async def test_a_note_that_is_created_while_the_list_is_read_again_stays(
+    open_page: OpenPage, api: httpx.AsyncClient, word: str
+) -> None:
+    page = await open_page()
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        response = await route.fetch()
+        asked.set()
+        await go_on.wait()
+        await route.fulfill(response=response)
+
+    await page.route("**/notes?limit=50", answer_late)
+    await import_notes(api, ({"title": f"{word} imported {number}"} for number in range(20)))  # one event, a reset
+    async with asyncio.timeout(WITHIN):
+        await asked.wait()
+    await write(page, f"{word} written")
+    go_on.set()
+
+    await expect(note(page, f"{word} imported 7")).to_be_visible()
+    await expect(note(page, f"{word} written")).to_be_visible()
 
 
 async def test_five_hundred_notes_can_be_scrolled(open_page: OpenPage, api: httpx.AsyncClient, word: str) -> None:

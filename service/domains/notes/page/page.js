@@ -1,16 +1,17 @@
-/** The notes on the page: the list with its search, the form for a new one, and the changes of other clients. */
+/** The notes: the list with its search, the form for a new one, and the changes of other clients. */
 
 import { $, announce, follow, insist, write } from "/static/client.js";
 import { Card } from "./card.js";
 import { Form } from "./form.js";
 
-const known = new Map(); // all notes that were received, by id
+const known = new Map(); // every received note, by id
 const cards = new Map();
 const list = { known, cards, draw, learn, forget, fetchNote }; // what a card uses
 
-/** All notes, or the results of a search, newest first. Grows page by page. */
+/** All notes, or those of a search, newest first. Grows page by page. */
 class Listing {
 	ids = new Set();
+	learned = new Set(); // since it is read again
 	begun = false;
 	loading = false;
 	over = new AbortController();
@@ -28,9 +29,9 @@ class Listing {
 		draw();
 	}
 
-	/** Read the list again. */
 	async again() {
 		this.stale = true;
+		this.learned.clear();
 		await this.read(this.first, this.ids.size);
 		draw();
 	}
@@ -40,7 +41,7 @@ class Listing {
 		const { signal } = this.over;
 		const answer = await insist(path, { signal }).catch(() => null);
 		if (answer?.status !== 200) return;
-		if (this.stale) this.ids = new Set();
+		if (this.stale) this.ids = new Set(this.learned);
 		this.stale = false;
 		this.begun = true;
 		this.next = answer.data.next;
@@ -61,16 +62,16 @@ function keep(note) {
 	cards.get(note.id)?.update(note);
 }
 
-/** Add a single note. */
 function learn(note) {
 	keep(note);
 	const isNew = !all.ids.has(note.id);
-	if (!all.next || [...all.ids].some((id) => id < note.id)) all.ids.add(note.id);
+	if (!all.next || [...all.ids].some((id) => id < note.id))
+		for (const ids of [all.ids, all.learned]) ids.add(note.id);
 	draw(isNew && note.id);
 }
 
 function forget(id) {
-	for (const notes of [known, all.ids, shown.ids]) notes.delete(id);
+	for (const notes of [known, all.ids, all.learned, shown.ids]) notes.delete(id);
 	cards.get(id)?.vanish();
 	draw();
 }
@@ -104,7 +105,7 @@ function visible() {
 	return [...ids].sort().reverse(); // an id begins with its time
 }
 
-/** Update the list. Cards that stay are not touched, so they keep the focus. */
+/** Update the list. Cards that stay keep the focus. */
 function draw(fresh) {
 	const ids = visible();
 	inPlace(() => {
@@ -138,7 +139,7 @@ function drawState(count) {
 	if (begun && nearEnd) shown.more();
 }
 
-/** Change the list, but do not move what is in view. */
+/** Change the list without moving what is in view. */
 function inPlace(change) {
 	const list = $("notes-list");
 	const { activeElement } = document;
@@ -178,7 +179,7 @@ $("notes-search").oninput = () => {
 	if (shown.query) shown.over.abort();
 	const query = $("notes-search").value.trim();
 	shown = query ? new Listing(query) : all;
-	draw(); // the notes that are here already, until the service answers
+	draw(); // what is here already, until the service answers
 	searchSoon();
 };
 
