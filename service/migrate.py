@@ -6,7 +6,7 @@ resources share, is applied first, then the other folders, then the service's ow
 the order of the numbers, in a transaction of its own. Several runs at the same time are safe: each takes an advisory
 lock before it reads which versions are applied. Editing or removing an applied file is an error; write a new file
 instead. To remove a whole folder is no error: its tables stay. SIGTERM and SIGINT cancel the running statement: its
-file is rolled back, the files before it stay applied.
+file is rolled back, the files before it stay applied. A file that begins or ends a transaction itself is an error.
 
 `--wait SECONDS` retries while the database is not up yet.
 """
@@ -86,7 +86,7 @@ class Migration:
 
 
 def read(directory: Path = DIRECTORY) -> list[Migration]:
-    """All migrations, in order. Raises MigrationError for a wrong file name or a number used twice."""
+    """All migrations, in order. Raises MigrationError for a wrong file name, encoding, or a number used twice."""
     folders = sorted(path.name for path in directory.iterdir() if path.is_dir())
     folders.sort(key=lambda name: name != _FIRST)
     sequences = [*(_read(directory / name, name) for name in folders), _read(directory, "")]

@@ -57,8 +57,9 @@ class Routing:
     def __init__(self, app: Any, quart: Quart) -> None:
         seen: dict[tuple[str, str], str] = {}
         for rule in quart.url_map.iter_rules():
+            # Quart adds OPTIONS to each rule.
             methods = {"websocket"} if rule.websocket else {*(rule.methods or ())} - {"OPTIONS"}
-            for method in sorted(methods):  # which Quart adds to each rule
+            for method in sorted(methods):
                 other = seen.setdefault((method, _without_names(rule.rule)), rule.endpoint)
                 if other != rule.endpoint:
                     raise DuplicateRouteError(
