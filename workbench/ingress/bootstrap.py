@@ -120,6 +120,7 @@ def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
             use_remote_address=True,
             normalize_path=True,  # resolves `..` but keeps `//`, as Istio's default does
             stream_idle_timeout="0s",  # Envoy's default would end a silent stream after 5 minutes
+            proxy_100_continue=True,  # a replica decides whether a client shall send its body, not Envoy
             upgrade_configs=[{"upgrade_type": "websocket"}],
             http_filters=[
                 *_cors_filter(rules.virtual_service.spec.http),
@@ -129,10 +130,11 @@ def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
             route_config={
                 "name": f"http.{http_port}",
                 "max_direct_response_body_size_bytes": MAX_BODY,
+                "ignore_port_in_host_matching": True,
                 "virtual_hosts": [
                     {
                         "name": f"*:{http_port}",
-                        "domains": _domains(rules.server.hosts),
+                        "domains": ["*"] if "*" in rules.server.hosts else rules.server.hosts,
                         "include_request_attempt_count": True,
                         "routes": routes,
                     }
@@ -147,7 +149,3 @@ def _cors_filter(routes: Sequence[HttpRoute]) -> list[Json]:
     """Before the filters of EnvoyFilters, as in Istio, which always has it: without a policy it does nothing."""
     needed = any(route.cors_policy for route in routes)
     return [{"name": CORS, "typed_config": typed("filters.http.cors.v3.Cors")}] if needed else []
-
-
-def _domains(hosts: Sequence[str]) -> list[str]:
-    return ["*"] if "*" in hosts else [domain for host in hosts for domain in (host, f"{host}:*")]

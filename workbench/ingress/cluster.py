@@ -45,7 +45,6 @@ def envoy_cluster(name: str, policy: TrafficPolicy, upstreams: Sequence[Upstream
                     "max_pending_requests": http.http1_max_pending_requests or _UNLIMITED,
                     "max_requests": http.http2_max_requests or _UNLIMITED,
                     "max_retries": http.max_retries or _UNLIMITED,
-                    "track_remaining": True,
                 }
             ]
         },
@@ -68,9 +67,15 @@ def envoy_cluster(name: str, policy: TrafficPolicy, upstreams: Sequence[Upstream
 
 
 def _load_balancer(load_balancer: LoadBalancer) -> Json:
-    if load_balancer.consistent_hash is None:
+    by = load_balancer.consistent_hash
+    if by is None:
         return {"lb_policy": load_balancer.simple}
-    return {"lb_policy": "RING_HASH", "ring_hash_lb_config": {"minimum_ring_size": 1024}}
+    if by.maglev:
+        return {"lb_policy": "MAGLEV", "maglev_lb_config": {"table_size": by.maglev.table_size}}
+    if by.ring_hash:
+        size = by.ring_hash.minimum_ring_size
+        return {"lb_policy": "RING_HASH", **({"ring_hash_lb_config": {"minimum_ring_size": size}} if size else {})}
+    return {"lb_policy": "RING_HASH", "ring_hash_lb_config": {"minimum_ring_size": by.minimum_ring_size or 1024}}
 
 
 def _connections(http: HttpPool) -> Json:

@@ -15,6 +15,7 @@ from workbench.ingress.istio_values import (
     CorsHeader,
     CorsMethod,
     Duration,
+    GatewayHost,
     Limit,
     Line,
     Port,
@@ -58,7 +59,7 @@ class ServerTls(Strict):
 
 class Server(Strict):
     port: ServerPort
-    hosts: Annotated[list[str], Field(min_length=1)]
+    hosts: Annotated[list[GatewayHost], Field(min_length=1)]
     tls: ServerTls | None = None
 
     @model_validator(mode="after")
@@ -136,6 +137,12 @@ class Redirect(Strict):
     authority: Line | None = None
     scheme: Literal["http", "https"] | None = None
     redirect_code: Literal[301, 302, 303, 307, 308] = 301
+
+    @model_validator(mode="after")
+    def _to_somewhere_else(self) -> Self:
+        if not (self.uri or self.authority or self.scheme):
+            raise ValueError("give at least one of uri, authority and scheme, with a value")
+        return self
 
 
 class RegexRewrite(Strict):

@@ -3,16 +3,24 @@
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from workbench.ingress.istio import ApiVersion, Metadata, Strict
-from workbench.ingress.istio_values import CookieDuration, Duration, Limit
+from workbench.ingress.istio_values import CookieDuration, Duration, Limit, RingSize, TableSize
 
 
 class HttpCookie(Strict):
     name: Annotated[str, Field(min_length=1)]
     path: str = ""
     ttl: CookieDuration | None = None  # if set, the gateway gives the cookie to clients that have none
+
+
+class RingHash(Strict):
+    minimum_ring_size: RingSize = 0
+
+
+class Maglev(Strict):
+    table_size: TableSize
 
 
 class ConsistentHash(Strict):
@@ -22,12 +30,19 @@ class ConsistentHash(Strict):
     http_cookie: HttpCookie | None = None
     use_source_ip: bool | None = None
     http_query_parameter_name: Annotated[str, Field(min_length=1)] | None = None
+    ring_hash: RingHash | None = None
+    maglev: Maglev | None = None
+    minimum_ring_size: RingSize = 0  # the deprecated way to write it
 
     @model_validator(mode="after")
-    def _one_key(self) -> Self:
-        if sum(value is not None for _, value in self) != 1:
-            keys = "httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName"
-            raise ValueError(f"give exactly one of {keys}")
+    def _one_key_and_algorithm(self) -> Self:
+        keys = (self.http_header_name, self.http_cookie, self.use_source_ip, self.http_query_parameter_name)
+        if sum(key is not None for key in keys) != 1:
+            raise ValueError(
+                "give exactly one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName"
+            )
+        if sum(bool(given) for given in (self.ring_hash, self.maglev, self.minimum_ring_size)) > 1:
+            raise ValueError("ringHash, maglev and minimumRingSize exclude each other; keep one")
         return self
 
 
@@ -40,6 +55,12 @@ class LoadBalancer(Strict):
         if (self.simple is None) == (self.consistent_hash is None):
             raise ValueError("give exactly one of simple and consistentHash")
         return self
+
+
+def _check_not_empty(section: Strict) -> Strict:
+    if not section.model_fields_set:
+        raise ValueError("Istio refuses it without a field; remove it")
+    return section
 
 
 class TcpPool(Strict):
@@ -68,23 +89,32 @@ class OutlierDetection(Strict):
     base_ejection_time: Duration | None = None
     max_ejection_percent: Annotated[int, Field(ge=0, le=100)] = 0
 
+    @model_validator(mode="after")
+    def _failures_are_counted(self) -> Self:
+        if self.consecutive_local_origin_failures and not self.split_external_local_origin_errors:
+            raise ValueError("consecutiveLocalOriginFailures needs splitExternalLocalOriginErrors: true")
+        return self
+
 
 class TrafficPolicy(Strict):
     load_balancer: LoadBalancer = LoadBalancer(simple="LEAST_REQUEST")
-    connection_pool: ConnectionPool = ConnectionPool()
+    connection_pool: Annotated[ConnectionPool, AfterValidator(_check_not_empty)] = ConnectionPool()
     outlier_detection: OutlierDetection | None = None
+
+
+GivenPolicy = Annotated[TrafficPolicy, AfterValidator(_check_not_empty)]
 
 
 class Subset(Strict):
     """All replicas, under another policy. Istio's labels would select some of them; the workbench has no labels."""
 
     name: Annotated[str, Field(min_length=1)]
-    traffic_policy: TrafficPolicy = TrafficPolicy()
+    traffic_policy: GivenPolicy = TrafficPolicy()
 
 
 class DestinationRuleSpec(Strict):
     host: str
-    traffic_policy: TrafficPolicy = TrafficPolicy()
+    traffic_policy: GivenPolicy = TrafficPolicy()
     subsets: list[Subset] = Field(default=[])
 
     def policies(self) -> dict[str, TrafficPolicy]:

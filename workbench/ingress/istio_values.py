@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from math import isqrt
 from typing import Annotated, Literal
 
 import re2
@@ -26,6 +27,7 @@ _MAX_REGEX_LENGTH = 1024
 # https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#command-operators
 _HEADER_VALUE = re.compile(r"(?:[^%]|%%|%[A-Z0-9_]+(?:\([^)]*\))?(?::[0-9]+)?%)*", re.DOTALL)
 _HEADER_NAME = re.compile(r"[-_A-Za-z0-9]+")  # as Istio, which allows fewer signs than HTTP
+_GATEWAY_HOST = re.compile(r"(?:\*|(?!-)[-A-Za-z0-9]+(?<!-))(?:\.(?!-)[-A-Za-z0-9]+(?<!-))+")
 _FORBIDDEN_IN_HEADERS = "\0\r\n"
 
 
@@ -125,6 +127,20 @@ def _check_settable_name(name: str) -> str:
     return _check_header_name(name)
 
 
+def _check_gateway_host(host: str) -> str:
+    if "/" in host:
+        raise ValueError(f"{host!r}: a host with a namespace is not supported; write the host alone")
+    if host != "*" and not _GATEWAY_HOST.fullmatch(host):
+        raise ValueError(f"{host!r} is refused by Istio; use a name with a dot in it, *.example or *")
+    return host
+
+
+def _check_prime(value: int) -> int:
+    if value < 2 or any(value % divisor == 0 for divisor in range(2, isqrt(value) + 1)):
+        raise ValueError(f"{value} is not a prime number, which the size of this table has to be, such as 65537")
+    return value
+
+
 def shortened(value: str, length: int = 60) -> str:
     return repr(value if len(value) <= length else f"{value[:length]}...")
 
@@ -136,6 +152,9 @@ RetryOn = Annotated[str, AfterValidator(_check_retry_on)]
 Regex = Annotated[str, Field(min_length=1), AfterValidator(_check_regex)]  # it has to match the whole value
 Port = Annotated[int, Field(ge=1, le=65535)]
 Limit = Annotated[int, Field(ge=0, le=2**31 - 1)]  # 0 is Istio's way to say "not set"
+RingSize = Annotated[int, Field(ge=0, le=8 * 1024 * 1024)]  # in Envoy; 0 means "not set" here too
+TableSize = Annotated[int, Field(lt=5_000_011), AfterValidator(_check_prime)]
+GatewayHost = Annotated[str, AfterValidator(_check_gateway_host)]
 Line = Annotated[str, AfterValidator(_check_line)]
 HeaderValue = Annotated[Line, AfterValidator(_check_header_value)]
 SettableHeaders = Annotated[dict[str, HeaderValue], AfterValidator(_check_settable)]

@@ -50,9 +50,17 @@ def without_timeouts(translated: Sequence[Json]) -> None:
         action.get("retry_policy", {}).pop("per_try_timeout", None)
 
 
-def _merge(route: Json, value: Json) -> None:
-    for name, fields in value.items():
-        route[name] = {**route.get(name, {}), **fields}
+def _merge(into: Json, value: Json) -> None:
+    """As Istio merges: fields at every depth, and lists are continued; a filter's settings are replaced as a whole."""
+    for name, new in value.items():
+        old = into.get(name)
+        if isinstance(old, dict) and isinstance(new, dict) and "@type" not in old:
+            into[name] = {**old}
+            _merge(into[name], new)
+        elif isinstance(old, list) and isinstance(new, list):
+            into[name] = [*old, *new]
+        else:
+            into[name] = new
 
 
 def _route(
@@ -101,7 +109,12 @@ def _action(route: HttpRoute, cluster: str, by: ConsistentHash | None) -> Json:
 
 def _mirror(cluster: str, percentage: float) -> Json:
     fraction = {"numerator": int(percentage * 10_000), "denominator": "MILLION"}
-    return {"cluster": cluster, "runtime_fraction": {"default_value": fraction}, "trace_sampled": False}
+    return {
+        "cluster": cluster,
+        "runtime_fraction": {"default_value": fraction},
+        "trace_sampled": False,
+        "disable_shadow_host_suffix_append": True,  # the copy has the same host as the request
+    }
 
 
 def _rewrite(rewrite: Rewrite) -> Json:

@@ -17,12 +17,13 @@ from workbench.ingress.envoyfilter import (
     HttpRoutePatch,
     NetworkFilterPatch,
 )
-from workbench.ingress.istio import Destination, Gateway, Server, Strict, VirtualService
+from workbench.ingress.istio import Destination, Gateway, Metadata, Server, Strict, VirtualService
 from workbench.ingress.istio_destination import DestinationRule
 from workbench.project import NAME
 
 SERVICE_HOST = f"{NAME}.{NAME}.svc.cluster.local"
 SERVICE_PORT = 80  # of the Service; a replica listens on another port
+GATEWAY_NAMESPACE = "istio-system"  # of the gateway's pods, see k8s/istio/install.yaml; also Istio's root namespace
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Kind = TypeVar("_Kind", bound=Strict)
@@ -131,9 +132,11 @@ def read_rules(directory: Path) -> IngressRules:
     if destination_rule.spec.host != SERVICE_HOST:
         reason = f"{destination_rule.spec.host!r} does not run in the workbench; use {SERVICE_HOST}"
         raise IngressRuleError(destination_rule_file, "spec.host", reason)
+    _check_namespace(destination_rule_file, destination_rule.metadata, NAME, GATEWAY_NAMESPACE)
     for file, envoy_filter in envoy_filters.items():
         _check_envoy_filter(file, envoy_filter, gateway, virtual_service)
-    in_order = sorted(envoy_filters.items(), key=lambda item: item[1].spec.priority)
+    # Istio takes older ones of the same priority first; those that are created in the same second, by name.
+    in_order = sorted(envoy_filters.items(), key=lambda item: (item[1].spec.priority, item[1].metadata.name))
     patches = [
         PlacedPatch(file, f"spec.configPatches[{index}]", patch)
         for file, envoy_filter in in_order
@@ -157,11 +160,6 @@ def _check_gateway(file: Path, gateway: Gateway) -> None:
     protocols = [server.port.protocol for server in gateway.spec.servers]
     if protocols.count("HTTP") != 1:
         raise IngressRuleError(file, "spec.servers", "the workbench needs exactly one server with protocol HTTP")
-    for index, server in enumerate(gateway.spec.servers):
-        for position, host in enumerate(server.hosts):
-            if "/" in host:
-                reason = f"{host!r}: a host with a namespace is not supported; write the host alone"
-                raise IngressRuleError(file, f"spec.servers[{index}].hosts[{position}]", reason)
 
 
 def _check_virtual_service(
@@ -203,6 +201,7 @@ def _check_destination(file: Path, field: str, destination: Destination, subsets
 def _check_envoy_filter(
     file: Path, envoy_filter: EnvoyFilter, gateway: Gateway, virtual_service: VirtualService
 ) -> None:
+    _check_namespace(file, envoy_filter.metadata, GATEWAY_NAMESPACE)
     if envoy_filter.spec.workload_selector.labels != gateway.spec.selector:
         reason = f"selects other pods than the Gateway; use the Gateway's selector, {gateway.spec.selector}"
         raise IngressRuleError(file, "spec.workloadSelector.labels", reason)
@@ -212,6 +211,12 @@ def _check_envoy_filter(
             field = f"spec.configPatches[{index}].match.routeConfiguration.vhost.route.name"
             reason = f"the VirtualService has no route {patch.route!r}; use one of {', '.join(routes)}"
             raise IngressRuleError(file, field, reason)
+
+
+def _check_namespace(file: Path, metadata: Metadata, *applied: str) -> None:
+    if metadata.namespace not in applied:
+        reason = f"Istio's gateway does not apply what is in {metadata.namespace!r}; use {' or '.join(applied)}"
+        raise IngressRuleError(file, "metadata.namespace", reason)
 
 
 def _load(file: Path) -> Any:

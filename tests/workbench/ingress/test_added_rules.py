@@ -89,11 +89,13 @@ async def test_matches_and_rewrites_that_a_person_may_add(
     assert replica.received[-1].target == "/things/of/12?page=1"
 
 
+@pytest.mark.parametrize("algorithm", ["ringHash: {}", "maglev: { tableSize: 1009 }"])
 async def test_requests_with_the_same_hash_go_to_the_same_replica(
-    start_gateway: StartGateway, edited_rules: EditRules
+    start_gateway: StartGateway, edited_rules: EditRules, algorithm: str
 ) -> None:
     replicas = [StubReplica(), StubReplica()]
-    rules = edited_rules((DESTINATION_RULE, "simple: LEAST_REQUEST", "consistentHash: { httpHeaderName: x-user }"))
+    by_header = f"consistentHash: {{ httpHeaderName: x-user, {algorithm} }}"
+    rules = edited_rules((DESTINATION_RULE, "simple: LEAST_REQUEST", by_header))
     gateway = await start_gateway(*replicas, rules=rules)
     for _ in range(2):
         for user in range(40):
@@ -133,7 +135,7 @@ async def test_a_copy_of_each_request_goes_to_the_mirror(
         return len(replica.received) == 2
 
     await eventually(both, "the request and its copy have arrived")
-    assert {request.headers["host"] for request in replica.received} == {"a.example", "a.example-shadow"}
+    assert [request.headers["host"] for request in replica.received] == ["a.example", "a.example"]
 
 
 @pytest.mark.parametrize(("written", "share"), [("100", 1_000_000), ("0.5", 5000), ("0", None)])

@@ -60,6 +60,31 @@ def test_a_consistent_hash_becomes_what_istiod_makes_of_it(
         assert "retry_host_predicate" not in action["retry_policy"]
 
 
+@pytest.mark.parametrize(
+    ("written", "becomes"),
+    [
+        ("maglev: { tableSize: 1009 }", {"lb_policy": "MAGLEV", "maglev_lb_config": {"table_size": 1009}}),
+        ("ringHash: {}", {"lb_policy": "RING_HASH"}),
+        ("ringHash: { minimumRingSize: 0 }", {"lb_policy": "RING_HASH"}),
+        (
+            "ringHash: { minimumRingSize: 64 }",
+            {"lb_policy": "RING_HASH", "ring_hash_lb_config": {"minimum_ring_size": 64}},
+        ),
+        ("minimumRingSize: 64", {"lb_policy": "RING_HASH", "ring_hash_lb_config": {"minimum_ring_size": 64}}),
+        ("minimumRingSize: 0", {"lb_policy": "RING_HASH", "ring_hash_lb_config": {"minimum_ring_size": 1024}}),
+    ],
+)
+def test_the_algorithm_of_a_hash_becomes_what_istiod_makes_of_it(
+    edited_rules: EditRules, written: str, becomes: dict[str, object]
+) -> None:
+    by = f"consistentHash: {{ useSourceIp: true, {written} }}"
+    found = cluster(edited_rules((DESTINATION_RULE, "simple: LEAST_REQUEST", by)))
+    assert {name: value for name, value in found.items() if name.startswith("lb_") or name.endswith("lb_config")} == {
+        "common_lb_config": found["common_lb_config"],
+        **becomes,
+    }
+
+
 def test_a_subset_may_have_a_hash_of_its_own(edited_rules: EditRules) -> None:
     own = "trafficPolicy:\n        loadBalancer: { consistentHash: { useSourceIp: true } }"
     rules = edited_rules((DESTINATION_RULE, "name: streams\n      trafficPolicy:", f"name: streams\n      {own}"))

@@ -13,6 +13,7 @@ from tests.workbench.ingress.translation import (
     assert_refused,
 )
 from workbench.ingress.rules import SERVICE_HOST
+from workbench.project import NAME
 
 PER_TRY = "perTryTimeout: 2s"
 
@@ -35,7 +36,11 @@ UNSUPPORTED = [
     (DESTINATION_RULE, "simple: LEAST_REQUEST", "simple: RANDOM\n      warmup: { duration: 1s }",
      "spec.trafficPolicy.loadBalancer.warmup", "remove"),
     (DESTINATION_RULE, "simple: LEAST_REQUEST", "consistentHash: { useSourceIp: true, maglev: {} }",
-     "spec.trafficPolicy.loadBalancer.consistentHash.maglev", "remove"),
+     "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize", "missing"),
+    (DESTINATION_RULE, "simple: LEAST_REQUEST", "consistentHash: { useSourceIp: true, maglev: { tableSize: 1000 } }",
+     "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize", "prime"),
+    (DESTINATION_RULE, "simple: LEAST_REQUEST", "consistentHash: { useSourceIp: true, maglev: { tableSize: 5000011 } }",
+     "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize", "5000011"),
     (CONNECTIONS, "operation: MERGE", "operation: MERGE\n        filterClass: STATS",
      "spec.configPatches[0].patch.filterClass", "remove"),
     (CONNECTIONS, "request_headers_timeout: 10s", "request_headers_timeout: 10",
@@ -118,6 +123,16 @@ UNSUPPORTED = [
      "spec.trafficPolicy.loadBalancer.consistentHash", "exactly one"),
     (DESTINATION_RULE, "simple: LEAST_REQUEST", "consistentHash: { httpHeaderName: a, useSourceIp: true }",
      "spec.trafficPolicy.loadBalancer.consistentHash", "exactly one"),
+    (DESTINATION_RULE, "simple: LEAST_REQUEST", "consistentHash: { useSourceIp: true, minimumRingSize: 9, ringHash: {} }",
+     "spec.trafficPolicy.loadBalancer.consistentHash", "exclude each other"),
+    (DESTINATION_RULE, "interval: 5s", "consecutiveLocalOriginFailures: 3",
+     "spec.trafficPolicy.outlierDetection", "splitExternalLocalOriginErrors"),
+    (DESTINATION_RULE, "connectionPool:\n          http:\n            http2MaxRequests: 200", "connectionPool: {}",
+     "spec.subsets[0].trafficPolicy.connectionPool", "without a field"),
+    (DESTINATION_RULE, "trafficPolicy:\n        connectionPool:\n          http:\n            http2MaxRequests: 200",
+     "trafficPolicy: {}", "spec.subsets[0].trafficPolicy", "without a field"),
+    (VIRTUAL_SERVICE, "directResponse:\n        status: 429\n        body: { string: refused }", "redirect: {}",
+     "spec.http[0].redirect", "at least one"),
     (DESTINATION_RULE, "simple: LEAST_REQUEST", "simple: RANDOM\n      consistentHash: { useSourceIp: true }",
      "spec.trafficPolicy.loadBalancer", "exactly one"),
     (VIRTUAL_SERVICE, "timeout: 15s", "rewrite: { uri: /, uriRegexRewrite: { match: a, rewrite: b } }",
@@ -155,6 +170,12 @@ UNSUPPORTED = [
      "spec.workloadSelector.labels", "Gateway"),
     (GATEWAY, 'hosts: ["*"]', 'hosts: ["apps/*"]',
      "spec.servers[0].hosts[0]", "namespace"),
+    (GATEWAY, "hosts: [a.example]", "hosts: [a.example, localhost]",
+     "spec.servers[1].hosts[1]", "a dot"),
+    (DESTINATION_RULE, f"namespace: {NAME}\n", "namespace: apps\n",
+     "metadata.namespace", "istio-system"),
+    (CONNECTIONS, "namespace: istio-system", "namespace: apps",
+     "metadata.namespace", "istio-system"),
     (GATEWAY, "protocol: HTTP\n", "protocol: HTTPS\n",
      "spec.servers[0]", "tls"),
     (GATEWAY, "protocol: HTTP\n", "protocol: TCP\n",
@@ -162,7 +183,7 @@ UNSUPPORTED = [
     # Objects of another version, or with missing or unknown fields.
     (GATEWAY, "networking.istio.io/v1", "networking.istio.io/v1alpha3",
      "apiVersion", "networking.istio.io/v1"),
-    (DESTINATION_RULE, "namespace: apps", "uid: apps",
+    (VIRTUAL_SERVICE, "namespace: apps", "uid: apps",
      "metadata.namespace", "missing"),
     (KUSTOMIZATION, "resources:", "namePrefix: my-\nresources:",
      "namePrefix", "remove"),

@@ -24,3 +24,12 @@ async def test_paths_are_normalised_as_by_istio(start_gateway: StartGateway) -> 
         await gateway.raw(f"GET {sent} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
 
     assert [request.target for request in replica.received] == ["/things", "/things", "//things//", "/a%2Fb"]
+
+
+async def test_a_replica_decides_whether_a_client_continues(start_gateway: StartGateway) -> None:
+    replica = StubReplica()
+    gateway = await start_gateway(replica)
+
+    await gateway.client.post("/things/import", content=b"12", headers={"expect": "100-continue"})
+
+    assert [(request.headers["expect"], request.body) for request in replica.received] == [("100-continue", b"12")]

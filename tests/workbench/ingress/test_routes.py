@@ -3,9 +3,13 @@
 import pytest
 
 from service.settings import Settings
-from tests.workbench.ingress.changed_rules import EditRules
+from tests.workbench.ingress.changed_rules import RULES, EditRules
+from tests.workbench.ingress.gateway import StartGateway
+from tests.workbench.ingress.stub_replicas import StubReplica
 from tests.workbench.ingress.translation import (
+    BUFFER,
     GATEWAY,
+    KUSTOMIZATION,
     VIRTUAL_SERVICE,
     connection_manager,
     route,
@@ -54,9 +58,34 @@ def test_each_alternative_of_a_match_becomes_a_route(edited_rules: EditRules) ->
     assert by_path["typed_per_filter_config"] == by_method["typed_per_filter_config"]
 
 
-def test_hosts_of_the_gateway_match_with_and_without_a_port(edited_rules: EditRules) -> None:
-    rules = edited_rules((GATEWAY, 'hosts: ["*"]', "hosts: [a.example]"))
-    assert connection_manager(rules)["route_config"]["virtual_hosts"][0]["domains"] == ["a.example", "a.example:*"]
+async def test_hosts_of_the_gateway_match_with_and_without_a_port(
+    edited_rules: EditRules, start_gateway: StartGateway
+) -> None:
+    rules = edited_rules((GATEWAY, 'hosts: ["*"]', 'hosts: [a.example, "*.b.example"]'))
+    gateway = await start_gateway(StubReplica(), rules=rules)
+    hosts = ("a.example", "a.example:8080", "c.b.example", "c.b.example:8080", "b.example", "c.a.example:8080")
+    statuses = [(await gateway.client.get("/", headers={"host": host})).status_code for host in hosts]
+    assert statuses == [200, 200, 200, 200, 404, 404]
+
+
+def test_an_envoyfilter_changes_single_fields_of_a_route_and_continues_lists(edited_rules: EditRules) -> None:
+    patch = "retry_policy: { num_retries: 7, retry_host_predicate: [{ name: another }] }"
+    rules = edited_rules((BUFFER, "idle_timeout: 20s", patch))
+    before, after = (route(found, "writes")["route"]["retry_policy"] for found in (RULES, rules))
+    [predicate] = before["retry_host_predicate"]
+    assert after == {**before, "num_retries": 7, "retry_host_predicate": [predicate, {"name": "another"}]}
+
+
+def test_filters_of_the_same_priority_are_in_the_order_of_the_names_of_their_envoyfilters(
+    edited_rules: EditRules,
+) -> None:
+    rules = edited_rules((KUSTOMIZATION, f"- {BUFFER}", f"- {BUFFER}\n  - first.yaml"))
+    text = (rules / BUFFER).read_text().replace("name: request-buffer", "name: before-it")
+    (rules / "first.yaml").write_text(text.replace("name: envoy.filters.http.buffer", "name: first"))
+    assert [found["name"] for found in connection_manager(rules)["http_filters"][:2]] == [
+        "first",
+        "envoy.filters.http.buffer",
+    ]
 
 
 def test_a_subset_has_a_cluster_of_its_own(edited_rules: EditRules) -> None:
