@@ -1,12 +1,15 @@
 """Makes Envoy's configuration from the ingress rules in k8s/istio: the workbench's replacement for Istio's gateway.
 
-It behaves as Istio 1.31 does with the same files, with three differences:
+It behaves as Istio 1.31 does with the same files, with these differences:
 
 - Only the HTTP server of the Gateway is opened. The HTTPS server is checked and left out, because the workbench has
   no certificate.
 - The replicas run on this machine, and Envoy connects to them by plain HTTP.
 - Kubernetes tells Istio which replicas are ready; here Envoy asks each replica's /readyz. A 200 also ends an ejection
   by outlier detection, while in Istio the replica stays ejected for the whole ejection time.
+- EnvoyFilters of the same priority are in the order of their names. In Istio that is so if they were created in the
+  same second, as by one command; otherwise the oldest is the first.
+- Istio's own filters (for its metrics, mutual TLS and faults), and what is only for gRPC, are left out.
 """
 
 from collections.abc import Sequence

@@ -38,9 +38,7 @@ class ConsistentHash(Strict):
     def _one_key_and_algorithm(self) -> Self:
         keys = (self.http_header_name, self.http_cookie, self.use_source_ip, self.http_query_parameter_name)
         if sum(key is not None for key in keys) != 1:
-            raise ValueError(
-                "give exactly one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName"
-            )
+            raise ValueError("give exactly one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName")
         if sum(bool(given) for given in (self.ring_hash, self.maglev, self.minimum_ring_size)) > 1:
             raise ValueError("ringHash, maglev and minimumRingSize exclude each other; keep one")
         return self

@@ -51,7 +51,7 @@ def without_timeouts(translated: Sequence[Json]) -> None:
 
 
 def _merge(into: Json, value: Json) -> None:
-    """As Istio merges: fields at every depth, and lists are continued; a filter's settings are replaced as a whole."""
+    """As Istio does: fields at every depth; lists are continued, and settings of filters are replaced as a whole."""
     for name, new in value.items():
         old = into.get(name)
         if isinstance(old, dict) and isinstance(new, dict) and "@type" not in old:
