@@ -137,8 +137,8 @@ class Stack:
         started = list(self.replicas)
         if self.stable:
             old = dataclasses.replace(options, service=SERVICE, sources=run / "stable")
-            env |= {"SERVICE_VERSION": self.stable.short_id}
-            self.replicas.append(Replica("stable", next(free), next(free), old, env, console, labels))
+            versioned = env | {"SERVICE_VERSION": self.stable.short_id}
+            self.replicas.append(Replica("stable", next(free), next(free), old, versioned, console, labels))
         if self.debug_port:
             self.replicas[0].debug(self.debug_port)
         upstreams = [Upstream(replica.api_port, replica.ops_port, replica.labels) for replica in self.replicas]

@@ -1,5 +1,7 @@
 """Several destinations in a route, their weights, and subsets that labels select."""
 
+import io
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +13,11 @@ from tests.workbench.ingress.changed_rules import EditRules
 from tests.workbench.ingress.gateway import Gateway, StartGateway
 from tests.workbench.ingress.stub_replicas import Received, StubReplica
 from tests.workbench.ingress.translation import DESTINATION_RULE, VIRTUAL_SERVICE, cluster, route
+from workbench.console import Console
 from workbench.ingress.bootstrap import cluster_name
 from workbench.ingress.rules import SERVICE_HOST
+from workbench.machine import ports
+from workbench.parts.envoy import Envoy
 
 FIRST = "    - name: refused\n"
 SUBSETS = "  subsets:\n"
@@ -188,3 +193,25 @@ async def test_versions_get_their_shares(start_gateway: StartGateway, with_route
     half = Counter([(await gateway.client.get("/half")).status_code for _ in range(60)])
     assert half.keys() == {200, 503}
     assert (await gateway.client.get("/all")).status_code == 503
+
+
+async def test_make_dev_names_the_subsets_that_get_requests_and_have_no_replica(with_routes: WithRoutes) -> None:
+    rules = with_routes(
+        http("all", "uri: { prefix: / }", to("missing")),
+        http("none", "uri: { prefix: / }", to("stable", weight=1), to("canary", weight=0)),
+    )
+    console = io.StringIO()
+    [port] = ports.free(1)
+    with tempfile.TemporaryDirectory(prefix="ingress-") as run:
+        async with replica(version="stable").running() as stable:
+            envoy = Envoy(port, [stable.upstream], rules, Path(run), Console(console))
+            try:
+                await envoy.start()  # although GET / is answered with 503
+            finally:
+                await envoy.stop()
+
+    [line] = [line for line in console.getvalue().splitlines() if "no replica" in line]
+    assert line == (
+        f"{rules / DESTINATION_RULE}: no replica has the labels of the subset 'missing' (version: missing), so its "
+        "requests get 503: correct the labels, or run two versions with `make dev STABLE=main`"
+    )
