@@ -1,6 +1,5 @@
 """k8s/components/canary: a second version beside the first one, with the rules of docs/canary.md."""
 
-import re
 import shutil
 from copy import deepcopy
 from pathlib import Path
@@ -9,13 +8,13 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from tests.canary import canary_rules, example
 from tests.k8s import references, rules
 from tests.k8s.kustomization import build, build_with, real_command, without_hashes
 from tests.k8s.objects import describe, find, of_kind, pod_template, selected
-from tests.k8s.project import K8S, ROOT, Object
+from tests.k8s.project import K8S, Object
 from tests.k8s.schemas import check_istio, kubernetes_version
 from tests.k8s.test_capacity import needed_connections
-from tests.workbench.ingress.changed_rules import canary_rules
 from workbench.ingress.pod_labels import pod_labels
 from workbench.machine.folders import SERVICE_MANIFESTS
 from workbench.project import NAME
@@ -30,9 +29,8 @@ def production_with_canary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     k8s = tmp_path_factory.mktemp("canary") / "k8s"
     shutil.copytree(K8S, k8s)
     canary_rules(k8s / "istio")
-    [example] = re.findall(r"```yaml\n(components:.*?)```", (ROOT / "docs" / "canary.md").read_text(), re.DOTALL)
     file = k8s / "overlays" / "production" / "kustomization.yaml"
-    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | yaml.safe_load(example)))
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | example("components:")))
     return file.parent
 
 

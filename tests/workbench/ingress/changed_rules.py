@@ -4,7 +4,6 @@ Tests of what the workbench translates, and of what it refuses, change the text 
 Tests of what the service's own rules do set values in a copy of them, wherever these are, so the rules may change.
 """
 
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from workbench.machine.folders import INGRESS_RULES, ROOT
+from workbench.machine.folders import INGRESS_RULES
 
 RULES = Path(__file__).with_name("rules")
 """The rules of these tests."""
@@ -46,33 +45,6 @@ def set_rules(folder: Path, *values: Value) -> Path:
         document = yaml.safe_load((folder / name).read_text())
         assert _set(document, field.split("."), value), f"{name} has no field {field}"
         (folder / name).write_text(yaml.safe_dump(document))
-    return folder
-
-
-def canary_rules(folder: Path, **weights: int) -> Path:
-    """Copies the service's own rules into a folder and changes them as docs/canary.md says. Returns the folder.
-
-    `weights` are those of the subsets in place of the documented ones.
-    """
-    page = (ROOT / "docs" / "canary.md").read_text()
-    subsets, route, asked_for = (
-        yaml.safe_load(example)
-        for example in re.findall(r"```yaml\n((?:subsets|route|- name):.*?)```", page, re.DOTALL)
-    )
-    for to in route["route"]:
-        to["weight"] = weights.get(to["destination"]["subset"], to["weight"])
-    shutil.copytree(INGRESS_RULES, folder, dirs_exist_ok=True)
-    rule = yaml.safe_load((folder / "destinationrule.yaml").read_text())
-    for subset in rule["spec"]["subsets"]:
-        subset["labels"] = {"version": "stable"}
-    rule["spec"]["subsets"] += subsets["subsets"]
-    service = yaml.safe_load((folder / "virtualservice.yaml").read_text())
-    for http in service["spec"]["http"]:
-        if "route" in http and "subset" not in http["route"][0]["destination"]:
-            http |= route
-    service["spec"]["http"][:0] = asked_for
-    (folder / "destinationrule.yaml").write_text(yaml.safe_dump(rule))
-    (folder / "virtualservice.yaml").write_text(yaml.safe_dump(service))
     return folder
 
 

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from harness.tls import NO_TLS
+from tests.canary import canary_rules
 from tests.probe.project import MODULE, probe_sandbox
 from tests.probe.stack import make_table
 from tests.waiting import WITHIN
-from tests.workbench.ingress.changed_rules import canary_rules
 from tests.workbench.reload.live import header, live_workbench
 from tests.workbench.things import ANY
 from workbench.errors import UsageError
