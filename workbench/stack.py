@@ -129,12 +129,12 @@ class Stack:
         if options.debug:
             self.debug_port = options.debug_port or next(free)
         chosen = [(options.api_port, options.ops_port)] + [(0, 0)] * (options.replicas - 1)
-        working = {**labels, **CANARY} if self.stable else labels
-        self.replicas = [
-            Replica(f"service-{n}", api or next(free), ops or next(free), options, env, console, working)
+        own_labels = {**labels, **CANARY} if self.stable else labels
+        working = [
+            Replica(f"service-{n}", api or next(free), ops or next(free), options, env, console, own_labels)
             for n, (api, ops) in enumerate(chosen, 1)
         ]
-        started = list(self.replicas)
+        self.replicas = list(working)
         if self.stable:
             old = dataclasses.replace(options, service=SERVICE, sources=run / "stable")
             versioned = env | {"SERVICE_VERSION": self.stable.short_id}
@@ -154,9 +154,9 @@ class Stack:
         self._components += [*self.replicas, self.envoy]
         undo.push_async_callback(self._stop_serving)
         with console.step("service", f"{options.replicas} replica{'s' * (options.replicas > 1)} ready"):
-            for replica in started:
+            for replica in working:
                 await replica.start()
-            await asyncio.gather(*(replica.ready() for replica in started))
+            await asyncio.gather(*(replica.ready() for replica in working))
         if self.stable:
             with console.step("stable", f"a replica with the files of {self.stable}"):
                 await self._start_stable(self.stable, self.replicas[-1], run / "stable")
