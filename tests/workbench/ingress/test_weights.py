@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import eventually
 from tests.workbench.ingress.changed_rules import EditRules
 from tests.workbench.ingress.gateway import Gateway, StartGateway
 from tests.workbench.ingress.stub_replicas import Received, StubReplica
@@ -172,8 +173,15 @@ async def test_versions_get_their_shares(start_gateway: StartGateway, with_route
             to("canary", weight=1, headers=mark),
             to("unused", weight=0),
         ),
-        http("half", "uri: { prefix: /half }", to("stable", weight=1), to("missing", weight=1)),
+        http(
+            "half",
+            "uri: { prefix: /half }",
+            f"mirror: {{ host: {SERVICE_HOST}, subset: unused, port: {{ number: 80 }} }}",
+            to("stable", weight=1),
+            to("missing", weight=1),
+        ),
         http("all", "uri: { prefix: /all }", to("missing")),
+        policy="consistentHash: { httpHeaderName: x-user }",
     )
     gateway = await start_gateway(*replicas, unused, rules=rules)
 
@@ -189,9 +197,21 @@ async def test_versions_get_their_shares(start_gateway: StartGateway, with_route
     for _ in range(20):
         assert (await gateway.client.get("/shares", headers={"x-canary": "1"})).text == "canary"
 
+    # Requests with the same hash go to the same replica of each version. That one version gets none: once in 1e15 runs.
+    for found in replicas:
+        found.received.clear()
+    for _ in range(120):
+        await gateway.client.get("/shares", headers={"x-user": "ada"})
+    assert [bool(found.received) for found in replicas] in ([True, False, True], [False, True, True])
+
     # The share of a subset without a replica gets 503, as in Istio.
     half = Counter([(await gateway.client.get("/half")).status_code for _ in range(60)])
     assert half.keys() == {200, 503}
+
+    async def copies() -> bool:
+        return len(unused.received) == half[200]
+
+    await eventually(copies, "each request that reached a replica has been copied")
     assert (await gateway.client.get("/all")).status_code == 503
 
 
