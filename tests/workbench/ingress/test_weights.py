@@ -197,7 +197,7 @@ async def test_versions_get_their_shares(start_gateway: StartGateway, with_route
     for _ in range(20):
         assert (await gateway.client.get("/shares", headers={"x-canary": "1"})).text == "canary"
 
-    # Requests with the same hash go to the same replica of each version. That one version gets none: once in 1e15 runs.
+    # Requests with the same hash go to the same replica of a version; once in 1e15 runs one version gets none.
     for found in replicas:
         found.received.clear()
     for _ in range(120):
