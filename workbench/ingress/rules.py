@@ -105,12 +105,12 @@ def read_rules(directory: Path) -> IngressRules:
     The files are those that `kustomization.yaml` lists. Other kinds, such as the policies of the mesh, are ignored.
     """
     listed = directory / "kustomization.yaml"
-    files = [directory / name for name in _validated(listed, _load(listed), Kustomization).resources]
-    documents = {file: _load(file) for file in files}
-    kinds = {file: _validated(file, document, KubernetesObject).kind for file, document in documents.items()}
+    files = [directory / name for name in validated(listed, load(listed), Kustomization).resources]
+    documents = {file: load(file) for file in files}
+    kinds = {file: validated(file, document, KubernetesObject).kind for file, document in documents.items()}
 
     def all_of(kind: type[_Kind]) -> dict[Path, _Kind]:
-        return {file: _validated(file, documents[file], kind) for file in files if kinds[file] == kind.__name__}
+        return {file: validated(file, documents[file], kind) for file in files if kinds[file] == kind.__name__}
 
     def the_only(kind: type[_Kind]) -> tuple[Path, _Kind]:
         found = all_of(kind)
@@ -214,7 +214,8 @@ def _check_envoy_filter(
             raise IngressRuleError(file, field, reason)
 
 
-def _load(file: Path) -> Any:
+def load(file: Path) -> Any:
+    """The only document of a YAML file. Raises IngressRuleError."""
     try:
         return yaml.load(file.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
     except OSError as error:
@@ -227,7 +228,8 @@ def _load(file: Path) -> Any:
         raise IngressRuleError(file, line, f"{error.problem}; one YAML document is expected") from error
 
 
-def _validated(file: Path, document: Any, kind: type[_Model]) -> _Model:
+def validated(file: Path, document: Any, kind: type[_Model]) -> _Model:
+    """Raises IngressRuleError, which names the field of the file."""
     try:
         return kind.model_validate(document)
     except ValidationError as error:
