@@ -21,6 +21,7 @@ help: ## show this list
 	@echo "  Variables of dev, with their defaults (port 0 is any free port):"
 	@echo "  INGRESS_PORT=8080 API_PORT=8000 OPS_PORT=9000 REPLICAS=1 DATA=.workbench PYTHON=python3"
 	@echo "  PROMETHEUS_PORT=9095; PROMETHEUS=yes fetches it, no runs without it; TRACES=console shows a trace of each request"
+	@echo "  STABLE=main runs one more replica, with the files of that commit"
 	@echo "  DEBUG_PORT=5678; DEBUG=yes lets an editor attach to the first replica there"
 
 # make exports the variables of its command line to the environment, where the workbench reads them.

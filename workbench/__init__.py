@@ -11,7 +11,7 @@ virtualenv.py   creates .venv and installs the locked packages
 
 parts/          the programs: PostgreSQL, the replicas of the service, Envoy, Prometheus
 ingress/        translates k8s/istio/*.yaml to Envoy's configuration
-machine/        what depends on this machine: ports, folders, the lock, users, other processes, pip
+machine/        what depends on this machine: ports, folders, the lock, users, other processes, pip, git
 reload/         live reload: the supervisor that runs the service and replaces it after each save
 
 Imports go one way: __main__.py -> stack.py -> parts -> ingress, machine. Nothing here imports service.

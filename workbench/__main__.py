@@ -108,12 +108,16 @@ def _welcome(stack: Stack, seconds: float) -> str:
     first = stack.replicas[0]
     prometheus = f"\n  metrics and alerts    {stack.prometheus.url}" if stack.prometheus else ""
     debugger = f"\n  debugger              attach to localhost:{stack.debug_port}" if stack.debug_port else ""
+    canary = ", ".join(replica.name for replica in stack.replicas[:-1])
+    versions = (
+        f"\n  versions              canary: your files ({canary})  stable: {stack.stable}" if stack.stable else ""
+    )
     return f"""
 {NAME} is running; the start took {seconds:.1f} s. Ctrl-C stops it.
 
   through the ingress   {stack.ingress_url}
   API documentation     {stack.ingress_url}/docs
-  health and metrics    http://localhost:{first.ops_port}/readyz  http://localhost:{first.ops_port}/metrics{prometheus}{debugger}
+  health and metrics    http://localhost:{first.ops_port}/readyz  http://localhost:{first.ops_port}/metrics{prometheus}{debugger}{versions}
   database              psql {shlex.quote(stack.postgres.url("app_rw"))}
 
   try: curl {stack.ingress_url}/

@@ -12,6 +12,7 @@ from workbench.programs import prometheus
 
 MAX_REPLICAS = 9
 TRACES = ("console", "otlp", "none")
+SERVICE = (sys.executable, "-m", "service")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class StackOptions:
 
     `service` is the command of a replica, and `sources` the folder it runs in: tests that edit files pass a copy of
     the project. `prometheus` is the path of the program, or None to run none; it scrapes every `scrape_interval`
-    seconds. With `debug`, a debugger can attach to the first replica through `debug_port`.
+    seconds. With `debug`, a debugger can attach to the first replica through `debug_port`. One more replica runs the
+    files of the commit `stable`, if it is not empty, of the repository that `sources` is in.
     """
 
     data: Path
@@ -30,8 +32,9 @@ class StackOptions:
     replicas: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
     postgres: Mapping[str, str] = field(default_factory=dict)
-    service: Sequence[str] = (sys.executable, "-m", "service")
+    service: Sequence[str] = SERVICE
     sources: Path = ROOT
+    stable: str = ""
     rules: Path = INGRESS_RULES
     prometheus: str | None = None
     prometheus_port: int = 0
@@ -55,6 +58,7 @@ def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env
         replicas=_number(variables, "REPLICAS", 1, MAX_REPLICAS),
         settings=read_env_file(env_file) | chosen,
         service=(sys.executable, "-m", "workbench.reload"),
+        stable=variables.get("STABLE") or "",
         prometheus=_prometheus(variables.get("PROMETHEUS") or ""),
         prometheus_port=_number(variables, "PROMETHEUS_PORT", 9095, 65535),
         debug=_yes(variables, "DEBUG"),

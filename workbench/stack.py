@@ -1,22 +1,30 @@
 """All parts together, as one object: `make dev` runs it, and the tests run against it."""
 
 import asyncio
+import dataclasses
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 
 from workbench.console import Console
-from workbench.errors import PartFailed
-from workbench.ingress.bootstrap import Upstream
+from workbench.errors import PartFailed, StepFailed, UsageError
+from workbench.ingress.bootstrap import IngressRuleError, Upstream
+from workbench.ingress.pod_labels import pod_labels
 from workbench.machine import ports
-from workbench.machine.folders import make_data_folder, run_folder
+from workbench.machine.commits import Commit, check_out, find_commit
+from workbench.machine.folders import SERVICE_MANIFESTS, make_data_folder, run_folder
 from workbench.machine.lock import data_lock
-from workbench.options import StackOptions
+from workbench.options import SERVICE, StackOptions
 from workbench.parts.envoy import Envoy
 from workbench.parts.pgdata import open_postgres
 from workbench.parts.postgres import Postgres
 from workbench.parts.process import Part, describe, failed
 from workbench.parts.prometheus import Prometheus
 from workbench.parts.replica import Replica, migrate, service_environment
+
+CANARY = {"version": "canary"}
+"""What k8s/components/canary changes in the labels of its pods, beside those that run the stable version."""
 
 
 class Stack:
@@ -31,6 +39,8 @@ class Stack:
     prometheus: Prometheus | None = None
     debug_port: int | None = None
     """Of 127.0.0.1: where a debugger can attach to the first replica."""
+    stable: Commit | None = None
+    """What the last replica runs, while the others run the working files."""
 
     def __init__(self, options: StackOptions, console: Console) -> None:
         self.options = options
@@ -89,6 +99,9 @@ class Stack:
 
     async def _start(self, undo: AsyncExitStack) -> None:
         options, console = self.options, self._console
+        if options.stable:
+            self.stable = find_commit(options.stable, options.sources)
+        labels = _labels()
         make_data_folder(options.data)
         undo.enter_context(data_lock(options.data))
         wanted = {
@@ -107,7 +120,7 @@ class Stack:
         with console.step("postgres", "PostgreSQL 18"):
             await self.postgres.start()
 
-        free = iter(ports.free(2 * options.replicas + 4, excluding=wanted.values()))
+        free = iter(ports.free(2 * options.replicas + 6, excluding=wanted.values()))
         prometheus_port = options.prometheus_port or next(free)
         env = service_environment(self.postgres, _links(options, prometheus_port) | dict(options.settings))
         with console.step("migrate", "schema up to date"):
@@ -116,13 +129,19 @@ class Stack:
         if options.debug:
             self.debug_port = options.debug_port or next(free)
         chosen = [(options.api_port, options.ops_port)] + [(0, 0)] * (options.replicas - 1)
-        self.replicas = [
-            Replica(f"service-{n}", api or next(free), ops or next(free), options, env, console)
+        own_labels = {**labels, **CANARY} if self.stable else labels
+        working = [
+            Replica(f"service-{n}", api or next(free), ops or next(free), options, env, console, own_labels)
             for n, (api, ops) in enumerate(chosen, 1)
         ]
+        self.replicas = list(working)
+        if self.stable:
+            old = dataclasses.replace(options, service=SERVICE, sources=run / "stable")
+            versioned = env | {"SERVICE_VERSION": self.stable.short_id}
+            self.replicas.append(Replica("stable", next(free), next(free), old, versioned, console, labels))
         if self.debug_port:
             self.replicas[0].debug(self.debug_port)
-        upstreams = [Upstream(replica.api_port, replica.ops_port) for replica in self.replicas]
+        upstreams = [Upstream(replica.api_port, replica.ops_port, replica.labels) for replica in self.replicas]
         self.envoy = Envoy(
             options.ingress_port or next(free),
             upstreams,
@@ -135,9 +154,12 @@ class Stack:
         self._components += [*self.replicas, self.envoy]
         undo.push_async_callback(self._stop_serving)
         with console.step("service", f"{options.replicas} replica{'s' * (options.replicas > 1)} ready"):
-            for replica in self.replicas:
+            for replica in working:
                 await replica.start()
-            await asyncio.gather(*(replica.ready() for replica in self.replicas))
+            await asyncio.gather(*(replica.ready() for replica in working))
+        if self.stable:
+            with console.step("stable", f"a replica with the files of {self.stable}"):
+                await self._start_stable(self.stable, self.replicas[-1], run / "stable")
         with console.step("envoy", "ingress answers"):
             await self.envoy.start()
         if options.prometheus:
@@ -146,6 +168,14 @@ class Stack:
             with console.step("prometheus", f"metrics and alerts, by {options.prometheus}"):
                 await self.prometheus.start()
 
+    async def _start_stable(self, commit: Commit, replica: Replica, files: Path) -> None:
+        await asyncio.to_thread(check_out, commit, self.options.sources, files)
+        await replica.start()
+        try:
+            await replica.ready()
+        except PartFailed as error:
+            raise UsageError(f"STABLE={commit.name}: the code of this commit does not start: {error}") from error
+
     async def _stop(self) -> None:
         self.stopping = True
         await self._undo.aclose()
@@ -153,6 +183,14 @@ class Stack:
     async def _stop_serving(self) -> None:
         """Stops all parts but PostgreSQL at once, without draining: the whole workbench stops."""
         await asyncio.gather(*(part.stop() for part in self._components if part is not self.postgres))
+
+
+def _labels() -> Mapping[str, str]:
+    """Those of a pod of the service, which runs the stable version until there is another one."""
+    try:
+        return pod_labels(SERVICE_MANIFESTS)
+    except IngressRuleError as error:
+        raise StepFailed(f"the labels of the service cannot be read: {error}") from error
 
 
 def _links(options: StackOptions, prometheus_port: int) -> dict[str, str]:

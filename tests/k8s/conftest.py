@@ -5,6 +5,7 @@ import pytest
 
 from tests.k8s.kustomization import build
 from tests.k8s.project import K8S, ROOT, Object
+from tests.k8s.schemas import schemas_of
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,11 @@ def overlay(request: pytest.FixtureRequest) -> list[Object]:
 def folders() -> list[Path]:
     """The folders with a kustomization."""
     return sorted(file.parent for file in K8S.rglob("kustomization.yaml"))
+
+
+@pytest.fixture(scope="session")
+def istio_schemas() -> dict[tuple[str, str], Object]:
+    return schemas_of(file_of("ISTIO_CRDS").read_text())
 
 
 def file_of(variable: str) -> Path:

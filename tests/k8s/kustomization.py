@@ -35,7 +35,8 @@ def build(folder: Path) -> list[Object]:
     for field in ("apiVersion", "kind"):
         kustomization.pop(field)
     objects: list[Object] = []
-    for name in kustomization.pop("resources", []):
+    # Of a component, only what it adds is known here, not what it changes in the objects of the others.
+    for name in kustomization.pop("resources", []) + kustomization.pop("components", []):
         path = folder / name
         objects += build(path) if path.is_dir() else list(yaml.load_all(path.read_text(), LOADER))
     options = kustomization.pop("generatorOptions", {})
@@ -53,7 +54,10 @@ def build(folder: Path) -> list[Object]:
         for item in objects:
             _set_image(item, image)
     for patch in kustomization.pop("patches", []):
-        _patch(objects, yaml.safe_load((folder / patch["path"]).read_text()))
+        _patch(objects, folder, patch)
+    suffix = kustomization.pop("nameSuffix", "")
+    for item in objects:
+        item["metadata"]["name"] += suffix
     if kustomization:
         raise ValueError(f"{file}: {Path(__file__).name} does not know {', '.join(kustomization)}: add it there")
     for item in [item for item in objects if "generated" in item]:
@@ -131,15 +135,33 @@ def _labels(item: Object) -> dict[str, str]:
 def _set_image(item: Object, image: Object) -> None:
     for container in containers(item):
         if container["image"] == image["name"]:
-            container["image"] = f"{image['newName']}:{image['newTag']}"
+            container["image"] = ":".join(image[field] for field in ("newName", "newTag") if field in image)
 
 
-def _patch(objects: list[Object], patch: Object) -> None:
-    def key(item: Object) -> tuple[str, str, str]:
-        return item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]
+def _patch(objects: list[Object], folder: Path, entry: Object) -> None:
+    """Changes or deletes the objects that the target selects, or else the one that the patch names."""
+    patch: Object = yaml.safe_load(entry["patch"] if "patch" in entry else (folder / entry["path"]).read_text())
+    target = entry.get("target", {})
+    found = [item for item in objects if (_selected(item, **target) if target else _key(item) == _key(patch))]
+    if not found or (len(found) > 1 and not target):
+        raise ValueError(f"{folder}: {len(found)} objects for the patch {entry}")
+    for name in ("name", "namespace"):  # which a target does not read
+        patch["metadata"].pop(name, None)
+    for item in found:
+        if patch.get("$patch") == "delete":
+            objects.remove(item)
+        else:
+            _merge(item, patch)
 
-    [target] = [item for item in objects if item["kind"] == patch["kind"] and key(item) == key(patch)]
-    _merge(target, patch)
+
+def _key(item: Object) -> tuple[str, str, str]:
+    return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def _selected(item: Object, kind: str, labelSelector: str = "") -> bool:  # noqa: N803 - the name of the field
+    name, _, value = labelSelector.partition("=")
+    labels = item["metadata"].get("labels", {})
+    return bool(re.fullmatch(kind, item["kind"])) and (not name or labels.get(name) == value)
 
 
 def _merge(target: Object, patch: Object) -> None:

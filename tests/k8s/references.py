@@ -1,5 +1,7 @@
 """Checks that objects refer to what exists: pods, ports, accounts and volumes. Each returns one line per error."""
 
+from collections.abc import Callable
+
 from tests.k8s.objects import (
     container_ports,
     containers,
@@ -13,6 +15,8 @@ from tests.k8s.objects import (
 )
 from tests.k8s.project import Object
 from workbench.project import NAME
+
+Check = Callable[[list[Object]], list[str]]
 
 
 def selectors_match_pods(objects: list[Object]) -> list[str]:

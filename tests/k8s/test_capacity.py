@@ -50,12 +50,21 @@ def test_there_are_two_replicas_or_more(overlay: list[Object]) -> None:
     assert find(overlay, "PodDisruptionBudget", "service")["spec"]["maxUnavailable"] == 1
 
 
-def test_the_connections_of_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
-    """A rolling update adds one replica. Each has two connections beside its pool: for readiness and for the feed."""
+def needed_connections(*deployments: Object) -> tuple[int, int]:
+    """How many connections their replicas may open at the same time, and the limit of their role.
+
+    A rolling update adds one replica. Each has two connections beside its pool: for readiness and for the feed.
+    """
     roles = (K8S / "postgres" / "roles.sql").read_text()
     limit = int(roles.split("CREATE ROLE app_rw LOGIN CONNECTION LIMIT ")[1].split(";")[0])
-    deployment = find(overlay, "Deployment", NAME)
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
-    env = {entry["name"]: entry.get("value") for entry in container["env"]}
+    needed = 0
+    for deployment in deployments:
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        env = {entry["name"]: entry.get("value") for entry in container["env"]}
+        needed += (deployment["spec"]["replicas"] + 1) * (int(env.get("SERVICE_POOL_SIZE") or POOL) + 2)
+    return needed, limit
 
-    assert (deployment["spec"]["replicas"] + 1) * (int(env.get("SERVICE_POOL_SIZE") or POOL) + 2) <= limit
+
+def test_the_connections_of_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
+    needed, limit = needed_connections(find(overlay, "Deployment", NAME))
+    assert needed <= limit

@@ -13,7 +13,7 @@ from workbench.project import NAME
 
 
 def test_every_kustomization_builds(folders: list[Path]) -> None:
-    assert len(folders) == 12
+    assert len(folders) == 14
     for folder in folders:
         assert build(folder), folder
 
@@ -21,7 +21,7 @@ def test_every_kustomization_builds(folders: list[Path]) -> None:
 def test_every_manifest_is_in_its_kustomization(folders: list[Path]) -> None:
     for folder in folders:
         kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
-        named = {*kustomization["resources"], *(patch["path"] for patch in kustomization.get("patches", []))}
+        named = {*kustomization["resources"], *(patch.get("path", "") for patch in kustomization.get("patches", []))}
         files = {file.name for file in folder.glob("*.yaml") if file != INSTALL} - {"kustomization.yaml"}
         assert {entry for entry in named if entry.endswith(".yaml")} == files, folder
 

@@ -1,6 +1,5 @@
 """The manifests refer to what exists and follow the project's rules, and each check finds an error of its kind."""
 
-from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -10,8 +9,6 @@ from tests.k8s.objects import change, find
 from tests.k8s.project import Object
 from workbench.project import NAME
 
-Check = Callable[[list[Object]], list[str]]
-
 DEPLOYMENT = f"Deployment/{NAME} spec template spec containers service"
 POSTGRES = "StatefulSet/postgres spec template spec containers postgres"
 BACKUP = "CronJob/postgres-backup spec jobTemplate spec template spec"
@@ -19,7 +16,7 @@ PASSWORD = {"name": "SERVICE_DATABASE_PASSWORD", "value": "hunter2"}
 
 
 @pytest.mark.parametrize("check", [*references.CHECKS, *rules.CHECKS], ids=lambda check: check.__name__)
-def test_the_manifests_pass(overlay: list[Object], check: Check) -> None:
+def test_the_manifests_pass(overlay: list[Object], check: references.Check) -> None:
     assert check(overlay) == []
 
 
@@ -84,7 +81,9 @@ def test_the_pods_of_the_service_have_its_name(overlay: list[Object]) -> None:
         (f"{BACKUP} securityContext runAsNonRoot", False, rules.pods_are_restricted, "runAsNonRoot"),
     ],
 )
-def test_a_check_finds_an_error(dev: list[Object], path: str, value: object, check: Check, error: str) -> None:
+def test_a_check_finds_an_error(
+    dev: list[Object], path: str, value: object, check: references.Check, error: str
+) -> None:
     objects = deepcopy(dev)
     kind, name, *_ = path.replace("/", " ", 1).split()
     change(find(objects, kind, name), path.partition(" ")[2], value)

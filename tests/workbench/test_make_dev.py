@@ -135,6 +135,14 @@ async def test_an_invalid_variable(tmp_path: Path) -> None:
     assert terminal.text == "make dev: REPLICAS=many is not a number from 1 to 9\n"
 
 
+async def test_a_stable_version_that_does_not_exist(tmp_path: Path) -> None:
+    async with make_dev(tmp_path / "data", STABLE="no-such-branch") as terminal:
+        assert await terminal.end() == 2
+    [line] = terminal.text.splitlines()
+    assert line.startswith("make dev: STABLE=no-such-branch ")  # is no commit, or there is no repository
+    assert os.listdir(tmp_path) == []
+
+
 async def test_an_invalid_setting_of_the_service(new_data: NewData) -> None:
     async with make_dev(new_data(), SERVICE_POOL_SIZE="lots") as terminal:
         assert await terminal.end() == 1

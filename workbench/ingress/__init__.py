@@ -7,6 +7,7 @@ istio.py         models of Gateway and VirtualService, in istio_destination.py o
 envoyfilter.py   models of EnvoyFilter
 routes.py        VirtualService to Envoy's routes
 cluster.py       DestinationRule to Envoy's clusters
+pod_labels.py    the labels of the replicas, by which subsets select them
 refused_rule.py  which rule Envoy refuses when it starts
 statistics.py    Envoy's statistics, for Prometheus
 envoy_json.py    parts of Envoy's configuration

@@ -40,7 +40,7 @@ def cluster_name(subset: str) -> str:
 
 
 CLUSTER = cluster_name("")
-"""The cluster of all requests that are not streams."""
+"""The cluster of all replicas, for the destinations that name no subset."""
 _UNIX_PATH_MAX = 107  # bytes; sockaddr_un of Linux
 
 # As Istio starts its proxies: a fragment in a path is cut off, where Envoy's default refuses the request, and regular
@@ -74,6 +74,7 @@ def envoy_bootstrap(
     if len(bytes(admin_socket)) > _UNIX_PATH_MAX:
         raise ValueError(f"{admin_socket} is longer than the maximum of a socket's path ({_UNIX_PATH_MAX} bytes)")
     read = read_rules(rules) if isinstance(rules, Path) else rules
+    destination = read.destination_rule.spec
     listener, *more = ({"socket_address": {"address": address, "port_value": port}} for address in addresses)
     return {
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
@@ -93,8 +94,12 @@ def envoy_bootstrap(
             ],
             "clusters": [
                 *(
-                    envoy_cluster(cluster_name(subset), policy, upstreams)
-                    for subset, policy in read.destination_rule.spec.policies().items()
+                    envoy_cluster(
+                        cluster_name(subset),
+                        policy,
+                        [upstream for upstream in upstreams if destination.selects(subset, upstream.labels)],
+                    )
+                    for subset, policy in destination.policies().items()
                 ),
                 envoy_stats.cluster(admin_socket),
             ],

@@ -1,7 +1,7 @@
 """The service as an Envoy cluster of upstreams, with the policy of the DestinationRule."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from workbench.ingress.envoy_json import Json, duration, typed
 from workbench.ingress.istio_destination import HttpPool, LoadBalancer, OutlierDetection, TrafficPolicy
@@ -22,10 +22,14 @@ _READINESS: Json = {
 
 @dataclass(frozen=True)
 class Upstream:
-    """An address on this machine that Envoy sends requests to: the ports of one replica, or of what replaces it."""
+    """An address on this machine that Envoy sends requests to: the ports of one replica, or of what replaces it.
+
+    `labels` are what its pod would have in a cluster.
+    """
 
     api_port: int
     ops_port: int
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def envoy_cluster(name: str, policy: TrafficPolicy, upstreams: Sequence[Upstream]) -> Json:

@@ -195,6 +195,8 @@ class Destination(Strict):
 
 class RouteDestination(Strict):
     destination: Destination
+    weight: Limit = 0  # its share, in proportion to those of the other destinations; a single one gets everything
+    headers: Headers = Headers()  # in addition to those of the route
 
 
 class Origin(StringMatch):
@@ -226,7 +228,7 @@ class HttpRoute(Strict):
     match: list[RequestMatch] = []
     direct_response: DirectResponse | None = None
     redirect: Redirect | None = None
-    route: Annotated[list[RouteDestination], Field(max_length=1)] = []
+    route: list[RouteDestination] = []
     mirror: Destination | None = None
     mirror_percentage: Percentage = Percentage(value=100)
     rewrite: Rewrite | None = None
@@ -234,6 +236,23 @@ class HttpRoute(Strict):
     cors_policy: CorsPolicy | None = None
     timeout: Duration | None = None
     retries: Retries | None = None
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the weights count. They do not if there is only one destination."""
+        return len(self.route) > 1
+
+    @property
+    def destinations(self) -> list[RouteDestination]:
+        """Those that get requests."""
+        return [to for to in self.route if to.weight] if self.weighted else self.route
+
+    @field_validator("route")
+    @classmethod
+    def _some_weight(cls, route: list[RouteDestination]) -> list[RouteDestination]:
+        if len(route) > 1 and not any(to.weight for to in route):
+            raise ValueError("several destinations need weights, and Istio refuses them if all are 0; set weight")
+        return route
 
     @model_validator(mode="after")
     def _one_action(self) -> Self:
@@ -252,6 +271,11 @@ class VirtualServiceSpec(Strict):
     hosts: Annotated[list[str], Field(min_length=1)]
     gateways: Annotated[list[str], Field(min_length=1)]
     http: Annotated[list[HttpRoute], Field(min_length=1)]
+
+    def subsets(self) -> set[str]:
+        """The subsets that get requests, or copies of them."""
+        mirrors = {route.mirror.subset for route in self.http if route.mirror}
+        return mirrors | {to.destination.subset for route in self.http for to in route.destinations}
 
 
 class VirtualService(Strict):

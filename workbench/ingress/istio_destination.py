@@ -1,12 +1,13 @@
 """Models of Istio's DestinationRule, which forbid unknown fields like those in istio.py."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from workbench.ingress.istio import ApiVersion, Metadata, Strict
-from workbench.ingress.istio_values import CookieDuration, Duration, Limit, RingSize, TableSize
+from workbench.ingress.istio_values import CookieDuration, Duration, Labels, Limit, RingSize, TableSize
 
 
 class HttpCookie(Strict):
@@ -104,16 +105,30 @@ GivenPolicy = Annotated[TrafficPolicy, AfterValidator(_check_not_empty)]
 
 
 class Subset(Strict):
-    """All replicas, under another policy. Istio's labels would select some of them; the workbench has no labels."""
+    """The replicas that have all of the labels, under a policy of their own."""
 
     name: Annotated[str, Field(min_length=1)]
+    labels: Labels = Field(default={})
     traffic_policy: GivenPolicy = TrafficPolicy()
+
+    def selects(self, labels: Mapping[str, str]) -> bool:
+        """Whether a replica with these labels belongs to the subset."""
+        return self.labels.items() <= labels.items()
 
 
 class DestinationRuleSpec(Strict):
     host: str
     traffic_policy: GivenPolicy = TrafficPolicy()
     subsets: list[Subset] = Field(default=[])
+
+    @field_validator("subsets")
+    @classmethod
+    def _different_names(cls, subsets: list[Subset]) -> list[Subset]:
+        names = [subset.name for subset in subsets]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name!r} is the name of several subsets; rename or remove one")
+        return subsets
 
     def policies(self) -> dict[str, TrafficPolicy]:
         """The policy of each subset by its name; "" is the name of the policy without a subset.
@@ -127,6 +142,10 @@ class DestinationRuleSpec(Strict):
             sections = {name: getattr(own, name) for name in own.model_fields_set}
             policies[subset.name] = self.traffic_policy.model_copy(update=sections)
         return policies
+
+    def selects(self, subset: str, labels: Mapping[str, str]) -> bool:
+        """Whether a replica with these labels belongs to the subset. All replicas belong to the subset ""."""
+        return all(found.selects(labels) for found in self.subsets if found.name == subset)
 
     def consistent_hash(self, subset: str) -> ConsistentHash | None:
         """By what requests to a subset are hashed. The rule's own hash also holds for a subset that has none."""

@@ -30,6 +30,11 @@ _HEADER_NAME = re.compile(r"[-_A-Za-z0-9]+")  # as Istio, which allows fewer sig
 _GATEWAY_HOST = re.compile(r"(?:\*|(?!-)[-A-Za-z0-9]+(?<!-))(?:\.(?!-)[-A-Za-z0-9]+(?<!-))+")
 _FORBIDDEN_IN_HEADERS = "\0\r\n"
 
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+_LABEL_PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_LABEL_NAME = re.compile(rf"([A-Za-z0-9]([-A-Za-z0-9.]{{0,251}}[A-Za-z0-9])?/)?{_LABEL_PART}")
+_LABEL_VALUE = re.compile(rf"({_LABEL_PART})?")
+
 
 def _parse_duration(value: object) -> timedelta:
     """A number and a unit, a part of Go's syntax. Istio's CRDs refuse durations below 1ms."""
@@ -111,6 +116,13 @@ def _check_header_name(name: str) -> str:
     return name
 
 
+def _check_labels(labels: dict[str, str]) -> dict[str, str]:
+    for name, value in labels.items():
+        if not (_LABEL_NAME.fullmatch(name) and _LABEL_VALUE.fullmatch(value)):
+            raise ValueError(f"{f'{name}: {value}'!r} can be no label of a pod; use letters, digits and -_.")
+    return labels
+
+
 def _check_cors_header(name: str) -> str:
     return name if name == "*" else _check_header_name(name)
 
@@ -160,4 +172,5 @@ HeaderValue = Annotated[Line, AfterValidator(_check_header_value)]
 SettableHeaders = Annotated[dict[str, HeaderValue], AfterValidator(_check_settable)]
 CorsHeader = Annotated[str, AfterValidator(_check_cors_header)]  # or `*`, for all
 CorsMethod = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "*"]
+Labels = Annotated[dict[str, str], AfterValidator(_check_labels)]
 RemovableHeaders = list[Annotated[str, AfterValidator(_check_settable_name)]]

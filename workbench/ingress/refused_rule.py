@@ -102,9 +102,13 @@ def _with_routes(rules: IngressRules, *routes: HttpRoute) -> IngressRules:
 async def _field_of_last_route(rules: IngressRules, refuses: Refuses) -> str:
     """Which field of the last route Envoy refuses; nothing if it is not one field alone."""
     route = rules.virtual_service.spec.http[-1]
-    for place, headers in _headers_one_by_one(route.headers):
-        if await refuses(_with_routes(rules, _ANSWER.model_copy(update={"headers": headers}))):
-            return f".headers.{place}"
+    places = {".headers": route.headers} | {
+        f".route[{index}].headers": to.headers for index, to in enumerate(route.route)
+    }
+    for place, all_headers in places.items():
+        for name, headers in _headers_one_by_one(all_headers):
+            if await refuses(_with_routes(rules, _ANSWER.model_copy(update={"headers": headers}))):
+                return f"{place}.{name}"
     for name in (name for name in _OPTIONAL if name in route.model_fields_set):
         field = HttpRoute.model_fields[name]
         without = route.model_copy(update={name: field.get_default()})

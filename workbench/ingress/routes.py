@@ -9,6 +9,7 @@ from workbench.ingress.envoyfilter import HttpRoutePatch
 from workbench.ingress.istio import (
     CorsPolicy,
     HeaderOperations,
+    Headers,
     HttpRoute,
     Redirect,
     RequestMatch,
@@ -69,14 +70,12 @@ def _route(
     cluster: Callable[[str], str],
     consistent_hash: Callable[[str], ConsistentHash | None],
 ) -> Json:
-    request, response = route.headers.request, route.headers.response
+    # Those of several destinations are in their weighted clusters.
+    of_destination = [] if route.weighted else [to.headers for to in route.route]
     translated: Json = {
         "name": route.name,
         "match": _match(match),
-        "request_headers_to_add": _headers_to_add(request),
-        "request_headers_to_remove": request.remove,
-        "response_headers_to_add": _headers_to_add(response),
-        "response_headers_to_remove": response.remove,
+        **_header_changes(route.headers, *of_destination),
     }
     if route.cors_policy:
         translated["typed_per_filter_config"] = {CORS: _cors_policy(route.cors_policy)}
@@ -87,24 +86,35 @@ def _route(
     elif route.redirect:
         translated["redirect"] = _redirect(route.redirect)
     else:
-        [to] = route.route
-        subset = to.destination.subset
-        translated["route"] = _action(route, cluster(subset), consistent_hash(subset))
+        translated["route"] = _action(route, cluster, consistent_hash)
         if route.mirror and (share := route.mirror_percentage.value):
             translated["route"]["request_mirror_policies"] = [_mirror(cluster(route.mirror.subset), share)]
     return translated
 
 
-def _action(route: HttpRoute, cluster: str, by: ConsistentHash | None) -> Json:
-    action: Json = {"cluster": cluster, "timeout": duration(route.timeout or timedelta())}
+def _action(
+    route: HttpRoute, cluster: Callable[[str], str], consistent_hash: Callable[[str], ConsistentHash | None]
+) -> Json:
+    hashes = [by for to in route.destinations if (by := consistent_hash(to.destination.subset))]
+    action: Json = {**_clusters(route, cluster), "timeout": duration(route.timeout or timedelta())}
     retries = route.retries or Retries(attempts=2)  # Istio's default
     if retries.attempts:
-        action["retry_policy"] = _retry_policy(retries, other_replica=by is None)
+        action["retry_policy"] = _retry_policy(retries, other_replica=route.weighted or not hashes)
     if route.rewrite:
         action |= _rewrite(route.rewrite)
-    if by:
-        action["hash_policy"] = [_hash_policy(by)]
+    if hashes:
+        action["hash_policy"] = [_hash_policy(by) for by in hashes]
     return action
+
+
+def _clusters(route: HttpRoute, cluster: Callable[[str], str]) -> Json:
+    if not route.weighted:
+        return {"cluster": cluster(route.route[0].destination.subset)}
+    weighted = [
+        {"name": cluster(to.destination.subset), "weight": to.weight, **_header_changes(to.headers)}
+        for to in route.destinations
+    ]
+    return {"weighted_clusters": {"clusters": weighted}}
 
 
 def _mirror(cluster: str, percentage: float) -> Json:
@@ -166,6 +176,16 @@ def _string_match(value: StringMatch) -> Json:
     if value.prefix is not None:
         return {"prefix": value.prefix}
     return {"safe_regex": {"regex": value.regex}}
+
+
+def _header_changes(*changes: Headers) -> Json:
+    """The fields that a route and a weighted cluster have for them. The last changes are made last."""
+    return {
+        "request_headers_to_add": [added for one in changes for added in _headers_to_add(one.request)],
+        "request_headers_to_remove": [name for one in changes for name in one.request.remove],
+        "response_headers_to_add": [added for one in changes for added in _headers_to_add(one.response)],
+        "response_headers_to_remove": [name for one in changes for name in one.response.remove],
+    }
 
 
 def _headers_to_add(operations: HeaderOperations) -> list[Json]:

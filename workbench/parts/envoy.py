@@ -10,8 +10,10 @@ from pathlib import Path
 from workbench.console import Console
 from workbench.errors import PartFailed, PartStopped, StepFailed
 from workbench.ingress import bootstrap as ingress
+from workbench.ingress.istio_destination import Subset
 from workbench.ingress.refused_rule import refused_rule
 from workbench.machine import ports
+from workbench.machine.folders import display_path
 from workbench.parts.probe import until_ok
 from workbench.parts.process import Part
 
@@ -53,12 +55,20 @@ class Envoy:
     async def start(self) -> None:
         """Returns when a replica answers GET / through the ingress: until then, a ready Envoy answers 503.
 
-        A service without a page answers 404.
+        A service without a page answers 404. With a subset that has no replica, any answer will do.
         """
         try:
             rules = ingress.read_rules(self._rules)
         except ingress.IngressRuleError as error:
             raise StepFailed(f"the ingress rules are wrong: {error}") from error
+        answers = ["200", "404"]
+        for subset in self._without_replicas(rules):
+            answers.append("503")
+            self._console.say(
+                f"{display_path(rules.destination_rule_file)}: no replica has the labels of the subset "
+                f"{subset.name!r} ({', '.join(f'{name}: {value}' for name, value in subset.labels.items())}), so its "
+                "requests get 503: correct the labels, or run two versions with `make dev STABLE=main`"
+            )
         self.part = await Part.start(
             "envoy",
             program(),
@@ -67,7 +77,7 @@ class Envoy:
             console=self._console,
         )
         try:
-            await self.part.becomes_ready(until_ok(self.port, "/", READY_WITHIN, statuses=("200", "404")))
+            await self.part.becomes_ready(until_ok(self.port, "/", READY_WITHIN, statuses=answers))
         except PartStopped:
             raise
         except PartFailed:
@@ -80,6 +90,15 @@ class Envoy:
     async def stop(self) -> None:
         if self.part:
             await self.part.stop((signal.SIGTERM, STOP_WITHIN))
+
+    def _without_replicas(self, rules: ingress.IngressRules) -> list[Subset]:
+        """The subsets that get requests, and have no replica for them."""
+        in_use = rules.virtual_service.spec.subsets()
+        return [
+            subset
+            for subset in rules.destination_rule.spec.subsets
+            if subset.name in in_use and not any(subset.selects(upstream.labels) for upstream in self._upstreams)
+        ]
 
     def _configure(self, name: str, rules: ingress.IngressRules) -> str:
         """Writes Envoy's configuration to a file, and returns its path."""

@@ -27,7 +27,10 @@ DEFAULTS = {
 
 
 class Replica:
-    """One process of the service. After it has ended, start() starts it again on the same ports."""
+    """One process of the service. After it has ended, start() starts it again on the same ports.
+
+    `labels` are what its pod would have in a cluster.
+    """
 
     def __init__(
         self,
@@ -37,10 +40,12 @@ class Replica:
         options: StackOptions,
         env: Mapping[str, str],
         console: Console,
+        labels: Mapping[str, str],
     ) -> None:
         self.name = name
         self.api_port = api_port
         self.ops_port = ops_port
+        self.labels = labels
         self.part: Part | None = None
         self._options = options
         self._console = console

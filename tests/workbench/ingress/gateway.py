@@ -51,7 +51,7 @@ class Gateway:
             cluster["name"]: host
             for cluster in clusters
             if cluster["name"].startswith("outbound|")
-            for host in cluster["host_statuses"]
+            for host in cluster.get("host_statuses", [])  # not there if it has none
             if host["address"]["socket_address"]["port_value"] == replica.upstream.api_port
         }
 

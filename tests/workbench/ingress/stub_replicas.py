@@ -69,6 +69,7 @@ class StubReplica:
 
     answer: Callable[[Received], Awaitable[None]] = ok
     ready: int = 200
+    labels: dict[str, str] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
     upstream: Upstream = field(init=False)
     _api: asyncio.Server = field(init=False)
@@ -79,7 +80,8 @@ class StubReplica:
     async def running(self) -> AsyncIterator[Self]:
         self._api = await asyncio.start_server(self._serve_api, "127.0.0.1", 0)
         ops = await asyncio.start_server(self._serve_ops, "127.0.0.1", 0)
-        self.upstream = Upstream(*(server.sockets[0].getsockname()[1] for server in (self._api, ops)))
+        api_port, ops_port = (server.sockets[0].getsockname()[1] for server in (self._api, ops))
+        self.upstream = Upstream(api_port, ops_port, self.labels)
         try:
             yield self
         finally:

@@ -16,6 +16,8 @@ from workbench.ingress.rules import SERVICE_HOST
 from workbench.project import NAME
 
 PER_TRY = "perTryTimeout: 2s"
+ROUTE = " route:\n        -"
+OTHER = f" destination: {{ host: {SERVICE_HOST}, port: {{ number: 80 }} }}"
 
 # Two lines for each case: the file and the change; then the field in the error, and a word of its reason.
 # fmt: off
@@ -97,8 +99,14 @@ UNSUPPORTED = [
      "spec.http[0].headers.response.set", "remove it"),
     (VIRTUAL_SERVICE, "subset: streams", "subset: stream",
      "spec.http[1].route[0].destination.subset", "'stream'"),
-    (DESTINATION_RULE, "- name: streams", "- name: streams\n      labels: { version: v1 }",
-     "spec.subsets[0].labels", "remove"),
+    (DESTINATION_RULE, "- name: streams", "- name: streams\n      labels: { version: v 1 }",
+     "spec.subsets[0].labels", "'version: v 1'"),
+    (DESTINATION_RULE, "- name: streams", "- name: streams\n      labels: { a/b/c: v1 }",
+     "spec.subsets[0].labels", "'a/b/c: v1'"),
+    (DESTINATION_RULE, "- name: streams", "- name: streams\n      labels: { version: 1 }",
+     "spec.subsets[0].labels.version", "string"),
+    (DESTINATION_RULE, "- name: streams", "- name: streams\n    - name: streams",
+     "spec.subsets", "'streams' is the name of several"),
     (DESTINATION_RULE, "maxConnections: 40", "maxConnections: -1",
      "spec.trafficPolicy.connectionPool.tcp.maxConnections", "-1"),
     (DESTINATION_RULE, "maxEjectionPercent: 50", "maxEjectionPercent: 101",
@@ -160,8 +168,14 @@ UNSUPPORTED = [
      "spec.http[3].mirror.host", SERVICE_HOST),
     (VIRTUAL_SERVICE, "port: { number: 80 }", "port: { number: 8000 }",
      "spec.http[1].route[0].destination.port.number", "use 80"),
-    (VIRTUAL_SERVICE, " route:\n", " route:\n        - destination: { host: b, port: { number: 80 } }\n",
-     "spec.http[1].route", "1 item"),
+    (VIRTUAL_SERVICE, ROUTE, f"{ROUTE} weight: 1\n         {OTHER.replace(SERVICE_HOST, 'b')}\n        -",
+     "spec.http[1].route[0].destination.host", SERVICE_HOST),
+    (VIRTUAL_SERVICE, ROUTE, f"{ROUTE}{OTHER}\n        -",
+     "spec.http[1].route", "set weight"),
+    (VIRTUAL_SERVICE, ROUTE, f"{ROUTE} weight: -1\n         ",
+     "spec.http[1].route[0].weight", "-1"),
+    (VIRTUAL_SERVICE, ROUTE, f"{ROUTE} headers: {{ request: {{ set: {{ host: a }} }} }}\n         ",
+     "spec.http[1].route[0].headers.request.set", "'host'"),
     (VIRTUAL_SERVICE, "apps/web", "apps/other",
      "spec.gateways", "apps/web"),
     (VIRTUAL_SERVICE, 'hosts: ["*"]', "hosts: [a.example]",

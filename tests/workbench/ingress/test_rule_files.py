@@ -43,7 +43,7 @@ def test_a_wrong_number_of_objects_is_refused(
         ("spec:", "spec:\n\tselector: {}", "line 7", "cannot start any token"),
         ("  servers:", "  selector: { istio: other }\n  servers:", "line 9", "'selector' appears twice"),
         ("spec:", "---\nspec:", "line 6", "one YAML document"),
-        ("istio: ingressgateway", 'istio: "\\ud800"', "line 8", "not a character"),
+        ("istio: ingressgateway", 'istio: "\\ud800"', "line 8", "invalid Unicode character"),
     ],
 )
 def test_invalid_yaml_is_refused_with_its_line(

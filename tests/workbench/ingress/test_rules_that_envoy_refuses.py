@@ -18,6 +18,8 @@ REFUSED = [
     # The file and the change; then the field in the error, and words of Envoy.
     (VIRTUAL_SERVICE, 'retry-after: "60"', 'retry-after: "60"\n            x-try: "%RETRY%"',
      "spec.http[0].headers.response.set.x-try", "Not supported field in StreamInfo: RETRY"),
+    (VIRTUAL_SERVICE, "- destination", '- headers: { request: { add: { x-try: "%RETRY%" } } }\n          destination',
+     "spec.http[1].route[0].headers.request.add.x-try", "Not supported field in StreamInfo: RETRY"),
     (CONNECTIONS, "inline_string: refused", "inline_strings: refused",
      "spec.configPatches[0]", "inline_strings"),
     (GATEWAY, 'hosts: ["*"]', "hosts: [a.example, A.example]",

@@ -106,9 +106,10 @@ async def test_a_process_is_forked_ahead_of_time(own: Live) -> None:
     async with asyncio.timeout(WITHIN):
         before: set[int] = set()
         number = 0
-        while await serving(own) not in before:  # an edit may come before it is warm
+        while await serving(own) not in before:  # an edit may come before it is warm, which only the template knows
             number += 1
             await preforked(own)
+            await asyncio.sleep(0.05 * 2**number)
             before = set(descendants(own.part.pid)) - {await serving(own)}
             own.sources.append(MODULE, f"\n# {number}\n")
             await own.reloads()
