@@ -19,7 +19,7 @@ from cluster.kubectl import NAME, NAMESPACE, ClusterError, main
 FOLDER = Path(__file__).resolve().parent.parent / ".secrets"
 PASSWORDS = ("postgres-password", "app-owner-password", "app-rw-password", "metrics-password")
 GRAFANA_PASSWORD = "admin-password"  # noqa: S105 - the key, not the password
-HOSTS = ("DNS:localhost", f"DNS:{NAME}.localhost", "IP:127.0.0.1")  # includes the hosts of k8s/istio/gateway.yaml
+HOSTS = ("DNS:localhost", f"DNS:{NAME}.localhost", "IP:127.0.0.1")  # as in the comment of k8s/istio/gateway.yaml
 
 _PASSWORD_BYTES = 24
 _CERTIFICATE_DAYS = 397  # browsers refuse certificates that are valid for longer
