@@ -6,7 +6,6 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
-import yaml
 
 from cluster.kubectl import ClusterError
 from cluster.secrets import GRAFANA_PASSWORD, PASSWORDS, manifests
