@@ -93,6 +93,8 @@ def _handle_signals(application: Application, ports: Ports, notifier: Notifier) 
     async def accept() -> None:
         lifecycle.handed_over = False
         await ports.accept()
+        if application.rehearsal:
+            await application.rehearsal.offer()
 
     loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, lifecycle.close)
@@ -124,7 +126,12 @@ async def serve_until_closed(application: Application, settings: Settings, ports
                 await ports.open(ops, api)
                 await lifecycle.started.wait()
                 if not lifecycle.draining.is_set():
-                    notifier.ready()
+                    notifier.stage("ready")
+                    if await _is_refused(application, notifier):
+                        status = 1
+                        lifecycle.close()
+                    else:
+                        notifier.ready()
                 await _drained(lifecycle, settings.drain_delay)
     except Exception:
         logger.exception("the server failed")
@@ -132,6 +139,15 @@ async def serve_until_closed(application: Application, settings: Settings, ports
         status = 1
     logger.info("stopped")
     return status
+
+
+async def _is_refused(application: Application, notifier: Notifier) -> bool:
+    """Whether this code fails requests that the running code answers. The reason is written to stderr."""
+    if application.rehearsal is None:
+        return False
+    why = await application.rehearsal.run(notifier.rehearsing, notifier.rehearsed)
+    sys.stderr.write(why)
+    return bool(why)
 
 
 async def _drained(lifecycle: Lifecycle, delay: float) -> None:

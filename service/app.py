@@ -15,6 +15,8 @@ from service.database.readiness import Readiness
 from service.domain import Domain, Machinery, links_of, page_parts, settings_groups
 from service.lifecycle import Lifecycle, background_tasks
 from service.migrate import expected_version
+from service.rehearsal.rehearsal import Rehearsal
+from service.rehearsal.rollback import RehearsalDatabase
 from service.resource.cleanup import Cleanup
 from service.resource.feeds import Feeds
 from service.settings import Group, Settings
@@ -57,13 +59,15 @@ class Application:
     metrics: Metrics
     quart: Quart
     """Behind `api`: the router, the OpenAPI description and the pages."""
+    rehearsal: Rehearsal | None = None
+    """Only under live reload."""
 
 
 def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Domain] = DOMAINS) -> Application:
     """Make the application. Only reads files: other I/O begins with the startup event of the server."""
     lifecycle = Lifecycle()
     metrics = Metrics(settings, lifecycle, tracing.exemplar)
-    database = Database(settings, metrics, tracing)
+    database = (RehearsalDatabase if settings.rehearses else Database)(settings, metrics, tracing)
     readiness = Readiness(settings, database, lifecycle, expected_version())
     feeds = Feeds(settings, database, lifecycle, metrics.registry)
     cleanup = Cleanup(settings, database, metrics.registry)
@@ -84,8 +88,12 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
         await database.close()
         await tracing.close()
 
-    api = _layers(quart, settings, tracing, lifecycle, metrics)
-    return Application(api, Ops(settings, lifecycle, metrics), lifecycle, metrics, quart)
+    api, rehearsal = _layers(quart, settings, tracing, lifecycle, metrics), None
+    if isinstance(database, RehearsalDatabase):
+        no_limits = settings.model_copy(update={"max_requests": 1000, "max_streams": 1000, "bulk_size": 1000})
+        rehearsal = Rehearsal(settings, _layers(quart, no_limits, OFF, lifecycle, database.unseen))
+        api = rehearsal.recorder.around(api)
+    return Application(api, Ops(settings, lifecycle, metrics), lifecycle, metrics, quart, rehearsal)
 
 
 def _layers(quart: Quart, settings: Settings, tracing: Tracing, lifecycle: Lifecycle, metrics: Metrics) -> Any:

@@ -116,6 +116,14 @@ class Settings(Group):
         None,
         description="A file in Prometheus's text format, written by a supervisor; its content is added to `/metrics`",
     )
+    rehearsal_socket: str | None = Field(
+        None,
+        description="A Unix socket, named by a supervisor: through it the process that serves hands its last "
+        "requests to a new one, which replays them before it is ready",
+    )
+    rehearsal_budget: Seconds = Field(
+        0.15, description="Maximum duration of such a rehearsal; 0 keeps and replays no requests"
+    )
     check_interval: PositiveSeconds = Field(1, description="Time between two checks of the database")
     check_failures: int = Field(3, ge=1, description="Consecutive failed checks after which the replica is unready")
     drain_delay: Seconds = Field(
@@ -131,6 +139,11 @@ class Settings(Group):
     )
 
     _groups: dict[type[Group], Group] = PrivateAttr(default_factory=dict)
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether requests are kept for a rehearsal, and replayed."""
+        return self.rehearsal_socket is not None and self.rehearsal_budget > 0
 
     def of(self, group: type[AnyGroup]) -> AnyGroup:
         """The settings of a domain, or its defaults if its group was not loaded."""

@@ -30,6 +30,14 @@ class Notifier:
         """Report a stage of the start, so that the supervisor can show how long each stage took."""
         self._send(f"X_STAGE={stage}")
 
+    def rehearsing(self, request: str) -> None:
+        """Report the request that is replayed. If it blocks the process, this is the last report."""
+        self._send(f"STATUS=rehearsing {request}")
+
+    def rehearsed(self, remark: str) -> None:
+        """Report what a person should know of the rehearsal."""
+        self._send(f"X_REHEARSED={remark}")
+
     def ready(self) -> None:
         """Report that the database answers, and that the process accepts connections or does so at SIGUSR1."""
         self._send("READY=1")

@@ -89,7 +89,9 @@ async def _run(listeners: dict[str, socket.socket], folder: Path, debugger: Debu
     report = Report(metrics_file)
     extra = {protocol.LISTEN: protocol.TOLD, protocol.METRICS_FILE: str(metrics_file)}
     limits = Limits(_ready_within())
-    if debugger:
+    if debugger is None:  # a rehearsed request would stop at breakpoints, where nobody expects it
+        extra[protocol.REHEARSAL_SOCKET] = str(folder / "rehearsal")
+    else:
         extra |= debugger.variables
         limits = Limits(ready_within=None, drained_within=None)  # a process may stop at a breakpoint
     # A queue of open connections, between the process that passes them on and the one that takes them.

@@ -10,12 +10,14 @@
    runs, VERSION_LENGTH characters. It exits when the template closes the socket.
 
 3. Notifications, service -> supervisor. Datagrams of sd_notify(3) to the Unix socket in NOTIFY_SOCKET, one or more
-   lines each: `STATUS=text`, `X_STAGE=name`, `READY=1`, `X_HANDED_OVER=number`. service/handover/notify.py sends them
-   without importing anything from here; a test compares both. Other lines are ignored.
+   lines each: `STATUS=text`, `X_STAGE=name`, `X_REHEARSED=text`, `READY=1`, `X_HANDED_OVER=number`.
+   service/handover/notify.py sends them without importing anything from here; a test compares both. Other lines are
+   ignored.
 
 4. Variables of a process of the service. INHERITED are the names of sockets that all processes share, each with the
    value `fd://NUMBER`. SERVICE_VERSION is the version of the code, SERVICE_METRICS_FILE a file whose metrics the
-   service adds to its own, and NOTIFY_SOCKET the path for 3. SERVICE_LISTEN=told lets the process accept only after
+   service adds to its own, SERVICE_REHEARSAL_SOCKET the path at which the serving process hands its last requests
+   to the next one, and NOTIFY_SOCKET the path for 3. SERVICE_LISTEN=told lets the process accept only after
    SIGUSR1; states.py has the signals.
 """
 
@@ -151,6 +153,14 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """The rehearsal has left out something."""
+
+    remark: str
+    """A part of a line, such as `9 of 10 requests rehearsed`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The process can serve: it accepts, or does so as soon as it gets SIGUSR1."""
 
@@ -163,7 +173,7 @@ class HandedOver:
     """How many requests it has answered since its start."""
 
 
-Notification: TypeAlias = Status | Stage | Ready | HandedOver
+Notification: TypeAlias = Status | Stage | Rehearsed | Ready | HandedOver
 
 
 def decode_notifications(datagram: bytes) -> Iterator[Notification]:
@@ -173,6 +183,8 @@ def decode_notifications(datagram: bytes) -> Iterator[Notification]:
                 yield Status(text)
             case "X_STAGE", _, name:
                 yield Stage(name)
+            case "X_REHEARSED", _, remark:
+                yield Rehearsed(remark)
             case "READY", _, "1":
                 yield Ready()
             case "X_HANDED_OVER", _, answered:
@@ -191,6 +203,7 @@ INHERITED = (API_BIND, OPS_BIND, GIVE_CONNECTIONS, TAKE_CONNECTIONS)
 VERSION = "SERVICE_VERSION"
 LISTEN, TOLD = "SERVICE_LISTEN", "told"
 METRICS_FILE = "SERVICE_METRICS_FILE"
+REHEARSAL_SOCKET = "SERVICE_REHEARSAL_SOCKET"
 NOTIFY_SOCKET = "NOTIFY_SOCKET"
 
 

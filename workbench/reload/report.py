@@ -11,7 +11,7 @@ from workbench.reload.code import ROOT
 from workbench.reload.sources import Change, saved_at
 from workbench.reload.states import SupervisorState
 
-_STAGES = ("watched", "forked", "imported", "created", "ready", "handed over", "answered")
+_STAGES = ("watched", "forked", "imported", "created", "ready", "rehearsed", "handed over", "answered")
 """The stages of a reload, in this order; for each one the time of its end is recorded."""
 
 _MANY_CRASHES = 3  # in a row
@@ -26,6 +26,8 @@ class Reload:
     """The requests that the old process had answered when the reload began."""
     after: int | None = None
     """The same when it handed over."""
+    remark: str = ""
+    """What the rehearsal has left out."""
     stages: dict[str, float] = field(default_factory=lambda: {"watched": time.time()})
 
     @property
@@ -85,8 +87,9 @@ class Report:
         meanwhile = ""
         if reload.before is not None and reload.after is not None:
             meanwhile = f", {reload.after - reload.before} requests answered meanwhile"
+        remark = f", {reload.remark}" if reload.remark else ""
         what = str(reload.change) or "the same files"
-        self.say(f"{what}: version {version} answers after {reload.seconds * 1000:.0f} ms{meanwhile}")
+        self.say(f"{what}: version {version} answers after {reload.seconds * 1000:.0f} ms{meanwhile}{remark}")
 
     def restored(self, version: str) -> None:
         """The files are what serves again."""

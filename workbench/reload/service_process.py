@@ -40,6 +40,8 @@ class ServiceProcess:
         self.status_changed = asyncio.Event()
         self.stages: dict[str, float] = {}
         """When it reached each stage of its start, on time.time()."""
+        self.remark = ""
+        """What its rehearsal has left out."""
         self.handed_over = asyncio.Event()
         self.answered: int | None = None
         """How many requests it had answered when it handed over."""
@@ -115,6 +117,8 @@ class ServiceProcess:
                     self.status_changed.set()
                 case protocol.Stage(name):
                     self.stages[name] = time.time()
+                case protocol.Rehearsed(remark):
+                    self.remark = remark
                 case protocol.Ready():
                     self.ready.set()
                 case protocol.HandedOver(answered):

@@ -209,7 +209,8 @@ class Supervisor:
 
     async def _take_over(self, new: ServiceProcess, reload: Reload, counting: "asyncio.Task[int | None]") -> None:
         """Let the ready candidate serve. From here on exactly this version answers."""
-        reload.stages["ready"] = time.time()
+        reload.stages["rehearsed"] = time.time()
+        reload.remark = new.remark
         old = self._processes.serving
         if standby := self._processes.standby:  # two versions back is too far to return to
             self._processes.drain(standby)

@@ -82,7 +82,7 @@ async def test_a_reload_is_reported_in_one_line(live: Live) -> None:
     stages = re.findall(
         r'^reload_last_stage_seconds\{stage="(.*)"\}', (await live.ops("/metrics")).text, re.MULTILINE
     )
-    assert stages == ["watched", "forked", "imported", "created", "ready", "handed over", "answered"]
+    assert stages == ["watched", "forked", "imported", "created", "ready", "rehearsed", "handed over", "answered"]
 
 
 async def test_a_connection_changes_over_to_the_new_code(live: Live) -> None:

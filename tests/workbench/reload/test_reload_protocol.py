@@ -93,6 +93,10 @@ def test_the_service_sends_the_notifications_that_the_supervisor_reads(tmp_path:
         assert received() == [protocol.Status("ready")]
         notifier.stage("imported")
         assert received() == [Stage("imported")]
+        notifier.rehearsing("GET /")
+        assert received() == [protocol.Status("rehearsing GET /")]
+        notifier.rehearsed("9 of 10 requests rehearsed")
+        assert received() == [protocol.Rehearsed("9 of 10 requests rehearsed")]
         notifier.ready()
         assert received() == [Ready()]
         notifier.handed_over(42)
@@ -100,7 +104,9 @@ def test_the_service_sends_the_notifications_that_the_supervisor_reads(tmp_path:
         notifier._socket.close()  # otherwise it lives as long as its process
 
     methods = {name for name, _ in inspect.getmembers(Notifier, inspect.isfunction) if not name.startswith("_")}
-    assert methods == {"status", "stage", "ready", "handed_over"}, "one of them is not tried above"
+    assert methods == {"status", "stage", "rehearsing", "rehearsed", "ready", "handed_over"}, (
+        "one of them is not tried above"
+    )
 
 
 def test_there_is_no_request_from_an_end_that_was_closed(ends: tuple[socket.socket, socket.socket]) -> None:
@@ -119,7 +125,13 @@ def test_several_lines_in_a_datagram_and_unknown_ones() -> None:
 
 def test_the_service_knows_the_variables_that_it_gets() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    assert {*protocol.INHERITED, protocol.VERSION, protocol.LISTEN, protocol.METRICS_FILE} <= known
+    assert {
+        *protocol.INHERITED,
+        protocol.VERSION,
+        protocol.LISTEN,
+        protocol.METRICS_FILE,
+        protocol.REHEARSAL_SOCKET,
+    } <= known
     assert protocol.inherited_variables(["SERVICE_API_BIND"], [7]) == {"SERVICE_API_BIND": "fd://7"}
     Settings.model_validate(
         {

@@ -1,0 +1,11 @@
+"""New code has to answer the last requests of the running code before it serves. Only live reload asks for this.
+
+    recorder.py   the running process keeps the last requests, in memory
+    rehearsal.py  a new process gets them, replays them before it is ready, and compares
+    player.py     replays one request, unseen by clients, metrics and logs
+    rollback.py   nothing of what a replayed request does in the database stays
+    refusal.py    says which request fails, and where
+
+What a handler does outside the database, such as sending a mail, happens in a rehearsal too. A handler that must not
+do it asks `rollback.is_rehearsal()`.
+"""

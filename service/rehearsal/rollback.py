@@ -1,0 +1,134 @@
+"""The database as a rehearsed request sees it: it reads and writes as ever, and at its end nothing has happened.
+
+Only sequences advance. Notifications are part of the transaction, so no event is sent.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Self
+
+import asyncpg
+
+from service.database.errors import DATABASE_ERRORS, TRANSIENT_ERRORS
+from service.database.pool import Connection, Database, Statement
+from service.errors import Unavailable
+from service.lifecycle import Lifecycle
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.tracing.hooks import OFF, Tracing
+
+# The service answers them with 503, since they also mean an outage. While the connection is open they mean the code:
+# a wrong number of arguments, or a table that does not exist, although the schema was found to be the right one.
+_DEFECTS = (asyncpg.InterfaceError, asyncpg.UndefinedTableError)
+
+
+class Attempt:
+    """One rehearsed request."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        """What the handler raised."""
+        self.over = False
+        self.connection: RolledBack | None = None
+
+    async def end(self) -> None:
+        """Undo what it did in the database."""
+        self.over = True
+        if self.connection is not None:
+            await self.connection.undo()
+
+
+# A context variable, because background tasks share the process, and have to store what they do.
+current: ContextVar[Attempt | None] = ContextVar("rehearsal", default=None)
+
+
+def is_rehearsal() -> bool:
+    """Whether the request that is being handled is only rehearsed."""
+    return current.get() is not None
+
+
+class RehearsalDatabase(Database):
+    """Gives each rehearsed request one connection, in a transaction that is rolled back."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, tracing: Tracing = OFF) -> None:
+        super().__init__(settings, metrics, tracing)
+        self.unseen = Metrics(settings, Lifecycle())
+        """What would be the metrics of rehearsed requests. Nothing shows them."""
+        self._unseen = Database(settings, self.unseen)
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        if is_rehearsal():
+            raise Unavailable("A connection outside the pool is not rehearsed.")
+        return await super().connect()
+
+    def connection(self) -> Connection:
+        attempt = current.get()
+        if attempt is None or self._pool is None:
+            return super().connection()
+        if attempt.over:
+            raise Unavailable("The rehearsal of this request is over.")
+        attempt.connection = attempt.connection or RolledBack(self._unseen, self._pool)
+        return attempt.connection
+
+
+class RolledBack(Connection):
+    """The one connection of a rehearsed request, borrowed until undo(): each block sees what the ones before wrote.
+
+    Each statement is a savepoint. So one that fails leaves the others usable, as without a transaction.
+    """
+
+    __slots__ = ("_begun", "_statement")
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._begun: Any = None
+        self._statement = asyncio.Lock()  # the request may have several tasks
+
+    async def __aenter__(self) -> Self:
+        async with self._statement:
+            if self._begun is None:
+                await super().__aenter__()
+                self._begun = self._connection.transaction()
+                try:
+                    await self._begun.start()
+                except TRANSIENT_ERRORS as error:
+                    raise self._database.unavailable(error) from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, _DEFECTS) and not self._connection.is_closed():
+            return
+        if isinstance(error, TRANSIENT_ERRORS):
+            raise self._database.unavailable(error) from error
+
+    async def undo(self) -> None:
+        """Roll back, and give the connection back to the pool."""
+        if self._begun is not None:
+            with suppress(*DATABASE_ERRORS):  # a connection that is lost has stored nothing either
+                await self._begun.rollback()
+            await super().__aexit__(None, None, None)
+
+    async def fetch(self, statement: Statement, *args: object) -> list[asyncpg.Record]:
+        async with self._statement, self._connection.transaction():
+            return await super().fetch(statement, *args)
+
+    async def fetchrow(self, statement: Statement, *args: object) -> asyncpg.Record | None:
+        async with self._statement, self._connection.transaction():
+            return await super().fetchrow(statement, *args)
+
+    @asynccontextmanager
+    async def bulk(self, *, readonly: bool) -> AsyncGenerator[None]:
+        """A savepoint: the isolation of a transaction cannot change after its first statement."""
+        async with self._connection.transaction():
+            yield
+
+    async def copy(
+        self, statement: Statement, table: str, columns: Sequence[str], records: AsyncIterable[tuple[Any, ...]]
+    ) -> None:
+        async with self._statement, self._connection.transaction():
+            await super().copy(statement, table, columns, records)
