@@ -28,9 +28,10 @@ import httpx
 
 from bench.subjects import PEERS, Subject, behind_envoy
 from bench.target import CannotCreate, Target, find_target
-from harness.breakages import BREAKAGES
+from harness.breakages import BREAKAGES, DEFECTS
 from harness.sandbox import Sandbox
 from harness.steady_load import Load, loaded
+from harness.tls import NO_TLS
 from workbench.console import Console
 from workbench.options import StackOptions
 from workbench.stack import Stack
@@ -101,9 +102,11 @@ async def main(arguments: argparse.Namespace) -> None:
             result = await edits(ours, load, sources, arguments.edits)
             result.lost = len(await target.lost(stack.ingress_url, load))
             results.append(result)
-            if arguments.breakages:
-                load = target.load(stack.envoy.port, arguments.rate, keys=False)
-                say(await breakages(load, sources, arguments.breakages))
+            await open_streams(stack.ingress_url, target.resource.path)
+            for kind, those in (("cannot start", BREAKAGES), ("start and raise", DEFECTS)):
+                if chosen := those[: arguments.breakages]:
+                    load = target.load(stack.envoy.port, arguments.rate, keys=False)
+                    say(f"{len(chosen)} edits that {kind}: {await breakages(load, sources, chosen)}")
             await stack.replicas[0].stop()
             for peer in PEERS if arguments.peer_edits else ():
                 async with behind_envoy(peer, stack, sources, folder, console) as port:
@@ -152,9 +155,17 @@ async def _add_stages(result: Result, client: httpx.AsyncClient, ops_port: int) 
         result.stages.setdefault(stage, []).append(float(seconds) * 1000)
 
 
-async def breakages(load: Load, sources: Sandbox, count: int) -> str:
+async def open_streams(url: str, collection: str) -> None:
+    """Opens the streams of a collection, as far as it has them, so that new code is rehearsed with them."""
+    async with httpx.AsyncClient(base_url=url, timeout=30, verify=NO_TLS) as client:
+        for stream in ("events", "export"):
+            async with client.stream("GET", f"{collection}/{stream}") as response:
+                async for _ in response.aiter_raw():
+                    break
+
+
+async def breakages(load: Load, sources: Sandbox, chosen: list[tuple[str, str, str]]) -> str:
     """Saves code that cannot serve, then repairs it. The old version has to answer until then."""
-    chosen = BREAKAGES[:count]
     versions, broken, repaired = [sources.version], [], 0
     async with loaded(load):
         for number, (_, path, code) in enumerate(chosen):
@@ -169,7 +180,7 @@ async def breakages(load: Load, sources: Sandbox, count: int) -> str:
                 repaired += 1
     answered = len({answer.version for answer in load.answers} & set(broken))
     return (
-        f"{len(chosen)} breakages at {load.rate:g} requests/s: "
+        f"at {load.rate:g} requests/s, "
         f"{len(load.failures)} of {len(load.answers):,} requests failed {reasons(load) or ''}, "
         f"{answered} broken versions answered, {len(load.outdated(versions))} answers were outdated, "
         f"{repaired} of {len(chosen)} repaired versions answered"
@@ -221,7 +232,7 @@ if __name__ == "__main__":
         "--breakages",
         type=int,
         default=20,
-        help="broken edits of the service under make dev, at most 20; default: %(default)s",
+        help="broken edits of each kind under make dev, at most 20; default: %(default)s",
     )
     parser.add_argument("--rate", type=float, default=200, help="requests a second; default: %(default)g")
     parser.add_argument("--json", metavar="FILE", help="also write all results to this file")

@@ -1,4 +1,7 @@
-"""Twenty edits after which the service cannot serve: (description, file, code that is appended to it)."""
+"""Twenty edits after which the service cannot start, and twenty after which it starts but handlers raise.
+
+Each is (description, file, code that is appended to it).
+"""
 
 MODULE = "service/errors.py"
 """A module that every service has, whatever its domain."""
@@ -40,3 +43,50 @@ BREAKAGES = [
     ("None instead of the application", APP, _NO_APP.format("return None")),
     ("a NUL byte", MODULE, "\n\0\n"),
 ]
+
+_DEFECT = """
+
+_create_app = create_app
+
+
+def create_app(*arguments, **options):
+    from service.web.endpoint import endpoint_of
+
+    async def broken(**arguments):
+        {}
+
+    application = _create_app(*arguments, **options)
+    for rule in application.quart.url_map.iter_rules():
+        found = endpoint_of(application.quart.view_functions[rule.endpoint])
+        if found is not None and {}:
+            object.__setattr__(found, "view", broken)
+    return application
+"""
+
+_READS = "found.kind == 'request' and 'GET' in rule.methods"
+_WRITES = "found.kind == 'request' and 'POST' in rule.methods"
+_STREAMS = "found.stream is not None"
+
+DEFECTS = [
+    ("a read divides by zero", APP, _DEFECT.format("1 / 0", _READS)),
+    ("a write misses a key", APP, _DEFECT.format("{}['key']", _WRITES)),
+    ("a stream divides by zero", APP, _DEFECT.format("1 / 0", _STREAMS)),
+    ("a read misses a key", APP, _DEFECT.format("{}['key']", _READS)),
+    ("a read uses an undefined name", APP, _DEFECT.format("undefined_name", _READS)),
+    ("a read misses an attribute", APP, _DEFECT.format("None.name", _READS)),
+    ("a write divides by zero", APP, _DEFECT.format("1 / 0", _WRITES)),
+    ("a write uses an undefined name", APP, _DEFECT.format("undefined_name", _WRITES)),
+    ("a stream uses an undefined name", APP, _DEFECT.format("undefined_name", _STREAMS)),
+    ("a read goes beyond a list", APP, _DEFECT.format("[][0]", _READS)),
+    ("a read adds a number to a text", APP, _DEFECT.format("'a' + 1", _READS)),
+    ("a read fails an assertion", APP, _DEFECT.format("assert False, 'never'", _READS)),
+    ("a write misses an attribute", APP, _DEFECT.format("None.name", _WRITES)),
+    ("a write gets a wrong type", APP, _DEFECT.format("int(None)", _WRITES)),
+    ("a stream misses an attribute", APP, _DEFECT.format("None.name", _STREAMS)),
+    ("a read raises an error", APP, _DEFECT.format("raise RuntimeError('no')", _READS)),
+    ("a read gets a wrong value", APP, _DEFECT.format("int('x')", _READS)),
+    ("a read awaits nothing", APP, _DEFECT.format("await None", _READS)),
+    ("a write raises an error", APP, _DEFECT.format("raise RuntimeError('no')", _WRITES)),
+    ("a stream raises an error", APP, _DEFECT.format("raise RuntimeError('no')", _STREAMS)),
+]
+"""Ten break all reads, six all writes, four all streams."""

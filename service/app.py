@@ -98,6 +98,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
 
 def _layers(quart: Quart, settings: Settings, tracing: Tracing, lifecycle: Lifecycle, metrics: Metrics) -> Any:
     """The ASGI layers in the order in which a request passes them, as docs/architecture.md describes them."""
+    # Under live reload the Recorder of service/rehearsal/ is around all of them.
     layers = (
         Handshakes,  # lets the others see a WebSocket as an HTTP request
         tracing.around,  # starts a span, if requests are traced

@@ -57,7 +57,7 @@ class Player:
                 return
             complete = not event.get("more_body", False)
             if not complete and event.get("body") and match_of(scope).kind is not Kind.REQUEST:
-                complete = attempt.over = True
+                complete = attempt.judged = True
                 raise _EnoughError
 
         before = current.set(attempt)
@@ -96,8 +96,8 @@ def _scope(request: Request) -> dict[str, Any]:
 def _is_seen(record: logging.LogRecord) -> bool:
     """Whether a line is logged. Those of a rehearsed request are not; the service logs what its handler raises."""
     attempt = current.get()
-    if attempt is None:
+    if attempt is None or attempt.over:
         return True
-    if record.exc_info and not attempt.over:
+    if record.exc_info and not attempt.judged:
         attempt.error = record.exc_info[1]
     return False

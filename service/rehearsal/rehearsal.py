@@ -21,7 +21,7 @@ from service.settings import Settings
 
 logger = getLogger(__name__)
 
-_AT_ONCE = 4
+_AT_ONCE = 3
 _LONGEST_LINE = 2**20
 _COMPARED_WITHIN = 2.0  # s
 _FAILED, _FINE = b"failed\n", b"fine\n"

@@ -1,6 +1,7 @@
 """The database as a rehearsed request sees it: it reads and writes as ever, and at its end nothing has happened.
 
-Only sequences advance. Notifications are part of the transaction, so no event is sent.
+Only sequences advance. Notifications are part of the transaction, so no event is sent. A task that the request leaves
+running gets no connection any more, because what it writes would stay.
 """
 
 import asyncio
@@ -31,6 +32,8 @@ class Attempt:
     def __init__(self) -> None:
         self.error: BaseException | None = None
         """What the handler raised."""
+        self.judged = False
+        """Whether its outcome is known, so that a later error does not matter."""
         self.over = False
         self.connection: RolledBack | None = None
 

@@ -1,7 +1,8 @@
 """Live reload that never takes the service down: `python -m workbench.reload`.
 
 A supervisor owns the listening sockets. After each save it starts a new process of the service beside the old one,
-which keeps serving until the new one is ready. Code that does not start changes nothing. See "Live reload" in
+which keeps serving until the new one is ready. Code that does not start, or
+fails requests that the old code answers, changes nothing. See "Live reload" in
 docs/architecture.md.
 
 What is decided

@@ -8,6 +8,7 @@ import pytest
 from harness.sandbox import Sandbox
 from tests.probe.project import probe_sandbox
 from tests.probe.stack import make_table
+from tests.waiting import WITHIN
 from tests.workbench.reload.live import Live, live_workbench
 from workbench.parts.postgres import Postgres
 from workbench.stack import Stack
@@ -24,6 +25,8 @@ async def live_stack(
     new_data: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Stack, Live]]:
     sources = probe_sandbox(tmp_path_factory.mktemp("live") / "sources")
+    sources.write(".env", f"SERVICE_REHEARSAL_BUDGET={WITHIN:g}\n")  # on a slow machine a rehearsal takes a while
+    sources.keep()
     async with live_workbench(sources, new_data()) as (stack, live):
         await make_table(stack.postgres)
         yield stack, live

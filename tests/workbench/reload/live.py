@@ -35,7 +35,8 @@ _MATCHING = '            scope["state"][_MATCH] = self._match(scope)\n'
 CRASH = (
     "service/web/routing.py",
     _MATCHING,
-    f"            import os, threading\n            threading.Timer(0.1, os._exit, [1]).start()\n{_MATCHING}",
+    "            import os, threading\n            from service.rehearsal.rollback import is_rehearsal\n"
+    f"            is_rehearsal() or threading.Timer(0.1, os._exit, [1]).start()\n{_MATCHING}",
 )
 """An edit after which the service ends soon after its first request."""
 

@@ -17,7 +17,6 @@ from service.rehearsal.recorder import LARGEST_BODY, MOST, Recorder, Request
 from service.settings import load
 from service.web.websocket import Handshakes
 from tests.probe.project import MODULE
-from tests.waiting import WITHIN
 from tests.workbench.reload.live import Live
 from tests.workbench.things import ANY, LOAD
 from workbench.parts.postgres import Postgres
@@ -25,7 +24,7 @@ from workbench.parts.postgres import Postgres
 LIST = '        return paging.answer("/things", query, rows)\n'
 CREATE = '        return created.answer("/things")\n'
 EVENTS = "        return feed.subscribe(headers.last_event_id)\n"
-EXPORT = "FROM things ORDER BY id"
+EXPORT = "::text AS line FROM things"
 
 RATE = 50  # requests a second
 
@@ -63,7 +62,7 @@ async def test_handlers_that_raise_never_serve(live: Live, ingress_port: int) ->
         (LIST, f"        1 / 0\n{LIST}", rf"{MODULE}:(\d+): GET /things: ZeroDivisionError: division by zero"),
         (CREATE, f"        created.row['no']\n{CREATE}", rf"{MODULE}:(\d+): POST /things: KeyError: 'no'"),
         (EVENTS, f"        headers.no\n{EVENTS}", rf"{MODULE}:(\d+): GET /things/events: AttributeError: .*"),
-        (EXPORT, "FROM no_things", r"\S+:(\d+): GET /things/export: UndefinedTableError: relation .*"),
+        (EXPORT, EXPORT.replace("things", "gone"), r"\S+:(\d+): GET /things/export: UndefinedTableError: .*"),
     ]
     async with loaded(Load(ingress_port, RATE, LOAD, keys=False, most=10)) as load:
         for number, (old, new, reason) in enumerate(breakages):
@@ -95,18 +94,17 @@ async def test_nothing_of_a_rehearsal_stays(
     await database.execute("DELETE FROM idempotency_keys WHERE key = $1", key)  # or it would not create another one
     seen = tmp_path / "seen"
     spy = f"        __import__('pathlib').Path({str(seen)!r}).write_text(str(created.replayed))\n"
-    async with httpx.AsyncClient(base_url=live.url, timeout=WITHIN) as client:
-        async with client.stream("GET", "/things/events") as response:
-            stream = response.aiter_text()
-            await anext(stream)
-            live.sources.edit(MODULE, CREATE, f"{spy}{CREATE}")
-            await live.reloads()
-            assert seen.read_text() == "False", "the new code has not created a thing in its rehearsal"
-            events = "".join([text async for text in stream])  # until the old process leaves
+    async with live._client(live.url).stream("GET", "/things/events") as response:
+        stream = response.aiter_text()
+        await anext(stream)
+        live.sources.edit(MODULE, CREATE, f"{spy}{CREATE}")
+        await live.reloads()
+        assert seen.read_text() == "False", "the new code has not created a thing in its rehearsal"
+        events = "".join([text async for text in stream])  # until the old process leaves
     assert "event: created" not in events
     assert await database.fetchval("SELECT count(*) FROM things WHERE name = $1", name) == 1
     assert await database.fetchval("SELECT count(*) FROM idempotency_keys WHERE key = $1", key) == 0
-    assert 'route="/things"' not in (await live.ops("/metrics")).text
+    assert 'method="POST",route="/things"' not in (await live.ops("/metrics")).text
 
     first = await create(live, idempotency_key=key)
     live.forget()
@@ -159,6 +157,9 @@ async def test_a_handler_that_ends_the_process_never_serves(live: Live) -> None:
 
 
 async def test_a_handler_that_hangs_costs_the_budget_and_is_said(live: Live) -> None:
+    live.sources.write(".env", "SERVICE_REHEARSAL_BUDGET=0.1\n")
+    await live.says("answers after")
+    live.forget()
     await live.get(ANY)
     live.sources.edit(MODULE, LIST, f"        await __import__('asyncio').Event().wait()\n{LIST}")
     await live.says(rf"version {live.sources.version} answers after .*, \d+ of \d+ requests rehearsed$")
