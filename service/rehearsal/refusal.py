@@ -16,7 +16,7 @@ _DATABASE = {"database", "rehearsal"}
 
 
 def explain(request: Request, outcome: Outcome) -> str:
-    """Lines for a person, the first one like `service/domains/things.py:7: GET /things: KeyError: 'name'`."""
+    """Lines for a person, the first one like `service/errors.py:7: GET /: KeyError: 'name'`."""
     error = outcome.error
     if error is None:
         answer = f"is answered with {outcome.status}" if outcome.status else "is not answered"
