@@ -122,7 +122,8 @@ class Settings(Group):
         "requests to a new one, which replays them before it is ready",
     )
     rehearsal_budget: Seconds = Field(
-        0.15, description="Maximum duration of such a rehearsal; 0 keeps and replays no requests"
+        0.15,
+        description="Time in which it begins with requests; they get as long again. 0 turns rehearsals off",
     )
     check_interval: PositiveSeconds = Field(1, description="Time between two checks of the database")
     check_failures: int = Field(3, ge=1, description="Consecutive failed checks after which the replica is unready")

@@ -23,7 +23,7 @@ logger = getLogger(__name__)
 
 _AT_ONCE = 3
 _LONGEST_LINE = 2**20
-_COMPARED_WITHIN = 2.0  # s
+_ANSWERED_WITHIN = 1.0  # s, by the running process
 _FAILED, _FINE = b"failed\n", b"fine\n"
 
 
@@ -70,14 +70,13 @@ class Rehearsal:
         `doing` is told what is being replayed, `remark` what a person should know of a rehearsal that left out some.
         """
         writer = None
-        end = asyncio.get_running_loop().time() + self._budget
         try:
-            async with asyncio.timeout_at(end):
+            async with asyncio.timeout(_ANSWERED_WITHIN):
                 reader, writer = await asyncio.open_unix_connection(self._path, limit=_LONGEST_LINE)
                 requests = []
                 while line := (await reader.readline()).strip():
                     requests.append(Request.decode(line))
-            outcomes = await self._play(requests, end, doing)
+            outcomes = await self._play(requests, doing)
             for number, outcome in outcomes.items():
                 if outcome.failed and await _running_code_answers(number, reader, writer):
                     return explain(requests[number], outcome)
@@ -99,18 +98,22 @@ class Rehearsal:
         self.recorder.keep(_answered(requests[n], outcomes.get(n)) for n in reversed(range(len(requests))))
         return ""
 
-    async def _play(self, requests: list[Request], end: float, doing: Callable[[str], None]) -> dict[int, Outcome]:
+    async def _play(self, requests: list[Request], doing: Callable[[str], None]) -> dict[int, Outcome]:
         """The outcomes of those that got their turn, by their numbers."""
         outcomes: dict[int, Outcome] = {}
         waiting = iter(enumerate(requests))
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._budget
 
         async def play() -> None:
             for number, request in waiting:
+                if loop.time() > end:
+                    return
                 doing(str(request))
                 outcomes[number] = await self._player.play(request)
 
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(end), asyncio.TaskGroup() as tasks:
+            async with asyncio.timeout_at(end + self._budget), asyncio.TaskGroup() as tasks:
                 for _ in range(_AT_ONCE):
                     tasks.create_task(play())
         return outcomes
@@ -119,7 +122,7 @@ class Rehearsal:
 async def _running_code_answers(number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     """Whether the running code does not fail this request, as far as it can be asked."""
     with suppress(TimeoutError, OSError):
-        async with asyncio.timeout(_COMPARED_WITHIN):
+        async with asyncio.timeout(_ANSWERED_WITHIN):
             writer.write(b"%d\n" % number)
             return await reader.readline() != _FAILED
     return True
