@@ -30,9 +30,9 @@ class Notifier:
         """Report a stage of the start, so that the supervisor can show how long each stage took."""
         self._send(f"X_STAGE={stage}")
 
-    def rehearsing(self, request: str) -> None:
-        """Report the request that is replayed. If it blocks the process, this is the last report."""
-        self._send(f"STATUS=rehearsing {request}")
+    def rehearsing(self, requests: str) -> None:
+        """Report the requests that are being replayed. If one blocks the process, this is the last report."""
+        self._send(f"STATUS=rehearsing {requests}")
 
     def rehearsed(self, remark: str) -> None:
         """Report what a person should know of the rehearsal."""

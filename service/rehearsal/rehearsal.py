@@ -102,6 +102,7 @@ class Rehearsal:
         """The outcomes of those that got their turn, by their numbers."""
         outcomes: dict[int, Outcome] = {}
         waiting = iter(enumerate(requests))
+        playing: list[str] = []
         loop = asyncio.get_running_loop()
         end = loop.time() + self._budget
 
@@ -109,8 +110,11 @@ class Rehearsal:
             for number, request in waiting:
                 if loop.time() > end:
                     return
-                doing(str(request))
+                playing.append(str(request))
+                doing(", ".join(playing))
                 outcomes[number] = await self._player.play(request)
+                playing.remove(str(request))
+                doing(", ".join(playing))
 
         with suppress(TimeoutError):
             async with asyncio.timeout_at(end + self._budget), asyncio.TaskGroup() as tasks:
