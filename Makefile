@@ -11,7 +11,7 @@ unexport PYTHONEXECUTABLE PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYT
 PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
+.PHONY: help dev live test test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
 	destroy status intrude image scan sign changes backup restore load bench-reload faults audit sbom environment-workbench \
 	environment-dev environment-all
 
@@ -27,6 +27,9 @@ help: ## show this list
 # make exports the variables of its command line to the environment, where the workbench reads them.
 dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
 	@$(VENV_PYTHON) -m workbench
+
+live: python ## wait until the code in the files answers, or print what refused it; ARGS=--json; WHERE=cluster
+	@$(PYTHON) -m $(if $(filter cluster,$(WHERE)),cluster,workbench).live $(ARGS)
 
 # The tests that need nothing but the URL of an ingress: those of any service, and those of each domain.
 INGRESS_TESTS := tests/ingress $(filter-out tests/workbench/%,$(wildcard tests/*/ingress))

@@ -13,7 +13,7 @@ from workbench.ingress.bootstrap import IngressRuleError, Upstream
 from workbench.ingress.pod_labels import pod_labels
 from workbench.machine import ports
 from workbench.machine.commits import Commit, check_out, find_commit
-from workbench.machine.folders import SERVICE_MANIFESTS, make_data_folder, run_folder
+from workbench.machine.folders import SERVICE_MANIFESTS, empty_folder, make_data_folder, run_folder, verdicts_folder
 from workbench.machine.lock import data_lock
 from workbench.options import SERVICE, StackOptions
 from workbench.parts.envoy import Envoy
@@ -134,6 +134,9 @@ class Stack:
             Replica(f"service-{n}", api or next(free), ops or next(free), options, env, console, own_labels)
             for n, (api, ops) in enumerate(chosen, 1)
         ]
+        verdicts = undo.enter_context(empty_folder(verdicts_folder(options.data)))
+        for replica in working:
+            replica.keep_verdict(verdicts / f"{replica.name}.json")
         self.replicas = list(working)
         if self.stable:
             old = dataclasses.replace(options, service=SERVICE, sources=run / "stable")

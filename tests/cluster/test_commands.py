@@ -1,5 +1,6 @@
 """The commands without a cluster: they print one line of error and exit with 1. kubectl is a script here."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from workbench.project import NAME
+from workbench.reload import code
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
     ["cluster.status"],
     ["cluster.intruder"],
     ["cluster.leftovers"],
+    ["cluster.live"],
     ["cluster.backups", "backup"],
     ["cluster.actions", "restart-replica"],
     ["bench.cluster", "rollout"],
@@ -119,3 +122,21 @@ def test_a_statement_runs_as_the_services_role(tmp_path: Path) -> None:
     done = run("cluster.actions", "sql", kubectl='echo "$@"', SQL="SELECT 1", programs=str(tmp_path))
     assert "PGOPTIONS=-c search_path=app -c role=app_rw psql " in done.stdout
     assert done.stdout.strip().endswith("--command=SELECT 1")
+
+
+def test_the_code_of_all_pods_is_live(tmp_path: Path) -> None:
+    pods = {"items": [{"metadata": {"name": name}} for name in ("one", "two")]}
+    pods["items"].append({"metadata": {"name": "ends", "deletionTimestamp": "now"}})
+    verdict = json.dumps({"serving": code.version(code.read()), "seconds": 0.08, "refused": None})
+    script = f"""
+        case "$*" in
+            *"get pods"*) echo '{json.dumps(pods)}' ;;
+            *"exec one"*|*"exec two"*) echo '{verdict}' ;;
+            *) exit 1 ;;
+        esac
+    """
+
+    done = run("cluster.live", "--json", "--within=10", kubectl=script, programs=str(tmp_path))
+
+    assert json.loads(done.stdout)["replicas"] == {"one": 80.0, "two": 80.0}
+    assert done.returncode == 0

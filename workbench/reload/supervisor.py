@@ -150,8 +150,10 @@ class Supervisor:
             if change.packages:
                 self._report.say("the installed packages have changed: the next process starts from a new template")
                 await self._spawner.renew()
-            environment, files = self._environment.read(), code.read()
-            target = Target(code.version(files), environment, files)
+            files = code.read()
+            version = code.version(files)
+            self._report.tries(version)
+            target = Target(version, self._environment.read(), files)
             if self._is_settled(target, change):
                 return
             counting = asyncio.create_task(self._probe.answered())
