@@ -4,7 +4,8 @@ Exit status: 0 if it answers; 1 if a replica refuses it, if it takes longer than
 2 for wrong arguments. With --json, the answer is one object on stdout:
 
     {"live": true, "version": "0a1b2c3d", "replicas": {"service-1": 84.2}}
-    {"live": false, "version": "0a1b2c3d", "replica": "service-1", "file": "a.py", "line": 3, "error": "NameError: b"}
+    {"live": false, "version": "0a1b2c3d", "replica": "service-1", "file": "service/app.py", "line": 3,
+     "error": "NameError: name 'a' is not defined"}
 
 `replicas` has the milliseconds of each one's last reload, from the save to the first answer; 0.0 after a start.
 `file` and `line` are there if the error has a place, and `replica` if one refused the code.
