@@ -42,13 +42,17 @@ def run() -> int:
 def status() -> Iterator[Line]:
     """A line for each object. Raises ClusterError if the cluster does not answer."""
     pods = {namespace: get("pods", namespace=namespace) for namespace in NAMESPACES}
-    if not any(pods.values()):
+    refused = [
+        line
+        for namespace in NAMESPACES
+        for line in refused_lines(get("replicasets,statefulsets,events", namespace=namespace))
+    ]
+    if not any(pods.values()) and not refused:
         yield Line("pod", "none", "", f"nothing runs in {CONTEXT}: start it with `tilt up`")
     for namespace in NAMESPACES:
         for pod in pods[namespace]:
             yield pod_line(pod)
-    for namespace in NAMESPACES:
-        yield from refused_lines(get("replicasets,statefulsets,events", namespace=namespace))
+    yield from refused
     for namespace in NAMESPACES:
         slices = get("endpointslices", namespace=namespace)
         for service in get("services", namespace=namespace):
@@ -103,16 +107,17 @@ def refused_lines(found: list[Object]) -> Iterator[Line]:
         wanted, there = item.get("spec", {}).get("replicas", 0), item.get("status", {}).get("replicas", 0)
         if message and there < wanted:
             kind, state = item["kind"].lower(), f"{there} of {wanted} pods"
-            yield Line(kind, _name(item), state, message + (_retry(item) if _INJECTION in message else ""))
+            yield Line(kind, _name(item), state, _remedy(item, message) if _INJECTION in message else message)
 
 
-def _retry(item: Object) -> str:
+def _remedy(item: Object, message: str) -> str:
     """What to do for the pods of a ReplicaSet or a StatefulSet that could not get their sidecars."""
     metadata = item["metadata"]
     owner = next(iter(metadata.get("ownerReferences", [])), {"kind": item["kind"], "name": metadata["name"]})
     return (
-        ": no pod can get its sidecar while istiod does not answer. If istiod is ready and the pods do not come, "
-        f"`kubectl -n {metadata['namespace']} rollout restart {owner['kind'].lower()}/{owner['name']}` ends the pause"
+        "no pod can get its sidecar while istiod does not answer. If istiod is ready and the pods do not come, "
+        f"`kubectl -n {metadata['namespace']} rollout restart {owner['kind'].lower()}/{owner['name']}` ends the pause "
+        f"({message})"
     )
 
 

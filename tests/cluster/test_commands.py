@@ -121,6 +121,7 @@ def test_status_names_the_pods_that_cannot_be_created(tmp_path: Path) -> None:
     done = run("cluster.status", kubectl=script, programs=str(tmp_path))
 
     assert done.returncode == 1
+    assert "nothing runs" not in done.stdout
     assert re.search(r"^not ok +statefulset +shop/shop +0 of 1 pods +exceeded quota$", done.stdout, re.MULTILINE)
 
 

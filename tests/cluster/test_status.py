@@ -138,8 +138,8 @@ def test_pods_that_istiod_could_not_inject_have_a_remedy(item: Object, restart: 
     [line] = refused_lines([item, event(WEBHOOK)])
 
     assert (line.kind, line.name, line.state) == (item["kind"].lower(), "shop/shop-5d9", "0 of 2 pods")
-    assert line.error.startswith(f"{WEBHOOK}: no pod can get its sidecar while istiod does not answer. ")
-    assert f"`kubectl -n shop rollout restart {restart}` ends the pause" in line.error
+    assert line.error.startswith("no pod can get its sidecar while istiod does not answer. ")
+    assert line.error.endswith(f"`kubectl -n shop rollout restart {restart}` ends the pause ({WEBHOOK})")
 
 
 def test_pods_that_are_refused_for_another_reason_have_the_last_one() -> None:
