@@ -64,7 +64,7 @@ def test_without_a_cluster(module: list[str], tmp_path: Path, said: str, remedy:
 
 @pytest.mark.parametrize(
     ("target", "program"),
-    [("down", "tilt"), ("destroy", "ctlptl"), ("test-cluster", "tilt"), ("image", "docker"), ("scan", "grype")],
+    [("down", "tilt"), ("destroy", "k3d"), ("test-cluster", "tilt"), ("image", "docker"), ("scan", "grype")],
 )
 def test_make_says_which_program_is_missing(target: str, program: str, tmp_path: Path) -> None:
     for name in ("make", "sh", "sed", "git"):
