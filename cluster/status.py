@@ -114,10 +114,10 @@ def _remedy(item: Object, message: str) -> str:
     """What to do for the pods of a ReplicaSet or a StatefulSet that could not get their sidecars."""
     metadata = item["metadata"]
     owner = next(iter(metadata.get("ownerReferences", [])), {"kind": item["kind"], "name": metadata["name"]})
+    restart = f"kubectl -n {metadata['namespace']} rollout restart {owner['kind'].lower()}/{owner['name']}"
     return (
         "no pod can get its sidecar while istiod does not answer. If istiod is ready and the pods do not come, "
-        f"`kubectl -n {metadata['namespace']} rollout restart {owner['kind'].lower()}/{owner['name']}` ends the pause "
-        f"({message})"
+        f"`{restart}` ends the pause ({message})"
     )
 
 
