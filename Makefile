@@ -158,11 +158,12 @@ down: ## stop everything in the cluster, like `tilt down`; the data is kept
 	@tilt down
 
 destroy: ## delete the cluster, its registry and all its data
-	@$(foreach program,ctlptl k3d,$(call needs,$(program),$(BY_MISE));)
+	@$(call needs,k3d,$(BY_MISE))
 	@$(call needs,docker,see https://docs.docker.com/engine/install/)
-	@docker rm --force --volumes $(PROJECT)-registry >/dev/null 2>&1 || true # ctlptl leaves its anonymous volume
-	@ctlptl delete -f ctlptl.yaml --ignore-not-found
-	@docker volume rm --force $(PROJECT)-storage
+	@docker rm --force --volumes $(PROJECT)-registry >/dev/null 2>&1 || true # ctlptl would leave its volume
+	@k3d cluster delete $(PROJECT) # ctlptl sees no cluster whose context is not in the kubeconfig, as after a Ctrl-C
+	@docker volume rm --force $(PROJECT)-storage k3d-$(PROJECT)-images # k3d leaves the second one, and the network,
+	@docker network rm --force k3d-$(PROJECT) # when it could not make the cluster
 
 status: python ## show the state of each part of the cluster, and what is wrong with it
 	@$(PYTHON) -m cluster.status

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_without_a_cluster(module: list[str], tmp_path: Path, said: str, remedy:
 
 @pytest.mark.parametrize(
     ("target", "program"),
-    [("down", "tilt"), ("destroy", "ctlptl"), ("test-cluster", "tilt"), ("image", "docker"), ("scan", "grype")],
+    [("down", "tilt"), ("destroy", "k3d"), ("test-cluster", "tilt"), ("image", "docker"), ("scan", "grype")],
 )
 def test_make_says_which_program_is_missing(target: str, program: str, tmp_path: Path) -> None:
     for name in ("make", "sh", "sed", "git"):
@@ -97,6 +98,33 @@ def test_status_of_an_empty_cluster(tmp_path: Path) -> None:
     done = run("cluster.status", kubectl="echo '{\"items\": []}'", programs=str(tmp_path))
     assert done.returncode == 1
     assert f"nothing runs in k3d-{NAME}: start it with `tilt up`" in done.stdout
+
+
+def test_status_names_the_pods_that_cannot_be_created(tmp_path: Path) -> None:
+    """The answer is the same for each namespace."""
+    refused = [
+        {
+            "kind": "StatefulSet",
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "a"},
+            "spec": {"replicas": 1},
+            "status": {"replicas": 0},
+        },
+        {
+            "kind": "Event",
+            "metadata": {"uid": "b"},
+            "involvedObject": {"uid": "a"},
+            "reason": "FailedCreate",
+            "message": "exceeded quota",
+        },
+    ]
+    answer, nothing = json.dumps({"items": refused}), json.dumps({"items": []})
+    script = f"case $* in *statefulsets,events*) echo '{answer}' ;; *) echo '{nothing}' ;; esac"
+
+    done = run("cluster.status", kubectl=script, programs=str(tmp_path))
+
+    assert done.returncode == 1
+    assert "nothing runs" not in done.stdout
+    assert re.search(r"^not ok +statefulset +shop/shop +0 of 1 pods +exceeded quota$", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["monday", "../monday.dump", "/etc/monday.dump"])
