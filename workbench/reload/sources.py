@@ -113,8 +113,10 @@ class Watcher:
     def __init__(self) -> None:
         self._change = Change()
         self._known = _files()
+        self._closed: set[Path] = set()
+        """What could not be used: a folder among them was not watched."""
         self._replaced = asyncio.Event()
-        """Set when the folder of the service is another one now, or may be there again."""
+        """Set when the folder of the service, or one in it, has to be watched anew."""
         self.changed = asyncio.Event()
         """Set while there is a change to take."""
 
@@ -176,7 +178,11 @@ class Watcher:
     def _add(self, files: set[Path], *, packages: bool = False) -> None:
         self._change.files |= files
         self._change.packages |= packages
-        self._change.unusable |= {path: why for path in files - {ENV_FILE} if (why := why_unusable(path))}
+        unusable = {path: why for path in files - {ENV_FILE} if (why := why_unusable(path))}
+        if self._closed & files - unusable.keys():
+            self._replaced.set()
+        self._closed = self._closed - files | unusable.keys()
+        self._change.unusable |= unusable
         if files or packages:
             self.changed.set()
 
