@@ -16,7 +16,6 @@ if __name__ == "__main__":
 import asyncio
 import shlex
 import time
-import time
 from contextlib import suppress
 
 from workbench.console import Console
@@ -90,7 +89,7 @@ def kills(number: signal.Signals, seconds: float) -> bool:
 
 
 async def _is_from_a_signal(error: WorkbenchError, asked: asyncio.Event) -> bool:
-    """Whether a part ended in its start by the signal that the workbench gets, as systemd sends it to all processes."""
+    """Whether a part ended in its start by a signal that comes here too, as systemd sends it to all processes."""
     if not isinstance(error, PartStopped) and not isinstance(error.__cause__, PartStopped):
         return False
     with suppress(TimeoutError):

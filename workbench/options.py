@@ -90,7 +90,9 @@ def _text(path: Path) -> str:
     """The text of a file, or nothing if there is none."""
     try:
         if path.exists() and not path.is_file():  # a FIFO would keep its reader waiting for a writer
-            raise UsageError(f"{path.name} is not a file: move it away, or make it a file of SERVICE_NAME=value lines")
+            raise UsageError(
+                f"{path.name} is not a file: move it away, or make it a file of SERVICE_NAME=value lines"
+            )
         content = path.read_bytes()
     except FileNotFoundError:
         return ""

@@ -5,20 +5,24 @@ import time
 
 from workbench.console import Console
 from workbench.errors import PartFailed, PartStopped, WorkbenchError
-from workbench.parts.process import describe, failed
+from workbench.parts.process import Part, describe, failed
 from workbench.reload.retry import Retry
 from workbench.stack import Component, Stack
 
 MOST_ENDS = 5
-"""In a row: each within 30 s of the start before it, with pauses of 0, 0.5, 1 and 2 s. An accident has passed by then.
-What has not, such as a full disk, needs a person, who should find the reason in the last lines."""
+"""In a row: each within 30 s of the start before it, with pauses of 0, 0.5, 1 and 2 s. An accident is over by then.
+A full disk, for example, is not: that needs a person, who should find the reason in the last lines."""
 
 SAME_SIGNAL_WITHIN = 2.0  # seconds from the end of a part until the signal that ended it arrives here too
 
 
 async def keep_running(stack: Stack, console: Console) -> WorkbenchError:
     """Starts the parts of a stack again until one of them does not stay. Returns the error that says so."""
-    keeping = [asyncio.create_task(_keep(component, console)) for component in stack.components]
+    keeping = [
+        asyncio.create_task(_keep(component, component.part, console))
+        for component in stack.components
+        if component.part
+    ]
     try:
         given_up, _ = await asyncio.wait(keeping, return_when=asyncio.FIRST_COMPLETED)
         return given_up.pop().result()
@@ -28,34 +32,27 @@ async def keep_running(stack: Stack, console: Console) -> WorkbenchError:
         await asyncio.gather(*keeping, return_exceptions=True)  # a start in progress is undone before all parts stop
 
 
-async def _keep(component: Component, console: Console) -> WorkbenchError:
+async def _keep(component: Component, part: Part, console: Console) -> WorkbenchError:
     retry = Retry()
     while True:
         since = time.monotonic()
-        error: WorkbenchError | None = await _end(component)
+        status = await part.wait()
+        error: WorkbenchError | None = failed(status, f"{part.name} ended unexpectedly, {describe(status)}")
         pause = retry.after_crash(since)
-        while retry.crashes < MOST_ENDS and (error := await _start(component, error, pause, console)):
+        while retry.crashes < MOST_ENDS and (error := await _start(component, part.name, error, pause, console)):
             pause = retry.after_crash()
         if error:
             return PartFailed(
                 f"{error}, {MOST_ENDS} times in a row, so the rest was stopped: "
                 "look for the reason in its last lines above, then start again"
             )
-
-
-async def _end(component: Component) -> PartFailed:
-    """Waits for the end of a part."""
-    assert component.part is not None
-    status = await component.part.wait()
-    return failed(status, f"{component.part.name} ended unexpectedly, {describe(status)}")
+        part = component.part or part
 
 
 async def _start(
-    component: Component, ended: WorkbenchError | None, pause: float, console: Console
+    component: Component, name: str, ended: WorkbenchError | None, pause: float, console: Console
 ) -> WorkbenchError | None:
     """Starts a part after a pause. Returns the error if it does not run."""
-    assert component.part is not None
-    name = component.part.name
     if isinstance(ended, PartStopped):  # a process manager may have sent the signal to all processes
         await asyncio.sleep(SAME_SIGNAL_WITHIN)
     after = f" after {pause:g} s" if pause else ""
@@ -64,7 +61,7 @@ async def _start(
             await asyncio.sleep(pause)
             await component.start()
     except (WorkbenchError, OSError) as error:
-        if not component.part.running:
+        if not (component.part and component.part.running):
             return error if isinstance(error, WorkbenchError) else PartFailed(f"{name} does not start: {error}")
         console.say(f"{name} runs again, but {error}")  # what it needs may be missing for other reasons
     return None

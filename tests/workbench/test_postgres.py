@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.waiting import WITHIN
+from tests.waiting import WITHIN, eventually
 from workbench.console import Console
 from workbench.errors import DataFolderError, StepFailed
 from workbench.machine import unprivileged
@@ -169,20 +168,25 @@ class TestServer:
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the working directory of a process")
     async def test_a_query_that_computes_when_its_server_is_killed(self, postgres: Postgres, screen: Screen) -> None:
         client = await asyncpg.connect(postgres.url(SUPERUSER))
-        process = await client.fetchval("SELECT pg_backend_pid()")
-        shell = subprocess.Popen(["sleep", "60"], cwd=postgres.pgdata)  # a person may be there too
+        bystander = await asyncio.create_subprocess_exec(
+            "sleep", "60", cwd=postgres.pgdata
+        )  # such as a person's shell
         computing = asyncio.create_task(client.execute("DO 'BEGIN LOOP END LOOP; END'"))
-        while await fetch(postgres, SUPERUSER, f"SELECT state FROM pg_stat_activity WHERE pid = {process}") != "active":
-            await asyncio.sleep(0.01)
+
+        async def is_computing() -> bool:
+            sql = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO %'"
+            return await fetch(postgres, SUPERUSER, sql) == 1
+
+        await eventually(is_computing, "the query computes")
         assert postgres.part
         os.kill(postgres.part.pid, signal.SIGKILL)
         await postgres.start()
         assert await fetch(postgres, "app_rw", "SELECT 1") == 1
         with pytest.raises(asyncpg.ConnectionDoesNotExistError):
             await computing
-        assert shell.poll() is None
-        shell.kill()
-        shell.wait()
+        assert bystander.returncode is None
+        bystander.kill()
+        await bystander.wait()
         assert "FATAL" not in screen.text
 
     async def test_a_stop_does_not_wait_for_clients(self, postgres: Postgres, screen: Screen) -> None:

@@ -1,4 +1,4 @@
-"""A part that ends under `make dev` is started again; test_make_dev.py and test_stop_signals.py have what ends that."""
+"""A part that ends under `make dev` is started again. What ends that: test_make_dev.py and test_stop_signals.py."""
 
 import asyncio
 import os

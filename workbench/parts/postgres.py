@@ -22,7 +22,8 @@ SUPERUSER = "postgres"
 READY = "database system is ready to accept connections"
 IN_USE = "pre-existing shared memory block"  # processes of a killed server have not ended yet
 EXPECTED = re.compile(
-    "terminating connection due to (administrator command|unexpected postmaster exit)|the database system is |" + IN_USE
+    "terminating connection due to (administrator command|unexpected postmaster exit)|the database system is |"
+    + IN_USE
 )
 """Every client gets these messages after stop() or kill(), and at a start until the server is ready."""
 

@@ -78,14 +78,16 @@ def why_unusable(path: Path) -> str | None:
     """Why what lies there cannot be code, and what to do; None if it can, or is gone."""
     try:
         mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(path).close()
+        elif stat.S_ISREG(mode):
+            os.close(os.open(path, os.O_RDONLY))
+        else:
+            return "it is neither a file nor a folder: move it out of the sources"
     except FileNotFoundError:
-        return None
-    except OSError as error:  # a link to itself, for example
-        return f"it cannot be read ({error.strerror}): correct or remove it"
-    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
-        return "it is neither a file nor a folder: move it out of the sources"
-    if not os.access(path, os.R_OK | (os.X_OK if stat.S_ISDIR(mode) else 0)):
-        return f"it cannot be read: make it readable for user {os.geteuid()}, or remove it"
+        pass
+    except OSError as error:  # also a link to itself
+        return f"it cannot be read ({error.strerror}): correct that, or remove it"
     return None
 
 
@@ -191,9 +193,7 @@ class Watcher:
         self.changed.set()
 
 
-async def _watch(
-    *folders: Path, recursive: bool, until: asyncio.Event | None = None
-) -> AsyncIterator[set[Path]]:
+async def _watch(*folders: Path, recursive: bool, until: asyncio.Event | None = None) -> AsyncIterator[set[Path]]:
     async for changes in watchfiles.awatch(
         *folders,
         watch_filter=None,
