@@ -125,7 +125,7 @@ class Report:
     def left_out(self, change: Change) -> None:
         """What cannot be code has no effect."""
         for path, why in change.unusable.items():
-            self.say(f"{path.relative_to(ROOT)} is not used: {why}")
+            self.say(f"{path.relative_to(ROOT)} is left out of the code: {why}")
 
     def not_watching(self, error: Exception, again_after: float) -> None:
         """No change is noticed for so many seconds."""

@@ -64,7 +64,7 @@ async def test_saves_beside_them(live: Live) -> None:
     fill(service)
     try:
         for name in ("itself", "fifo.py", "socket.py"):
-            await live.says(f"reload: service/{name} is not used: it ")
+            await live.says(f"reload: service/{name} is left out of the code: it ")
         live.sources.edit(*header("x-mark", "'one'"))
         await live.reloads()
         assert (await live.get(ANY)).headers["x-mark"] == "one"
