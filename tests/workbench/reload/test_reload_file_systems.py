@@ -78,7 +78,6 @@ async def test_a_name_that_is_not_utf_8(live: Live) -> None:
     for text in ("one", "two"):
         path.write_text(text)
         await live.reloads()
-        live.forget()
     path.unlink()
     await live.reloads()
     assert not live.said("cannot be watched")
@@ -93,6 +92,13 @@ async def test_code_that_is_too_deep_for_the_compiler(live: Live) -> None:
     await live.says("the new code does not serve: .*(MemoryError|RecursionError|SyntaxError)")
     assert (await live.get(ANY)).status_code == 200
     assert not live.said("the service crashed")
+
+
+async def test_a_line_of_several_mebibytes_on_stderr(live: Live) -> None:
+    live.sources.append(MODULE, "\nimport sys\nsys.stderr.write('Q' * 3_000_000 + '\\nthe next line\\n')\n")
+    await live.says("the next line$")
+    await live.reloads()
+    assert sum(line.count("Q") for line in live.said("QQQ")) == 3_000_000
 
 
 async def test_the_folder_of_the_service_is_replaced(live: Live) -> None:
