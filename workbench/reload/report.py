@@ -135,6 +135,11 @@ class Report:
         when = f"next start in {next_start:g} s, or with the next save" if next_start else "starting it again"
         self.say(f"the service crashed ({why}); {gone}{when}")
 
+    def left_out(self, change: Change) -> None:
+        """What cannot be code has no effect."""
+        for path, why in change.unusable.items():
+            self.say(f"{path.relative_to(ROOT)} is left out of the code: {why}")
+
     def not_watching(self, error: Exception, again_after: float) -> None:
         """No change is noticed for so many seconds."""
         if not isinstance(error, OSError | RuntimeError):  # watchfiles raises both

@@ -137,6 +137,7 @@ class Supervisor:
             change = Change()
             with self._errors_reported():
                 change = await self._watcher.take()
+                self._report.left_out(change)
             if change or is_due:
                 self._retry.cancel()
                 return change
