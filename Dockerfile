@@ -57,7 +57,7 @@ COPY --from=packages-dev /app/.venv .venv
 COPY workbench workbench
 COPY --chown=10001:10001 service service
 ARG SERVER
-ENV SERVICE_SERVER=${SERVER}
+ENV SERVICE_SERVER=${SERVER} RELOAD_VERDICT_FILE=/tmp/verdict.json
 USER 10001:10001
 EXPOSE 8000 9000
 ENTRYPOINT ["python", "-m", "workbench.reload"]

@@ -11,7 +11,7 @@ unexport PYTHONEXECUTABLE PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYT
 PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
+.PHONY: help dev live test test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
 	destroy status intrude image scan sign changes backup restore load bench-reload faults audit sbom environment-workbench \
 	environment-dev environment-all
 
@@ -27,6 +27,9 @@ help: ## show this list
 # make exports the variables of its command line to the environment, where the workbench reads them.
 dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
 	@$(VENV_PYTHON) -m workbench
+
+live: python ## wait until the code in the files answers, or print what refused it; ARGS=--json; WHERE=cluster
+	@$(PYTHON) -m $(if $(filter cluster,$(WHERE)),cluster,workbench).live $(ARGS)
 
 # The tests that need nothing but the URL of an ingress: those of any service, and those of each domain.
 INGRESS_TESTS := tests/ingress $(filter-out tests/workbench/%,$(wildcard tests/*/ingress))
@@ -155,11 +158,12 @@ down: ## stop everything in the cluster, like `tilt down`; the data is kept
 	@tilt down
 
 destroy: ## delete the cluster, its registry and all its data
-	@$(foreach program,ctlptl k3d,$(call needs,$(program),$(BY_MISE));)
+	@$(call needs,k3d,$(BY_MISE))
 	@$(call needs,docker,see https://docs.docker.com/engine/install/)
-	@docker rm --force --volumes $(PROJECT)-registry >/dev/null 2>&1 || true # ctlptl leaves its anonymous volume
-	@ctlptl delete -f ctlptl.yaml --ignore-not-found
-	@docker volume rm --force $(PROJECT)-storage
+	@docker rm --force --volumes $(PROJECT)-registry >/dev/null 2>&1 || true # ctlptl would leave its volume
+	@k3d cluster delete $(PROJECT) # ctlptl sees no cluster whose context is not in the kubeconfig, as after a Ctrl-C
+	@docker volume rm --force $(PROJECT)-storage k3d-$(PROJECT)-images # k3d leaves the second one, and the network,
+	@docker network rm --force k3d-$(PROJECT) # when it could not make the cluster
 
 status: python ## show the state of each part of the cluster, and what is wrong with it
 	@$(PYTHON) -m cluster.status

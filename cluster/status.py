@@ -13,6 +13,8 @@ from cluster.kubectl import CONTEXT, NAMESPACE, get, main
 GATEWAY_NAMESPACE = "istio-system"
 NAMESPACES = (NAMESPACE, GATEWAY_NAMESPACE, "observability")
 
+_INJECTION = "sidecar-injector.istio.io"  # in the names of the webhooks of istiod that add sidecars
+
 Object = dict[str, Any]
 
 
@@ -40,11 +42,17 @@ def run() -> int:
 def status() -> Iterator[Line]:
     """A line for each object. Raises ClusterError if the cluster does not answer."""
     pods = {namespace: get("pods", namespace=namespace) for namespace in NAMESPACES}
-    if not any(pods.values()):
+    refused = [
+        line
+        for namespace in NAMESPACES
+        for line in refused_lines(get("replicasets,statefulsets,events", namespace=namespace))
+    ]
+    if not any(pods.values()) and not refused:
         yield Line("pod", "none", "", f"nothing runs in {CONTEXT}: start it with `tilt up`")
     for namespace in NAMESPACES:
         for pod in pods[namespace]:
             yield pod_line(pod)
+    yield from refused
     for namespace in NAMESPACES:
         slices = get("endpointslices", namespace=namespace)
         for service in get("services", namespace=namespace):
@@ -84,6 +92,33 @@ def _waiting(found: Object) -> str:
                 ": "
             )
     return ""
+
+
+def refused_lines(found: list[Object]) -> Iterator[Line]:
+    """A line for each ReplicaSet and StatefulSet with too few pods because the API server refuses to create them.
+
+    They have to be in `found`, and so do the events of their namespace.
+    """
+    failures = [item for item in found if item["kind"] == "Event" and item["reason"] == "FailedCreate"]
+    failures.sort(key=lambda event: event.get("lastTimestamp") or "")
+    messages = {event["involvedObject"]["uid"]: event["message"] for event in failures}
+    for item in found:
+        message = messages.get(item["metadata"]["uid"])
+        wanted, there = item.get("spec", {}).get("replicas", 0), item.get("status", {}).get("replicas", 0)
+        if message and there < wanted:
+            kind, state = item["kind"].lower(), f"{there} of {wanted} pods"
+            yield Line(kind, _name(item), state, _remedy(item, message) if _INJECTION in message else message)
+
+
+def _remedy(item: Object, message: str) -> str:
+    """What to do for the pods of a ReplicaSet or a StatefulSet that could not get their sidecars."""
+    metadata = item["metadata"]
+    owner = next(iter(metadata.get("ownerReferences", [])), {"kind": item["kind"], "name": metadata["name"]})
+    restart = f"kubectl -n {metadata['namespace']} rollout restart {owner['kind'].lower()}/{owner['name']}"
+    return (
+        "no pod can get its sidecar while istiod does not answer. If istiod is ready and the pods do not come, "
+        f"`{restart}` ends the pause ({message})"
+    )
 
 
 def service_line(service: Object, slices: list[Object]) -> Line:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.ingress.contract import Contract
 from tests.servers import SERVER
-from tests.waiting import PATIENT
+from tests.waiting import PATIENT, UNHURRIED
 from workbench.console import Console
 from workbench.machine.folders import run_folder
 from workbench.options import StackOptions
@@ -63,7 +63,8 @@ async def stack(new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
     data = new_data()
     with (data.parent / f"{data.name}.log").open("w") as log:
         async with Stack(
-            StackOptions(data=data, replicas=2, settings={"SERVICE_SERVER": SERVER, **PATIENT}), Console(log)
+            StackOptions(data=data, replicas=2, settings={"SERVICE_SERVER": SERVER, **PATIENT, **UNHURRIED}),
+            Console(log),
         ) as stack:
             yield stack
 

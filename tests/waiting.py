@@ -11,6 +11,9 @@ WITHIN = 60.0
 PATIENT = {"SERVICE_ACQUIRE_TIMEOUT": "10", "SERVICE_CHECK_FAILURES": "30", "RELOAD_READY_WITHIN": "60"}
 """Settings of a workbench: on a slow machine, connections, checks and the start of new code take a while."""
 
+UNHURRIED = {"SERVICE_ACQUIRE_TIMEOUT": "10", "SERVICE_DRAIN_DELAY": "3"}
+"""Settings of a workbench to which faults happen: on a slow machine too, Envoy notices that a replica drains."""
+
 
 async def eventually(condition: Callable[[], Awaitable[bool]], what: str, within: float = WITHIN) -> None:
     """Waits until the condition holds. Fails the test with `what` if it does not hold within `within` seconds."""

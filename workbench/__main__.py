@@ -25,10 +25,10 @@ from workbench.options import StackOptions, from_environment
 from workbench.programs import prometheus
 from workbench.programs.bring import Missing, bring
 from workbench.project import NAME
+from workbench.restarts import SAME_SIGNAL_WITHIN, keep_running
 from workbench.stack import Stack
 
 ONE_PRESS = 0.5  # seconds in which SIGINTs are one press of Ctrl-C: `timeout -s INT` sends two at once
-SAME_SIGNAL_WITHIN = 2.0  # seconds from the end of a part until the signal that ended it arrives here too
 
 
 def main() -> int:
@@ -89,7 +89,7 @@ def kills(number: signal.Signals, seconds: float) -> bool:
 
 
 async def _is_from_a_signal(error: WorkbenchError, asked: asyncio.Event) -> bool:
-    """Whether the part that ended got the same signal as the workbench, as systemd sends it to all processes."""
+    """Whether a part ended in its start by a signal that comes here too, as systemd sends it to all processes."""
     if not isinstance(error, PartStopped) and not isinstance(error.__cause__, PartStopped):
         return False
     with suppress(TimeoutError):
@@ -101,7 +101,7 @@ async def _is_from_a_signal(error: WorkbenchError, asked: asyncio.Event) -> bool
 async def _run(stack: Stack, console: Console, begin: float) -> None:
     async with stack:
         console.say(_welcome(stack, time.monotonic() - begin))
-        raise await stack.failure()
+        raise await keep_running(stack, console)
 
 
 def _welcome(stack: Stack, seconds: float) -> str:

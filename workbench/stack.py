@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 from workbench.console import Console
 from workbench.errors import PartFailed, StepFailed, UsageError
@@ -13,13 +14,13 @@ from workbench.ingress.bootstrap import IngressRuleError, Upstream
 from workbench.ingress.pod_labels import pod_labels
 from workbench.machine import ports
 from workbench.machine.commits import Commit, check_out, find_commit
-from workbench.machine.folders import SERVICE_MANIFESTS, make_data_folder, run_folder
+from workbench.machine.folders import SERVICE_MANIFESTS, empty_folder, make_data_folder, run_folder, verdicts_folder
 from workbench.machine.lock import data_lock
 from workbench.options import SERVICE, StackOptions
 from workbench.parts.envoy import Envoy
 from workbench.parts.pgdata import open_postgres
 from workbench.parts.postgres import Postgres
-from workbench.parts.process import Part, describe, failed
+from workbench.parts.process import Part
 from workbench.parts.prometheus import Prometheus
 from workbench.parts.replica import Replica, migrate, service_environment
 
@@ -27,10 +28,13 @@ CANARY = {"version": "canary"}
 """What k8s/components/canary changes in the labels of its pods, beside those that run the stable version."""
 
 
+Component: TypeAlias = Postgres | Replica | Envoy | Prometheus
+
+
 class Stack:
     """`async with Stack(options, console) as stack:` starts all parts, or none, and stops them at the end.
 
-    A part that ends inside the block is not restarted, because tests end parts on purpose. failure() waits for that.
+    A part that ends inside the block is not restarted, because tests end parts on purpose; see restarts.py.
     """
 
     postgres: Postgres
@@ -46,7 +50,8 @@ class Stack:
         self.options = options
         self._console = console
         self._undo = AsyncExitStack()
-        self._components: list[Postgres | Replica | Envoy | Prometheus] = []
+        self.components: list[Component] = []
+        """In the order of their starts."""
         self.stopping = False
 
     @property
@@ -73,29 +78,13 @@ class Stack:
         await replica.ready()
         return replica
 
-    async def failure(self) -> PartFailed:
-        """Waits until a part ends, and returns the error that says so."""
-        running = {asyncio.create_task(part.wait()): part for part in self._parts()}
-        try:
-            ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in running:
-                task.cancel()
-        task = ended.pop()
-        part = running[task]
-        return failed(
-            task.result(),
-            f"{part.name} ended unexpectedly, {describe(task.result())}, so the rest was stopped: "
-            "look for the reason in its last lines above, then start again",
-        )
-
     def kill_now(self) -> None:
         """Kills all parts, so that a stop in progress no longer waits for them."""
         for part in self._parts():
             part.kill_now()
 
     def _parts(self) -> list[Part]:
-        return [component.part for component in self._components if component.part]
+        return [component.part for component in self.components if component.part]
 
     async def _start(self, undo: AsyncExitStack) -> None:
         options, console = self.options, self._console
@@ -115,7 +104,7 @@ class Stack:
         run = undo.enter_context(run_folder(options.data))
 
         self.postgres = await open_postgres(options.data, run, console, options.postgres)
-        self._components.append(self.postgres)
+        self.components.append(self.postgres)
         undo.push_async_callback(self.postgres.stop)
         with console.step("postgres", "PostgreSQL 18"):
             await self.postgres.start()
@@ -134,6 +123,9 @@ class Stack:
             Replica(f"service-{n}", api or next(free), ops or next(free), options, env, console, own_labels)
             for n, (api, ops) in enumerate(chosen, 1)
         ]
+        verdicts = undo.enter_context(empty_folder(verdicts_folder(options.data)))
+        for replica in working:
+            replica.keep_verdict(verdicts / f"{replica.name}.json")
         self.replicas = list(working)
         if self.stable:
             old = dataclasses.replace(options, service=SERVICE, sources=run / "stable")
@@ -151,7 +143,7 @@ class Stack:
             stats_port=next(free),
             timeouts=not options.debug,  # or it would end a request whose process has stopped at a breakpoint
         )
-        self._components += [*self.replicas, self.envoy]
+        self.components += [*self.replicas, self.envoy]
         undo.push_async_callback(self._stop_serving)
         with console.step("service", f"{options.replicas} replica{'s' * (options.replicas > 1)} ready"):
             for replica in working:
@@ -164,7 +156,7 @@ class Stack:
             await self.envoy.start()
         if options.prometheus:
             self.prometheus = Prometheus(options, prometheus_port, self.replicas, self.envoy, run, console)
-            self._components.append(self.prometheus)
+            self.components.append(self.prometheus)
             with console.step("prometheus", f"metrics and alerts, by {options.prometheus}"):
                 await self.prometheus.start()
 
@@ -182,7 +174,7 @@ class Stack:
 
     async def _stop_serving(self) -> None:
         """Stops all parts but PostgreSQL at once, without draining: the whole workbench stops."""
-        await asyncio.gather(*(part.stop() for part in self._components if part is not self.postgres))
+        await asyncio.gather(*(part.stop() for part in self.components if part is not self.postgres))
 
 
 def _labels() -> Mapping[str, str]:

@@ -31,6 +31,7 @@ from hypercorn.utils import parse_socket_addr, wrap_app
 
 from service.server.contract import Limits, Server
 from service.server.handshake import is_handshake
+from service.server.inbox import RequestTasks
 
 _READ_SIZE = 2**16
 
@@ -58,6 +59,7 @@ class _Config(Config):
             10**9
         )  # a connection closed after 1000 requests would lose the proxy's next one
         self.include_server_header = False
+        self.max_app_queue_size = 0  # none; inbox.py has the limit
         self.websocket_max_message_size = limits.max_message
         self.accesslog = None
         self.errorlog = logging.getLogger("hypercorn.error")
@@ -139,7 +141,7 @@ class TCPConnection:
     async def run(self) -> None:
         """Serve requests until the connection ends."""
         try:
-            async with TaskGroup(self._loop) as tasks:
+            async with RequestTasks(self._loop) as tasks:
                 self._protocol = self._speak_http(tasks)
                 await self._protocol.initiate()
                 self._set_idle(True)

@@ -1,6 +1,8 @@
 """The commands without a cluster: they print one line of error and exit with 1. kubectl is a script here."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from workbench.project import NAME
+from workbench.reload import code
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
     ["cluster.status"],
     ["cluster.intruder"],
     ["cluster.leftovers"],
+    ["cluster.live"],
     ["cluster.backups", "backup"],
     ["cluster.actions", "restart-replica"],
     ["bench.cluster", "rollout"],
@@ -62,7 +66,7 @@ def test_without_a_cluster(module: list[str], tmp_path: Path, said: str, remedy:
 
 @pytest.mark.parametrize(
     ("target", "program"),
-    [("down", "tilt"), ("destroy", "ctlptl"), ("test-cluster", "tilt"), ("image", "docker"), ("scan", "grype")],
+    [("down", "tilt"), ("destroy", "k3d"), ("test-cluster", "tilt"), ("image", "docker"), ("scan", "grype")],
 )
 def test_make_says_which_program_is_missing(target: str, program: str, tmp_path: Path) -> None:
     for name in ("make", "sh", "sed", "git"):
@@ -96,6 +100,33 @@ def test_status_of_an_empty_cluster(tmp_path: Path) -> None:
     assert f"nothing runs in k3d-{NAME}: start it with `tilt up`" in done.stdout
 
 
+def test_status_names_the_pods_that_cannot_be_created(tmp_path: Path) -> None:
+    """The answer is the same for each namespace."""
+    refused = [
+        {
+            "kind": "StatefulSet",
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "a"},
+            "spec": {"replicas": 1},
+            "status": {"replicas": 0},
+        },
+        {
+            "kind": "Event",
+            "metadata": {"uid": "b"},
+            "involvedObject": {"uid": "a"},
+            "reason": "FailedCreate",
+            "message": "exceeded quota",
+        },
+    ]
+    answer, nothing = json.dumps({"items": refused}), json.dumps({"items": []})
+    script = f"case $* in *statefulsets,events*) echo '{answer}' ;; *) echo '{nothing}' ;; esac"
+
+    done = run("cluster.status", kubectl=script, programs=str(tmp_path))
+
+    assert done.returncode == 1
+    assert "nothing runs" not in done.stdout
+    assert re.search(r"^not ok +statefulset +shop/shop +0 of 1 pods +exceeded quota$", done.stdout, re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", ["monday", "../monday.dump", "/etc/monday.dump"])
 def test_an_invalid_name_of_a_dump(name: str, tmp_path: Path) -> None:
     done = run("cluster.backups", "restore", kubectl=f"touch {tmp_path}/asked", FILE=name, programs=str(tmp_path))
@@ -119,3 +150,21 @@ def test_a_statement_runs_as_the_services_role(tmp_path: Path) -> None:
     done = run("cluster.actions", "sql", kubectl='echo "$@"', SQL="SELECT 1", programs=str(tmp_path))
     assert "PGOPTIONS=-c search_path=app -c role=app_rw psql " in done.stdout
     assert done.stdout.strip().endswith("--command=SELECT 1")
+
+
+def test_the_code_of_all_pods_is_live(tmp_path: Path) -> None:
+    pods = {"items": [{"metadata": {"name": name}} for name in ("one", "two")]}
+    pods["items"].append({"metadata": {"name": "ends", "deletionTimestamp": "now"}})
+    verdict = json.dumps({"serving": code.version(code.read()), "seconds": 0.08, "refused": None})
+    script = f"""
+        case "$*" in
+            *"get pods"*) echo '{json.dumps(pods)}' ;;
+            *"exec one"*|*"exec two"*) echo '{verdict}' ;;
+            *) exit 1 ;;
+        esac
+    """
+
+    done = run("cluster.live", "--json", "--within=10", kubectl=script, programs=str(tmp_path))
+
+    assert json.loads(done.stdout)["replicas"] == {"one": 80.0, "two": 80.0}
+    assert done.returncode == 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cluster.status import gateway_line, pod_line, service_line, virtual_service_line
+from cluster.status import gateway_line, pod_line, refused_lines, service_line, virtual_service_line
 
 Object = dict[str, Any]
 
@@ -51,6 +51,25 @@ GATEWAY: Object = {
     "metadata": {"name": "shop", "namespace": "shop"},
     "spec": {"selector": {"istio": "ingressgateway"}, "servers": [{"port": {"protocol": "HTTP", "number": 80}}]},
 }
+
+
+WEBHOOK = 'failed calling webhook "namespace.sidecar-injector.istio.io": connect: connection refused'
+
+
+def workload(kind: str = "ReplicaSet", *, there: int = 0, owner: Object | None = None) -> Object:
+    metadata = {"name": "shop-5d9", "namespace": "shop", "uid": "a", "ownerReferences": [owner] if owner else []}
+    return {"kind": kind, "metadata": metadata, "spec": {"replicas": 2}, "status": {"replicas": there}}
+
+
+def event(message: str, *, of: str = "a", reason: str = "FailedCreate", at: str = "2026-11-26T00:00:00Z") -> Object:
+    return {
+        "kind": "Event",
+        "metadata": {"uid": "e"},
+        "involvedObject": {"uid": of},
+        "reason": reason,
+        "message": message,
+        "lastTimestamp": at,
+    }
 
 
 def test_a_ready_pod_is_ok() -> None:
@@ -105,6 +124,43 @@ def test_a_pod_that_is_being_deleted_is_ok() -> None:
 )
 def test_a_pod_that_is_not_ready_has_a_reason(status: Object, error: str) -> None:
     assert pod_line(pod(ready=False, **status)).error == error
+
+
+@pytest.mark.parametrize(
+    ("item", "restart"),
+    [
+        (workload(owner={"kind": "Deployment", "name": "shop"}), "deployment/shop"),
+        (workload("StatefulSet"), "statefulset/shop-5d9"),
+    ],
+    ids=["of a Deployment", "StatefulSet"],
+)
+def test_pods_that_istiod_could_not_inject_have_a_remedy(item: Object, restart: str) -> None:
+    [line] = refused_lines([item, event(WEBHOOK)])
+
+    assert (line.kind, line.name, line.state) == (item["kind"].lower(), "shop/shop-5d9", "0 of 2 pods")
+    assert line.error.startswith("no pod can get its sidecar while istiod does not answer. ")
+    assert line.error.endswith(f"`kubectl -n shop rollout restart {restart}` ends the pause ({WEBHOOK})")
+
+
+def test_pods_that_are_refused_for_another_reason_have_the_last_one() -> None:
+    newer, older = event("exceeded quota", at="2026-11-26T00:00:09Z"), event(WEBHOOK)
+
+    [line] = refused_lines([newer, workload(there=1), older])
+
+    assert (line.state, line.error) == ("1 of 2 pods", "exceeded quota")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [workload(there=2), event(WEBHOOK)],
+        [workload(), event(WEBHOOK, of="b")],
+        [workload(), event(WEBHOOK, reason="FailedScheduling")],
+    ],
+    ids=["all are there again", "the event of another", "another event"],
+)
+def test_pods_that_are_not_refused_have_no_line(found: list[Object]) -> None:
+    assert list(refused_lines(found)) == []
 
 
 def test_a_service_is_ok_if_a_pod_behind_it_is_ready() -> None:

@@ -9,12 +9,13 @@ from tests.faults.dumps import empty as empty
 from tests.faults.hostile import target as target
 from tests.faults.site import Site, site
 from tests.servers import SERVER
+from tests.waiting import UNHURRIED
 
 
 @pytest.fixture(scope="session")
 async def workbench(new_data: Callable[[], Path]) -> AsyncIterator[Site]:
     """The workbench of all tests. Each fault leaves it as it was."""
-    async with site(folder=new_data(), settings={"SERVICE_SERVER": SERVER}) as here:
+    async with site(folder=new_data(), settings={"SERVICE_SERVER": SERVER, **UNHURRIED}) as here:
         yield here
 
 

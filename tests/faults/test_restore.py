@@ -59,7 +59,9 @@ async def test_the_service_continues_with_the_restored_things(workbench: Site, c
     status, output = await backups(stack.options.data, "restore", FILE=name)
     assert status == 0, output
 
-    assert (await client.get(kept)).json()["name"] == "before the backup"
+    answer = await client.get(kept)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["name"] == "before the backup"
     assert (await client.get(lost)).status_code == 404
     # Reaches every connection of every pool, whose statements were prepared for the old tables.
     for number in range(20):

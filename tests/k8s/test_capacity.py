@@ -2,8 +2,10 @@
 
 import re
 
+import yaml
+
 from tests.k8s.objects import find, pod_spec
-from tests.k8s.project import K8S, Object, istio_install
+from tests.k8s.project import INSTALL, K8S, Object, istio_install
 from workbench.project import NAME
 
 CPU = 2.0  # cores
@@ -48,6 +50,17 @@ def test_the_whole_system_fits_on_a_laptop(dev: list[Object]) -> None:
 def test_there_are_two_replicas_or_more(overlay: list[Object]) -> None:
     assert find(overlay, "Deployment", NAME)["spec"]["replicas"] >= 2
     assert find(overlay, "PodDisruptionBudget", "service")["spec"]["maxUnavailable"] == 1
+
+
+def test_in_production_an_istiod_answers_while_the_node_of_another_restarts() -> None:
+    """Without an answer of istiod no pod of the mesh can be created."""
+    install = yaml.safe_load((K8S / "overlays" / "production" / INSTALL.name).read_text())["spec"]["values"]["pilot"]
+
+    assert install["replicaCount"] >= 2
+    assert istio_install()["values"]["pilot"]["autoscaleEnabled"] is False  # otherwise the number would be ignored
+    [spread] = install["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"] == {"app": "istiod"}
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
 
 
 def needed_connections(*deployments: Object) -> tuple[int, int]:

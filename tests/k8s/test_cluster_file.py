@@ -1,6 +1,7 @@
 """ctlptl.yaml: valid for k3d, and its ports are those of the gateway."""
 
 import json
+import re
 
 import jsonschema
 import pytest
@@ -54,3 +55,11 @@ def test_the_ports_of_the_cluster_are_those_of_the_gateway() -> None:
     assert service["type"] == "LoadBalancer"
     assert ports == ["127.0.0.1:8080:80", "127.0.0.1:8443:443", "127.0.0.1:30080:30080"]
     assert {int(port.split(":")[2]) for port in ports} <= reachable
+
+
+def test_pods_that_could_not_be_created_are_tried_again_soon() -> None:
+    """Without the flag, their ReplicaSets wait for minutes after istiod is back."""
+    arguments = [entry["arg"] for entry in cluster_file()[1]["k3d"]["v1alpha5Simple"]["options"]["k3s"]["extraArgs"]]
+
+    [seconds] = re.findall(r"--kube-controller-manager-arg=min-resync-period=(\d+)s", "\n".join(arguments))
+    assert 1 <= int(seconds) <= 10  # the pause is at most twice as long

@@ -22,7 +22,7 @@ def test_every_manifest_is_in_its_kustomization(folders: list[Path]) -> None:
     for folder in folders:
         kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
         named = {*kustomization["resources"], *(patch.get("path", "") for patch in kustomization.get("patches", []))}
-        files = {file.name for file in folder.glob("*.yaml") if file != INSTALL} - {"kustomization.yaml"}
+        files = {file.name for file in folder.glob("*.yaml") if file.name != INSTALL.name} - {"kustomization.yaml"}
         assert {entry for entry in named if entry.endswith(".yaml")} == files, folder
 
 

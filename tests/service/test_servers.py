@@ -5,7 +5,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -18,6 +18,7 @@ from hypercorn.typing import ConnectionState
 from service.server.choice import choose
 from service.server.contract import CannotServe, Limits, Server
 from service.server.hypercorn import SingleWriteProtocol
+from service.server.inbox import Inbox
 from service.settings import Settings
 from tests.service.fixtures import StartService
 from tests.waiting import WITHIN
@@ -36,11 +37,11 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def hello_server(name: str, limits: Limits) -> AsyncIterator[Server]:
-    """Serves `hello` on a free port, which no other process accepts on."""
+async def hello_server(name: str, limits: Limits, app: Any = hello) -> AsyncIterator[Server]:
+    """Serves `app` on a free port, which no other process accepts on."""
     listener = socket.create_server(("127.0.0.1", 0))
     serve = choose(Settings.model_validate({"server": name}))
-    async with asyncio.timeout(None) as shutdown, serve(hello, listener, limits) as server:
+    async with asyncio.timeout(None) as shutdown, serve(app, listener, limits) as server:
         await server.resume()
         yield server
         shutdown.reschedule(asyncio.get_running_loop().time() + WITHIN)
@@ -116,6 +117,60 @@ async def test_an_idle_connection_is_closed_after_the_keep_alive_time(name: str)
         async with asyncio.timeout(WITHIN):
             assert await reader.read() == b""
         writer.close()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+async def test_an_answer_before_the_end_of_the_body_ends_the_request(name: str) -> None:
+    answered = asyncio.Event()
+
+    async def impatient(scope: Any, receive: Any, send: Any) -> None:
+        await hello(scope, receive, send)
+        if scope["type"] == "http":
+            answered.set()
+
+    async with hello_server(name, Limits(grace=WITHIN), impatient) as server:
+        reader, writer = await asyncio.open_connection(*server.listener.getsockname())
+        try:
+            # In one piece, so that all of it waits for the application when it answers.
+            writer.write(
+                b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" + 1000 * b"1\r\nx\r\n"
+            )
+            async with asyncio.timeout(WITHIN):
+                assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+                await answered.wait()
+        finally:
+            writer.close()
+
+
+async def test_hypercorn_receives_no_more_than_the_application_takes() -> None:
+    """Otherwise an upload would fill the memory of a service that stores it more slowly than it arrives."""
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    taken = asyncio.Queue[None]()
+
+    async def app(_scope: Any, receive: Any, *_rest: Any) -> None:
+        while True:
+            await taken.get()
+            await receive()
+
+    inbox = Inbox(cast(Any, app))
+    taking = asyncio.create_task(inbox(cast(Any, {}), queue.get, cast(Any, None), print, print))
+
+    async def send(count: int) -> None:
+        for _ in range(count):
+            await inbox.put(queue.put, {"type": "http.request", "body": b"x", "more_body": True})
+
+    sending = asyncio.create_task(send(1000))
+    for taken_so_far in range(3):
+        for _ in range(2000):
+            await asyncio.sleep(0)
+        assert queue.qsize() == 10, taken_so_far
+        taken.put_nowait(None)
+    assert not sending.done()
+
+    await inbox.put(queue.put, {"type": "http.disconnect"})
+    await sending
+    assert queue.qsize() <= 11, "what comes after the end is dropped"
+    taking.cancel()
 
 
 @pytest.mark.parametrize("name", SERVERS)

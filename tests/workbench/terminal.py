@@ -31,11 +31,14 @@ class Terminal:
         self.text = ""
 
     async def until(self, text: str) -> None:
+        await self.until_match(re.escape(text))
+
+    async def until_match(self, pattern: str) -> None:
         assert self.process.stdout is not None
         async with asyncio.timeout(WITHIN):
-            while text not in self.text:
+            while not re.search(pattern, self.text):
                 line = await self.process.stdout.readline()
-                assert line, f"it ended before it wrote {text!r}:\n{self.text}"
+                assert line, f"it ended before it wrote {pattern!r}:\n{self.text}"
                 self.text += line.decode()
 
     async def end(self) -> int:

@@ -4,6 +4,9 @@ import errno
 import json
 import os
 import socket
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -127,3 +130,20 @@ def test_free_ports_are_free_and_different() -> None:
     for port in free:
         with socket.socket() as listener:
             assert listener.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
+def test_no_process_is_given_the_free_ports_of_another() -> None:
+    """Whatever random choice they make: of 12,000 ports, each of two processes gets 2,000."""
+    script = "import sys; from workbench.machine import ports; print(*ports.free(2000), flush=True); sys.stdin.read()"
+    with ExitStack() as both:
+        processes = [
+            both.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+            )
+            for _ in range(2)
+        ]
+        first, second = (set(process.stdout.readline().split()) for process in processes if process.stdout)
+        assert (len(first), len(second)) == (2000, 2000)
+        assert not first & second

@@ -5,13 +5,15 @@ import io
 import os
 import re
 import shutil
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from tests.waiting import WITHIN
+from tests.waiting import WITHIN, eventually
 from workbench.console import Console
 from workbench.errors import DataFolderError, StepFailed
 from workbench.machine import unprivileged
@@ -162,6 +164,30 @@ class TestServer:
         await postgres.start()
         assert await fetch(postgres, "app_rw", "SELECT value FROM kept") == 1
         client.terminate()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the working directory of a process")
+    async def test_a_query_that_computes_when_its_server_is_killed(self, postgres: Postgres, screen: Screen) -> None:
+        client = await asyncpg.connect(postgres.url(SUPERUSER))
+        bystander = await asyncio.create_subprocess_exec(
+            "sleep", "60", cwd=postgres.pgdata
+        )  # such as a person's shell
+        computing = asyncio.create_task(client.execute("DO 'BEGIN LOOP END LOOP; END'"))
+
+        async def is_computing() -> bool:
+            sql = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO %'"
+            return await fetch(postgres, SUPERUSER, sql) == 1
+
+        await eventually(is_computing, "the query computes")
+        assert postgres.part
+        os.kill(postgres.part.pid, signal.SIGKILL)
+        await postgres.start()
+        assert await fetch(postgres, "app_rw", "SELECT 1") == 1
+        with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+            await computing
+        assert bystander.returncode is None
+        bystander.kill()
+        await bystander.wait()
+        assert "FATAL" not in screen.text
 
     async def test_a_stop_does_not_wait_for_clients(self, postgres: Postgres, screen: Screen) -> None:
         client = await asyncpg.connect(postgres.url("app_rw"))

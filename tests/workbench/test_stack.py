@@ -44,10 +44,8 @@ async def test_the_ingress_uses_every_replica(stack: Stack) -> None:
     assert await instances(stack, 2) == {"service-1", "service-2"}
 
 
-async def test_the_end_of_a_replica_is_reported_and_it_can_be_started_again(stack: Stack) -> None:
-    waiting = asyncio.create_task(stack.failure())
+async def test_a_replica_that_has_ended_can_be_started_again(stack: Stack) -> None:
     await stack.replicas[0].kill()
-    assert "service-1 ended unexpectedly, killed by SIGKILL" in str(await waiting)
     assert await instance(stack) == "service-2"
     await stack.start_replica(0)
     assert await instances(stack, 2) == {"service-1", "service-2"}

@@ -62,14 +62,20 @@ async def test_sigterm_to_every_process_and_to_the_workbench_last(new_data: NewD
     assert stopped_quietly(terminal), terminal.text
 
 
-async def test_a_part_that_ends_as_after_a_signal_is_an_error_without_one(new_data: NewData) -> None:
+async def test_ctrl_c_before_a_part_is_started_again(new_data: NewData) -> None:
     data = new_data()
     async with make_dev(data) as terminal:
         await terminal.until(STARTED)
         os.kill(terminal.part("envoy"), signal.SIGTERM)
-        assert await terminal.end() == 1
+        await terminal.until_match(r"envoy +ended unexpectedly, exit status 0: starting it again +\d+\.\d\d s\n")
+        processes = descendants(terminal.process.pid)
+        os.kill(terminal.part("envoy"), signal.SIGKILL)
+        await terminal.until("killed by SIGKILL: starting it again after 0.5 s ...\n")
+        terminal.press_ctrl_c()
+        assert await terminal.end() == 0
+        await gone(processes)
     assert was_stopped_cleanly(data)
-    assert terminal.text.splitlines()[-1].startswith("make dev: envoy ended unexpectedly, exit status 0")
+    assert terminal.text.splitlines()[-1].startswith("stopped; ")
 
 
 async def test_a_second_ctrl_c_does_not_wait(new_data: NewData) -> None:

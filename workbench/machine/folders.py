@@ -59,6 +59,22 @@ def run_folder(data: Path) -> Iterator[Path]:
         shutil.rmtree(run, ignore_errors=True)
 
 
+def verdicts_folder(data: Path) -> Path:
+    """Where the replicas of a running `make dev` keep what serves, for `make live`."""
+    return data / "verdicts"
+
+
+@contextmanager
+def empty_folder(path: Path) -> Iterator[Path]:
+    """It is removed at the end."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def owner_name(path: Path) -> str:
     try:
         return path.owner()

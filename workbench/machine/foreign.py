@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -20,6 +21,16 @@ def command(pid: int) -> list[str]:
         except OSError:
             return []
     return _output("ps", "-ww", "-o", "command=", "-p", str(pid)).split()
+
+
+def working_in(folder: Path) -> list[int]:
+    """The processes whose working directory is this folder, as far as this user may know. Empty on macOS."""
+    found = []
+    for link in glob.iglob(f"{PROC}/[0-9]*/cwd"):
+        with suppress(OSError):  # the process has ended since, or belongs to another user
+            if os.path.samefile(link, folder):
+                found.append(int(link.split("/")[2]))
+    return found
 
 
 def describe_process(pid: int) -> str:

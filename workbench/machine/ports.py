@@ -1,9 +1,9 @@
 """TCP ports of this machine: which ones are free, and which process uses the others."""
 
 import errno
-import itertools
 import random
 import socket
+from collections import deque
 from collections.abc import Collection, Mapping
 
 from workbench.errors import PortTaken, UsageError
@@ -14,6 +14,10 @@ FAMILIES = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
 # Below the ports that Linux (from 32768) and macOS (from 49152) use for outgoing connections, so that no such
 # connection can take a port after it was chosen here and before a part uses it.
 CHOICES = range(20_000, 32_000)
+_BLOCK = 200
+
+_own: deque[int] = deque()
+_holders: list[socket.socket] = []
 
 
 def loopbacks() -> list[str]:
@@ -39,9 +43,38 @@ def check(wanted: Mapping[str, int]) -> None:
 
 
 def free(count: int, excluding: Collection[int] = ()) -> list[int]:
-    """Different ports that no process uses now, without those in `excluding`."""
-    choices = (port for port in random.sample(CHOICES, len(CHOICES)) if port not in excluding and _is_free(port))
-    return list(itertools.islice(choices, count))
+    """Different ports that no process uses now, without those in `excluding`.
+
+    No other process is given them as long as this one runs, and this one only after many others: otherwise another
+    workbench could take a port before its part listens on it, or while it is restarted.
+    """
+    found: list[int] = []
+    while len(found) < count and (_own or _reserve()):
+        for _ in range(len(_own)):
+            port = _own.popleft()
+            _own.append(port)
+            if port not in {*found, *excluding} and _is_free(port):
+                found.append(port)
+            if len(found) == count:
+                return found
+        if not _reserve():
+            break
+    return found
+
+
+def _reserve() -> bool:
+    """Takes one more block of ports for this process. Its first port is bound, which tells other processes."""
+    for first in random.sample(CHOICES[::_BLOCK], len(CHOICES[::_BLOCK])):
+        holder = socket.socket()
+        try:
+            holder.bind(("127.0.0.1", first))
+        except OSError:
+            holder.close()
+            continue
+        _holders.append(holder)
+        _own.extendleft(range(first + 1, first + _BLOCK))
+        return True
+    return False
 
 
 def _is_free(port: int) -> bool:

@@ -3,23 +3,29 @@
 import asyncio
 import importlib.util
 import os
+import re
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from workbench.console import Console
 from workbench.errors import DataFolderError, PartFailed, StepFailed
-from workbench.machine import unprivileged
+from workbench.machine import foreign, unprivileged
 from workbench.machine.folders import display_path
 from workbench.parts.process import Part, User, run
 
 MAJOR_VERSION = 18
 SUPERUSER = "postgres"
 READY = "database system is ready to accept connections"
-STOPPED = "terminating connection due to administrator command"  # every client gets this message at stop()
 IN_USE = "pre-existing shared memory block"  # processes of a killed server have not ended yet
+EXPECTED = re.compile(
+    "terminating connection due to (administrator command|unexpected postmaster exit)|the database system is |"
+    + IN_USE
+)
+"""Every client gets these messages after stop() or kill(), and at a start until the server is ready."""
 
 START_WITHIN = 60.0  # seconds: recovery after a crash replays up to max_wal_size
 KILLED_SERVER_ENDS_WITHIN = 5.0
@@ -81,6 +87,7 @@ class Postgres:
                         f"PostgreSQL does not start on {display_path(self.pgdata)}: {error}: if the data is damaged, "
                         "`make reset` removes it and the next start creates a new database"
                     ) from error
+            self._kill_leftover_processes()
             await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
@@ -108,6 +115,13 @@ class Postgres:
             env=postgres_environment(),
             within=30,
         )
+
+    def _kill_leftover_processes(self) -> None:
+        """A query that computes does not notice that its server has been killed, and keeps the shared memory."""
+        for pid in foreign.working_in(self.pgdata):
+            if " ".join(foreign.command(pid)).startswith("postgres: "):  # and no shell in that folder
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     async def _start(self) -> None:
         self._ready.clear()
@@ -138,7 +152,7 @@ class Postgres:
         """Shows errors, but not the messages about starts, stops and checkpoints."""
         severity, _, message = line.partition(":  ")
         if message and severity in ("LOG", "WARNING", "ERROR", "FATAL", "PANIC"):
-            self._shown = severity != "LOG" and message != STOPPED
+            self._shown = severity != "LOG" and not EXPECTED.match(message)
             if message == READY:
                 self._ready.set()
         return self._shown

@@ -154,7 +154,7 @@ class Part:
         return status
 
     async def _read(self) -> None:
-        async for line in _lines(self._output):
+        async for line in whole_lines(self._output):
             self.last_lines.append(line)
             if self._on_line(line):
                 self._console.log(self.name, line)
@@ -200,7 +200,7 @@ def error_line(lines: deque[str]) -> str:
     return next((line for line in written if re.search("error|fatal|panic", line, re.IGNORECASE)), written[0])
 
 
-async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+async def whole_lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
     """Like StreamReader.readline, but splits lines that are longer than MAX_LINE instead of raising an error."""
     rest = b""
     while chunk := await stream.read(MAX_LINE):

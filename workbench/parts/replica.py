@@ -59,6 +59,10 @@ class Replica:
         """From the next start on, a debugger can attach to this port of 127.0.0.1."""
         self._env["RELOAD_DEBUG_PORT"] = str(port)
 
+    def keep_verdict(self, file: Path) -> None:
+        """From the next start on, live reload writes to this file what serves; see workbench/live.py."""
+        self._env["RELOAD_VERDICT_FILE"] = str(file)
+
     async def start(self) -> None:
         options = self._options
         self.part = await Part.start(

@@ -3,6 +3,7 @@
 SERVICE_API_BIND and SERVICE_OPS_BIND are the addresses to listen on, each host:port. RELOAD_READY_WITHIN is how many
 seconds new code may take to become ready, by default 10. RELOAD_FORK=no starts each process in a new interpreter,
 which is also done wherever a fork is not safe. With RELOAD_DEBUG_PORT, editors can attach to that port of 127.0.0.1.
+RELOAD_VERDICT_FILE is where `make live` finds what serves, and why something else does not.
 
 SIGTERM and SIGINT are passed on to the service, which drains as it would by itself. Exit status: 0 stopped, 1 cannot
 listen, 2 wrong settings.
@@ -36,6 +37,7 @@ from workbench.reload.sources import ENV_FILE, Watcher
 from workbench.reload.spawner import FreshSpawner, Spawner
 from workbench.reload.supervisor import Limits, Supervisor
 from workbench.reload.tasks import in_background
+from workbench.reload.verdict import FILE, VerdictFile
 
 _BACKLOG = 2048
 _READY_WITHIN = 10.0  # s
@@ -86,7 +88,8 @@ def _listen(variable: str, bind: str) -> socket.socket:
 async def _run(listeners: dict[str, socket.socket], folder: Path, debugger: Debugger | None) -> int:
     loop = asyncio.get_running_loop()
     metrics_file = folder / "metrics.prom"
-    report = Report(metrics_file)
+    verdict = os.environ.get(FILE)
+    report = Report(metrics_file, VerdictFile(Path(verdict) if verdict else None))
     extra = {protocol.LISTEN: protocol.TOLD, protocol.METRICS_FILE: str(metrics_file)}
     limits = Limits(_ready_within())
     if debugger is None:  # a rehearsed request would stop at breakpoints, where nobody expects it

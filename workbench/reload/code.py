@@ -24,7 +24,8 @@ def ignored(path: Path, root: Path = ROOT) -> bool:
 
 def paths(root: Path = ROOT) -> list[Path]:
     """All files of the service."""
-    return [Path(path) for path in _walk(str(root / PACKAGE))]
+    above = frozenset(_identity(folder) for folder in (root, *root.parents))
+    return [Path(path) for path in _walk(str(root / PACKAGE), above)]
 
 
 def read(root: Path = ROOT) -> dict[Path, bytes]:
@@ -46,17 +47,30 @@ def version(files: Mapping[Path, bytes], root: Path = ROOT) -> str:
     digest = hashlib.sha256()
     for path in sorted(files):
         content = files[path]
-        digest.update(f"{path.relative_to(root)}\0{len(content)}\0".encode())
+        digest.update(os.fsencode(path.relative_to(root)) + f"\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:8]
 
 
-def _walk(folder: str) -> Iterator[str]:
-    with suppress(OSError), os.scandir(folder) as entries:  # it is gone, or a loop of links
+def _walk(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    """The files in a folder, apart from links that lead back to a folder above it.
+
+    Only what is known to be a file: a FIFO would keep its reader waiting for a writer.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:  # it is gone, or closed to this user
+        identity = _identity(folder)
+        if identity in above:
+            return
         for entry in entries:
             if _IGNORED.search(entry.name):
                 continue
-            if entry.is_dir():
-                yield from _walk(entry.path)
-            else:
-                yield entry.path
+            with suppress(OSError):  # a link to itself, or to where this user may not look
+                if entry.is_dir():
+                    yield from _walk(entry.path, above | {identity})
+                elif entry.is_file():
+                    yield entry.path
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino

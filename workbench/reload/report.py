@@ -10,6 +10,7 @@ from pathlib import Path
 from workbench.reload.code import ROOT
 from workbench.reload.sources import Change, saved_at
 from workbench.reload.states import SupervisorState
+from workbench.reload.verdict import VerdictFile
 
 _STAGES = ("watched", "forked", "imported", "created", "ready", "rehearsed", "handed over", "answered")
 """The stages of a reload, in this order; for each one the time of its end is recorded."""
@@ -51,10 +52,11 @@ class Reload:
 
 
 class Report:
-    """Lines on stderr, and a file of metrics that the service adds to its own (SERVICE_METRICS_FILE)."""
+    """Lines on stderr, a file of metrics that the service adds to its own (SERVICE_METRICS_FILE), and the verdict."""
 
-    def __init__(self, metrics_file: Path) -> None:
+    def __init__(self, metrics_file: Path, verdict: VerdictFile) -> None:
         self._metrics_file = metrics_file
+        self._verdict = verdict
         self._reloads = {"ok": 0, "failed": 0}
         self._crashes = 0
         self._state = SupervisorState.STARTING
@@ -76,11 +78,16 @@ class Report:
             self._state = state
             self._write()
 
+    def tries(self, version: str) -> None:
+        """What follows is about this version."""
+        self._verdict.tries(version)
+
     def reloaded(self, reload: Reload, version: str, *, first: bool) -> None:
         """`first`: nothing served before."""
         self._reloads["ok"] += 1
         self._last = reload
         self._write()
+        self._verdict.serves(version, 0.0 if first else reload.seconds)
         if first:
             self.say(f"version {version} serves")
             return
@@ -93,16 +100,19 @@ class Report:
 
     def restored(self, version: str) -> None:
         """The files are what serves again."""
+        self._verdict.serves(version)
         self.say(f"the files match the serving version {version} again")
 
     def refused(self, why: str, serving: str) -> None:
         """The new code cannot serve, so a version that is older keeps serving."""
         self._failed()
+        self._verdict.refuses(why, serving)
         self.say(f"the new code does not serve: {why}; version {serving} keeps serving, older than the files")
 
     def refused_all(self, why: str, next_start: float | None) -> None:
         """Nothing serves; the next start is in so many seconds, if it does not wait for a save."""
         self._failed()
+        self._verdict.refuses(why)
         when = "with the next save" if next_start is None else f"in {next_start:g} s, or with the next save"
         self.say(f"the code does not serve: {why}; nothing serves; next start {when}")
 
@@ -110,6 +120,8 @@ class Report:
         """The new version `failed` during its trial, and the one before it serves again."""
         self._crashes += 1
         self._failed()
+        self._verdict.tries(failed)
+        self._verdict.refuses(f"it ended right after its start: {why}", version)
         self.say(
             f"version {failed} ended right after its start ({why}); "
             f"version {version} serves again, older than the files"
@@ -119,11 +131,17 @@ class Report:
         """Nothing serves for so many seconds."""
         self._crashes += 1
         self._write()
+        self._verdict.refuses(f"the service crashed: {why}")
         gone = ""
         if in_a_row >= _MANY_CRASHES:
             gone = f"{in_a_row} times in a row: there is no good code left to serve; "
         when = f"next start in {next_start:g} s, or with the next save" if next_start else "starting it again"
         self.say(f"the service crashed ({why}); {gone}{when}")
+
+    def left_out(self, change: Change) -> None:
+        """What cannot be code has no effect."""
+        for path, why in change.unusable.items():
+            self.say(f"{path.relative_to(ROOT)} is left out of the code: {why}")
 
     def not_watching(self, error: Exception, again_after: float) -> None:
         """No change is noticed for so many seconds."""

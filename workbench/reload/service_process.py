@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from workbench.parts.process import whole_lines
 from workbench.reload import protocol
 from workbench.reload.states import PROCESS_TRANSITIONS, SIGNALS, ProcessState
 from workbench.reload.tasks import in_background
 
 _LAST_LINES_WITHIN = 0.5  # s for lines that are still in the pipe when the process has ended
-_MAX_LINE = 2**20
 _REMEMBERED_LINES = 40
 
 _numbers = itertools.count(1)  # in names of sockets, which have to be short
@@ -126,21 +126,14 @@ class ServiceProcess:
                     self.handed_over.set()
 
     async def _read(self) -> None:
-        reader = asyncio.StreamReader(limit=_MAX_LINE)
+        reader = asyncio.StreamReader()
         pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(self._stderr, "rb", buffering=0)
         )
         try:
-            while line := await _read_line(reader):
-                text = line.decode(errors="replace").rstrip()
+            async for line in whole_lines(reader):
+                text = line.rstrip()
                 self.last_lines.append(text)
                 self._on_line(text)
         finally:
             pipe.close()
-
-
-async def _read_line(reader: asyncio.StreamReader) -> bytes:
-    """The next line that is not too long; nothing at the end. A process whose output is not read would hang."""
-    while True:
-        with suppress(ValueError):  # longer than the reader's limit: dropped as far as it has been read
-            return await reader.readline()

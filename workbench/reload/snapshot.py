@@ -27,7 +27,7 @@ class Snapshot:
             if path.endswith(".py") and self.compiled(path, source) is None:
                 try:
                     self._compiled[path] = source, compile(source, path, "exec", dont_inherit=True)
-                except (SyntaxError, ValueError):
+                except Exception:  # also MemoryError and RecursionError
                     self._compiled.pop(path, None)  # the new process meets the same error and reports it
 
     def source(self, path: str) -> bytes | None:

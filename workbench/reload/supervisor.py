@@ -137,6 +137,7 @@ class Supervisor:
             change = Change()
             with self._errors_reported():
                 change = await self._watcher.take()
+                self._report.left_out(change)
             if change or is_due:
                 self._retry.cancel()
                 return change
@@ -150,8 +151,10 @@ class Supervisor:
             if change.packages:
                 self._report.say("the installed packages have changed: the next process starts from a new template")
                 await self._spawner.renew()
-            environment, files = self._environment.read(), code.read()
-            target = Target(code.version(files), environment, files)
+            files = code.read()
+            version = code.version(files)
+            self._report.tries(version)
+            target = Target(version, self._environment.read(), files)
             if self._is_settled(target, change):
                 return
             counting = asyncio.create_task(self._probe.answered())

@@ -34,7 +34,7 @@ def main(control_fd: int, parent: int) -> None:
     template = Template(socket.socket(fileno=control_fd))
     for number in (signal.SIGINT, signal.SIGTERM):  # the supervisor decides, also if all processes get the signal
         signal.signal(number, signal.SIG_IGN)
-    preload(code.ROOT / code.PACKAGE)
+    preload(code.ROOT)
     template.run()
 
 
@@ -118,23 +118,23 @@ class Template:
         self._control.sendall(protocol.encode_answer(answer))
 
 
-def preload(package: Path) -> None:
+def preload(root: Path) -> None:
     """Import what the service's modules import, except its own. The service reports what cannot be imported."""
-    for name in sorted(_imports(package)):
+    for name in sorted(_imports(root)):
         with suppress(Exception):
             importlib.import_module(name)
 
 
-def _imports(package: Path) -> set[str]:
+def _imports(root: Path) -> set[str]:
     names: set[str] = set()
-    for path in package.rglob("*.py"):
-        with suppress(OSError, SyntaxError, ValueError):
-            for node in ast.walk(ast.parse(path.read_bytes())):
+    for source in (content for path, content in code.read(root).items() if path.suffix == ".py"):
+        with suppress(Exception):  # a SyntaxError, or a RecursionError, a MemoryError
+            for node in ast.walk(ast.parse(source)):
                 if isinstance(node, ast.Import):
                     names.update(alias.name for alias in node.names)
                 elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
                     names.add(node.module)
-    return {name for name in names if name.partition(".")[0] not in {package.name, "__future__"}}
+    return {name for name in names if name.partition(".")[0] not in {code.PACKAGE, "__future__"}}
 
 
 def _ended() -> Iterator[tuple[int, int]]:

@@ -103,28 +103,29 @@ async def test_the_template_is_replaced(own: Live) -> None:
 
 @linux_only
 async def test_a_process_is_forked_ahead_of_time(own: Live) -> None:
+    served: set[int] = set()
     async with asyncio.timeout(WITHIN):
-        before: set[int] = set()
         number = 0
-        while await serving(own) not in before:  # an edit may come before it is warm, which only the template knows
+        ahead = 0
+        while await serving(own) != ahead:  # an edit may come before it is warm, which only the template knows
             number += 1
-            await preforked(own)
-            await asyncio.sleep(0.05 * 2**number)
-            before = set(descendants(own.part.pid)) - {await serving(own)}
+            ahead = await preforked(own, served)
+            await asyncio.sleep(0.05 * 4**number)
             own.sources.append(MODULE, f"\n# {number}\n")
             await own.reloads()
 
-    os.kill(await preforked(own), signal.SIGKILL)  # it is replaced
+    os.kill(await preforked(own, served), signal.SIGKILL)  # it is replaced
     own.sources.append(MODULE, "\n# newer\n")
     await own.reloads()
 
 
-async def preforked(live: Live) -> int:
-    """The process that was forked ahead of time, once there is one: the youngest."""
-    now = await serving(live)
-    while (youngest := oldest_first(descendants(live.part.pid))[-1]) == now:  # noqa: ASYNC110 - there is no event for it
+async def preforked(live: Live, served: set[int]) -> int:
+    """The process that was forked ahead of time, once there is one: the one that has never served."""
+    served.add(await serving(live))
+    while not (others := descendants(template(live)).keys() - served):  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0.01)
-    return youngest
+    [found] = others
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
