@@ -121,10 +121,9 @@ async def test_the_folder_of_the_service_is_replaced(live: Live) -> None:
     ],
 )
 async def test_settings_that_are_not_utf_8(live: Live, content: bytes, why: str) -> None:
-    env_file = live.sources.root / ".env"
-    env_file.write_bytes(content)
+    (live.sources.root / ".env").write_bytes(content)
     await live.says(rf"the new code does not serve: \.env, {why}; version {live.sources.version} keeps serving")
-    env_file.unlink()
+    live.sources.restore()
     await live.says("the files match the serving version")
     assert not live.said("Traceback")
 
