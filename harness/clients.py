@@ -66,12 +66,13 @@ async def clients(url: str, count: int, resource: Resource, timeout: float = 30.
 
 async def missing(url: str, paths: list[str]) -> list[str]:
     """Returns those of `paths` that are not found. Repeats a request that was answered with 503."""
-    limits = httpx.Limits(max_connections=16)
-    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits, verify=NO_TLS) as client:
+    at_once = asyncio.Semaphore(16)  # httpx would count the time in its own queue against the timeout
+    async with httpx.AsyncClient(base_url=url, timeout=60, verify=NO_TLS) as client:
 
         async def is_there(path: str) -> bool:
-            while (answer := await client.get(path)).status_code == 503:  # noqa: ASYNC110 - as Retry-After says
-                await asyncio.sleep(float(answer.headers["retry-after"]))
+            async with at_once:
+                while (answer := await client.get(path)).status_code == 503:  # noqa: ASYNC110 - as Retry-After says
+                    await asyncio.sleep(float(answer.headers["retry-after"]))
             return answer.status_code == 200
 
         there = await asyncio.gather(*map(is_there, paths))
