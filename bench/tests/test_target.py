@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ class Service:
         self.port = 0
         self.failing = False
         self.has_root = True
+        self.connections: list[asyncio.StreamWriter] = []
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str], Any]:
         collection, _, member = path.rpartition("/")
@@ -48,6 +50,7 @@ class Service:
         return 201, {"location": f"{path}/{len(rows)}"}, row
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.append(writer)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 method, path, _ = head.decode().split(" ", 2)
@@ -71,6 +74,10 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     service.url = f"http://127.0.0.1:{service.port}"
     yield service
     server.close()
+    for connection in service.connections:  # or Python warns of one that is collected first
+        connection.close()
+        with suppress(ConnectionError):
+            await connection.wait_closed()
 
 
 async def test_the_first_collection_is_chosen_whose_members_can_be_created_and_read(service: Service) -> None:
