@@ -14,7 +14,7 @@ FILE = "/tmp/verdict.json"  # noqa: S108 - in the container; the Dockerfile sets
 
 
 def of_cluster() -> dict[str, Verdict]:
-    """The verdict of each pod that does not end. Raises WorkbenchError if there is none."""
+    """The verdicts of the pods, without those that are being deleted. Raises WorkbenchError if there is no pod."""
     try:
         pods = [pod for pod in get("pods", REPLICAS) if "deletionTimestamp" not in pod["metadata"]]
         if not pods:
@@ -26,7 +26,7 @@ def of_cluster() -> dict[str, Verdict]:
 
 
 def _verdict(pod: dict[str, Any]) -> tuple[str, Verdict]:
-    """Nothing serves if the pod has not written one: it starts, or its image reloads nothing."""
+    """A pod has written none while it starts, or if its image does not reload: then nothing serves."""
     name = pod["metadata"]["name"]
     line = command("exec", name, "--container=service", "--", "cat", FILE)
     return name, decode(subprocess.run(line, capture_output=True, text=True, check=False).stdout)

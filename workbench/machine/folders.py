@@ -66,7 +66,7 @@ def verdicts_folder(data: Path) -> Path:
 
 @contextmanager
 def empty_folder(path: Path) -> Iterator[Path]:
-    """It is removed at the end."""
+    """Makes the folder, without what was in it before, and removes it at the end."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
     try:
