@@ -16,7 +16,7 @@ class Sandbox:
         self.root = root
         for part in (*_PARTS, *more):
             if (ROOT / part).is_dir():
-                shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(ROOT / part, root / part)  # with what is compiled, which the copies would do again
             else:
                 shutil.copy(ROOT / part, root / part)
         self.keep()

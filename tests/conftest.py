@@ -25,6 +25,7 @@ from workbench.stack import Stack
 os.environ.pop("PYTHONSAFEPATH", None)  # tests start programs as `python -m`, in the folder of the project
 pytest_plugins = [
     "tests.running.alone",
+    "tests.running.memory",
     "tests.running.programs",
     "tests.running.workers",
     "tests.service.fixtures",

@@ -1,4 +1,4 @@
-"""A workbench with three replicas and live reload, whose only domain, the probe, has no part of the page."""
+"""A workbench with two replicas and live reload, whose only domain, the probe, has no part of the page."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser
 
 from harness.sandbox import Sandbox
-from tests.page.fixtures import three_replicas
+from tests.page.fixtures import two_replicas
 from tests.probe.project import probe_sandbox
 from tests.probe.stack import probe_stack
 from workbench.console import Console
@@ -25,5 +25,5 @@ async def workbench(browser: Browser, sources: Sandbox, new_data: Callable[[], P
     """Needs `browser` first, so that nothing starts without Chromium."""
     data = new_data()
     with (data.parent / f"{data.name}.log").open("w") as log:
-        async with probe_stack(three_replicas(data, sources), Console(log)) as stack:
+        async with probe_stack(two_replicas(data, sources), Console(log)) as stack:
             yield stack

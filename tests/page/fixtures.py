@@ -26,14 +26,14 @@ OpenPage = Callable[..., Awaitable[Page]]
 expect.set_options(timeout=WITHIN * 1000)
 
 
-def three_replicas(data: Path, sources: Sandbox) -> StackOptions:
-    """A workbench whose three replicas follow the sources, as those of `make dev` do."""
+def two_replicas(data: Path, sources: Sandbox) -> StackOptions:
+    """A workbench whose two replicas follow the sources, as those of `make dev` do."""
     command = (sys.executable, "-m", "workbench.reload")
     settings = {
         "SERVICE_LINK_GRAFANA": "http://localhost:3000/d/slipway",
         **PATIENT,
     }
-    return StackOptions(data=data, replicas=3, service=command, sources=sources.root, settings=settings)
+    return StackOptions(data=data, replicas=2, service=command, sources=sources.root, settings=settings)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ A worker runs whole files, one after the other, and has workbenches, databases, 
 of them belong to a folder and are started by its first test, so the files of one folder stay together.
 """
 
+import gc
 import os
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -29,6 +30,12 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
     return FolderScheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays, so no collection of garbage looks at it again. It took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 class FolderScheduling(LoadFileScheduling):  # type: ignore[misc] # xdist has no types

@@ -1,4 +1,4 @@
-"""A workbench with three replicas and live reload, whose page has the notes."""
+"""A workbench with two replicas and live reload, whose page has the notes."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, expect
 
 from harness.sandbox import Sandbox
 from tests.notes.page.elements import listed
-from tests.page.fixtures import OpenPage, three_replicas
+from tests.page.fixtures import OpenPage, two_replicas
 from workbench.console import Console
 from workbench.stack import Stack
 
@@ -25,7 +25,7 @@ async def workbench(browser: Browser, sources: Sandbox, new_data: Callable[[], P
     """Needs `browser` first, so that nothing starts without Chromium."""
     data = new_data()
     with (data.parent / f"{data.name}.log").open("w") as log:
-        async with Stack(three_replicas(data, sources), Console(log)) as stack:
+        async with Stack(two_replicas(data, sources), Console(log)) as stack:
             yield stack
 
 

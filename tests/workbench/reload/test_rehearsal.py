@@ -90,13 +90,17 @@ async def test_nothing_of_a_rehearsal_stays(
     live: Live, database: "asyncpg.Connection[asyncpg.Record]", tmp_path: Path
 ) -> None:
     key = str(uuid4())
-    name = (await create(live, idempotency_key=key)).json()["name"]
-    await database.execute("DELETE FROM idempotency_keys WHERE key = $1", key)  # or it would not create another one
     seen = tmp_path / "seen"
     spy = f"        __import__('pathlib').Path({str(seen)!r}).write_text(str(created.replayed))\n"
     async with live._client(live.url).stream("GET", "/things/events") as response:
         stream = response.aiter_text()
         await anext(stream)
+        name = (await create(live, idempotency_key=key)).json()["name"]
+        while "event: created" not in await anext(stream):
+            pass
+        await database.execute(
+            "DELETE FROM idempotency_keys WHERE key = $1", key
+        )  # or it would not create another one
         live.sources.edit(MODULE, CREATE, f"{spy}{CREATE}")
         await live.reloads()
         assert seen.read_text() == "False", "the new code has not created a thing in its rehearsal"
