@@ -16,6 +16,7 @@ What is observed
     code.py                the files of the service, and their version
     sources.py             changes of the files, .env and the installed packages
     probe.py               requests to the serving process
+    branches.py            the database that belongs to the files
     service_environment.py the environment variables of a new process
 
 Processes

@@ -3,7 +3,8 @@
 SERVICE_API_BIND and SERVICE_OPS_BIND are the addresses to listen on, each host:port. RELOAD_READY_WITHIN is how many
 seconds new code may take to become ready, by default 10. RELOAD_FORK=no starts each process in a new interpreter,
 which is also done wherever a fork is not safe. With RELOAD_DEBUG_PORT, editors can attach to that port of 127.0.0.1.
-RELOAD_VERDICT_FILE is where `make live` finds what serves, and why something else does not.
+RELOAD_VERDICT_FILE is where `make live` finds what serves, and why something else does not. With RELOAD_GIT_FOLDER and
+RELOAD_BRANCH_SERVER, each git branch has a database of its own on that server.
 
 SIGTERM and SIGINT are passed on to the service, which drains as it would by itself. Exit status: 0 stopped, 1 cannot
 listen, 2 wrong settings.
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from workbench.errors import UsageError
 from workbench.reload import debugging, protocol
+from workbench.reload.branches import GIT_FOLDER, SERVER, BranchDatabase, OneDatabase
 from workbench.reload.debugging import Debugger
 from workbench.reload.fallback_responder import FallbackResponder
 from workbench.reload.forking_spawner import ForkingSpawner
@@ -108,15 +110,19 @@ async def _run(listeners: dict[str, socket.socket], folder: Path, debugger: Debu
 
     api, ops = listeners.values()
     spawner = _spawner({variable: item.fileno() for variable, item in inherited.items()}, folder, report)
+    database = OneDatabase()
+    if git_folder := os.environ.get(GIT_FOLDER):
+        database = BranchDatabase(Path(git_folder), os.environ[SERVER], os.environ, report.say)
     supervisor = Supervisor(
         spawner,
-        Watcher(),
+        Watcher(database.head),
         FallbackResponder(api, ops, taking, report.metrics),
         report,
         ServiceEnvironment(os.environ, ENV_FILE, extra),
         Probe(_address(api), _address(ops)),
         close_listeners,
         limits,
+        database,
     )
 
     def stop(number: signal.Signals) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from workbench.reload import code
@@ -10,24 +10,37 @@ from workbench.reload.candidate import NotReadyError, SupersededError, reason
 from workbench.reload.spawner import Spawner
 from workbench.reload.tasks import first_of
 
+OWNER_URL = "SERVICE_DATABASE_OWNER_URL"
+
 _WITHIN = 300.0  # s
 
 
 class Migrations:
-    """Applied when their files have changed. Those of the supervisor's start were applied before it."""
+    """Applied when their files, or the database, have changed. Those of the supervisor's start were applied before."""
 
-    def __init__(self, spawner: Spawner) -> None:
+    def __init__(self, spawner: Spawner, url: str) -> None:
+        """`url` is that of the database at the start."""
         self._spawner = spawner
-        self._applied = code.version(code.migrations(code.read()))
+        self._applied = url, code.version(code.migrations(code.read()))
 
     async def apply(
-        self, files: Mapping[Path, bytes], environment: Mapping[str, str], stopping: asyncio.Event
+        self,
+        files: Mapping[Path, bytes],
+        environment: Mapping[str, str],
+        stopping: asyncio.Event,
+        moved: Callable[[], bool],
     ) -> None:
-        """Raises NotReadyError if one fails, which leaves the schema as it was before that file; SupersededError."""
-        wanted = code.version(code.migrations(files))
+        """Raises NotReadyError if one fails, which leaves the schema as it was before that file; SupersededError.
+
+        Applies nothing if `moved` says that the files in the folder are no longer those for this database.
+        """
+        wanted = environment[OWNER_URL], code.version(code.migrations(files))
         if wanted == self._applied:
             return
         process = await self._spawner.spawn("service.migrate", environment)
+        if moved():
+            process.send(signal.SIGKILL)
+            raise SupersededError
         await first_of(stopping, process.ended, timeout=_WITHIN)
         if not process.ended.done():
             process.send(signal.SIGKILL)

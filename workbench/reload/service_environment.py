@@ -21,6 +21,6 @@ class ServiceEnvironment:
         return {**read_env_file(self._env_file), **self._given, **self._extra}
 
     @property
-    def owns_schema(self) -> bool:
-        """Whether the supervisor applies migrations; in a cluster an init container does."""
-        return "SERVICE_DATABASE_OWNER_URL" in self._given
+    def owner_url(self) -> str | None:
+        """For migrations, if the supervisor applies them; in a cluster an init container does."""
+        return self._given.get("SERVICE_DATABASE_OWNER_URL")

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import UsageError
+from workbench.errors import BranchDatabaseError, UsageError
 from workbench.reload import code
+from workbench.reload.branches import OneDatabase
 from workbench.reload.candidate import NotReadyError, SupersededError, become_ready, reason
 from workbench.reload.fallback_responder import FallbackResponder, Reason
 from workbench.reload.handover import hand_over
@@ -61,6 +62,7 @@ class Supervisor:
         probe: Probe,
         close_listeners: Callable[[], None],
         limits: Limits,
+        database: OneDatabase,
     ) -> None:
         self._spawner = spawner
         self._watcher = watcher
@@ -70,7 +72,8 @@ class Supervisor:
         self._probe = probe
         self._close_listeners = close_listeners
         self._ready_within = limits.ready_within
-        self._migrations = Migrations(spawner)
+        self._database = database
+        self._migrations = Migrations(spawner, environment.owner_url) if environment.owner_url else None
         self._state = SupervisorState.STARTING
         self._processes = Processes(report.say, limits.drained_within)
         self._retry = Retry()
@@ -151,10 +154,11 @@ class Supervisor:
             if change.packages:
                 self._report.say("the installed packages have changed: the next process starts from a new template")
                 await self._spawner.renew()
-            files = code.read()
+            files = await self._database.read()
             version = code.version(files)
             self._report.tries(version)
-            target = Target(version, self._environment.read(), files)
+            variables = await self._database.variables(again=change.branch)
+            target = Target(version, self._environment.read() | variables, files)
             if self._is_settled(target, change):
                 return
             counting = asyncio.create_task(self._probe.answered())
@@ -183,13 +187,19 @@ class Supervisor:
 
     async def _start(self, target: Target) -> ServiceProcess:
         """A process that is ready to serve the target. Raises NotReadyError, SpawnError, SupersededError."""
-        if self._environment.owns_schema:
-            await self._migrations.apply(target.files, target.environment, self._stopping)
+
+        def moved() -> bool:
+            return self._database.moved(target.version)
+
+        if self._migrations:
+            await self._migrations.apply(target.files, target.environment, self._stopping, moved)
         candidate = await self._spawner.spawn("service", target.environment)
         self._processes.add(candidate)
         try:
             while not candidate.ready.is_set():
                 await self._wait_until_ready(candidate)
+            if moved():
+                raise SupersededError
         except BaseException:
             candidate.send(signal.SIGKILL)
             raise
@@ -259,6 +269,8 @@ class Supervisor:
             lines = error.lines
             if error.retry:
                 self._retry.after_timeout()
+        elif isinstance(error, BranchDatabaseError):
+            self._retry.after_timeout()
         elif not isinstance(error, SpawnError | UsageError):
             self._report.show(error)
             why = f"{describe(error)}, an unexpected error of the supervisor"
