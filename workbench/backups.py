@@ -1,7 +1,7 @@
 """`make backup` and `make restore` with WHERE=workbench. Without FILE=name, `make restore` lists the dumps.
 
 They run the scripts of the cluster (k8s/postgres/backup.sh, restore.sh) on the PostgreSQL of the `make dev` that runs
-on DATA, and there on the database that the service uses: with BRANCH_DATABASES=yes that of the branch. The dumps are in
+on DATA, there on the database that the service uses: with BRANCH_DATABASES=yes that of the branch. The dumps are in
 DATA/backups. The service keeps running.
 """
 

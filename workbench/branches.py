@@ -1,7 +1,7 @@
-"""`make branches` lists the branches that have a database in DATA. REMOVE=name removes one, REMOVE=gone all those whose
-branch git does not have any more. If the branch is checked out, it gets a new database, copied as the one before.
+"""`make branches` lists the branches that have a database in DATA. REMOVE=name removes that of a branch, REMOVE=gone
+those of all branches that git does not have any more. `make dev` may run meanwhile, or not.
 
-`make dev` may run meanwhile, or not.
+The branch that is checked out gets a new database, which is copied from the same branch as the one before.
 """
 
 import asyncio
@@ -55,9 +55,9 @@ async def _databases(data: Path, console: Console) -> AsyncIterator[BranchDataba
             f"{display_path(data)} has no database: `make dev` makes it, or set DATA= to its data folder"
         )
     with data_lock(data), run_folder(data) as run:
-        async with await open_postgres(data, run, console, {}) as server:
-            async with branch_databases(server.url(SUPERUSER, "postgres")) as databases:
-                yield databases
+        server = await open_postgres(data, run, console, {})
+        async with server, branch_databases(server.url(SUPERUSER, "postgres")) as databases:
+            yield databases
 
 
 async def _find(databases: BranchDatabases, unwanted: str, known: set[str]) -> dict[str, str]:
@@ -68,8 +68,8 @@ async def _find(databases: BranchDatabases, unwanted: str, known: set[str]) -> d
     found = {name: branch for name, branch in kept.items() if branch == unwanted}
     if DATABASE in found:
         raise UsageError(
-            f"REMOVE={unwanted}: {DATABASE} is the database of this branch, from which the others came: it stays until "
-            "`make reset` removes all"
+            f"REMOVE={unwanted}: {DATABASE}, the database of this branch, is the one that `make dev` without "
+            "BRANCH_DATABASES=yes uses: only `make reset` removes it, with all others"
         )
     if not found:
         raise UsageError(f"REMOVE={unwanted} has no database: use a branch that `make branches` lists, or {GONE}")

@@ -1,9 +1,9 @@
 """A database for each git branch, on the workbench's PostgreSQL.
 
-The first branch has the database `app`, which a workbench that does not follow branches uses. Another branch gets a copy
-when it is checked out for the first time, of the database that was used last. Comments on the databases are the only
-record of this, so nothing can contradict it. Whoever changes it holds an advisory lock: the supervisor of each replica
-follows the branch by itself, and the first one makes the copy.
+The first branch has the database `app`, which a workbench that does not follow branches uses. Another branch gets one
+when it is checked out for the first time: a copy of the database that was used last. Comments on the databases are
+the only record of this, so nothing can contradict it. Whoever changes it holds an advisory lock: the supervisor of
+each replica follows the branch by itself, and the first one makes the copy.
 """
 
 import asyncio
@@ -39,9 +39,11 @@ _INHERIT = """
     UNION ALL
     SELECT format('ALTER ROLE %I IN DATABASE %I SET %s TO %s', rolname, $2::text, name,
                   CASE name WHEN 'search_path' THEN value ELSE quote_literal(value) END)
-      FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrole JOIN pg_database ON pg_database.oid = setdatabase,
+      FROM pg_db_role_setting
+      JOIN pg_roles ON pg_roles.oid = setrole
+      JOIN pg_database ON pg_database.oid = setdatabase,
            unnest(setconfig) AS setting,
-           LATERAL (SELECT split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1)) AS parts (name, value)
+           LATERAL (SELECT split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1)) AS a (name, value)
      WHERE datname = $1
 """
 _DISCONNECT = """

@@ -3,8 +3,8 @@
 SERVICE_API_BIND and SERVICE_OPS_BIND are the addresses to listen on, each host:port. RELOAD_READY_WITHIN is how many
 seconds new code may take to become ready, by default 10. RELOAD_FORK=no starts each process in a new interpreter,
 which is also done wherever a fork is not safe. With RELOAD_DEBUG_PORT, editors can attach to that port of 127.0.0.1.
-RELOAD_VERDICT_FILE is where `make live` finds what serves, and why something else does not. With RELOAD_GIT_FOLDER and
-RELOAD_BRANCH_SERVER, each git branch has a database of its own on that server.
+RELOAD_VERDICT_FILE is where `make live` finds what serves, and why something else does not. With RELOAD_GIT_FOLDER,
+each git branch has a database of its own, on the server that RELOAD_BRANCH_SERVER names.
 
 SIGTERM and SIGINT are passed on to the service, which drains as it would by itself. Exit status: 0 stopped, 1 cannot
 listen, 2 wrong settings.

@@ -16,7 +16,7 @@ _WITHIN = 300.0  # s
 
 
 class Migrations:
-    """Applied when their files, or the database, have changed. Those of the supervisor's start were applied before."""
+    """Applied when the files or the database are others. Those of the supervisor's start were applied before it."""
 
     def __init__(self, spawner: Spawner, url: str) -> None:
         """`url` is that of the database at the start."""
