@@ -183,8 +183,10 @@ class BranchDatabases:
             await observer.close()
 
     async def _drop_removed(self) -> None:
+        # DROP DATABASE would wait 5 s for those that are in use.
+        in_use = {name for (name,) in await self._connection.fetch("SELECT DISTINCT datname FROM pg_stat_activity")}
         for name, record in (await self.records()).items():
-            if record.removed:
+            if record.removed and name not in in_use:
                 with suppress(asyncpg.ObjectInUseError):
                     await self._connection.execute(f'DROP DATABASE "{name}"')
 

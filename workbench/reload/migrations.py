@@ -21,7 +21,7 @@ class Migrations:
     def __init__(self, spawner: Spawner, url: str) -> None:
         """`url` is that of the database at the start."""
         self._spawner = spawner
-        self._applied = url, code.version(code.migrations(code.read()))
+        self._applied = {(url, code.version(code.migrations(code.read())))}
 
     async def apply(
         self,
@@ -35,7 +35,7 @@ class Migrations:
         Applies nothing if `moved` says that the files in the folder are no longer those for this database.
         """
         wanted = environment[OWNER_URL], code.version(code.migrations(files))
-        if wanted == self._applied:
+        if wanted in self._applied:
             return
         process = await self._spawner.spawn("service.migrate", environment)
         if moved():
@@ -49,4 +49,4 @@ class Migrations:
             raise NotReadyError(f"the migration did not finish within {_WITHIN:g} s", process)
         if process.ended.result() != 0:
             raise NotReadyError(reason(process), process)
-        self._applied = wanted
+        self._applied.add(wanted)
