@@ -20,7 +20,7 @@ from workbench.machine.lock import data_lock, holder
 from workbench.options import data_folder
 from workbench.parts.branch_databases import BranchDatabases, branch_databases
 from workbench.parts.pgdata import open_postgres, running_on
-from workbench.parts.postgres import DATABASE, SUPERUSER, url
+from workbench.parts.postgres import BRANCH_SETTING, DATABASE, SUPERUSER, url
 
 GONE = "gone"
 
@@ -55,7 +55,7 @@ async def _databases(data: Path, console: Console) -> AsyncIterator[BranchDataba
             f"{display_path(data)} has no database: `make dev` makes it, or set DATA= to its data folder"
         )
     with data_lock(data), run_folder(data) as run:
-        server = await open_postgres(data, run, console, {})
+        server = await open_postgres(data, run, console, {BRANCH_SETTING: "yes"})
         async with server, branch_databases(server.url(SUPERUSER, "postgres")) as databases:
             yield databases
 
