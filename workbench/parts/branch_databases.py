@@ -195,6 +195,16 @@ class BranchDatabases:
         await self._connection.execute(f"COMMENT ON DATABASE \"{name}\" IS '{comment}'")
 
 
+async def tell_subscribers(url: str) -> None:
+    """Lets those of event streams read their lists again, if the schema of the database knows how."""
+    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection = await _connect(url)
+        try:
+            await connection.execute("SELECT reset_events()")
+        finally:
+            await connection.close()
+
+
 def _kept(records: dict[str, Record]) -> dict[str, Record]:
     return {name: record for name, record in records.items() if not record.removed}
 

@@ -11,11 +11,14 @@ from urllib.parse import urlsplit
 from workbench.machine.checkout import Checkout
 from workbench.reload import code
 from workbench.reload.candidate import SupersededError
+from workbench.reload.service_environment import OWNER_URL
+from workbench.reload.service_process import ServiceProcess
+from workbench.reload.tasks import first_of
 
 GIT_FOLDER = "RELOAD_GIT_FOLDER"
 SERVER = "RELOAD_BRANCH_SERVER"
 
-_URLS = ("SERVICE_DATABASE_URL", "SERVICE_DATABASE_OWNER_URL")
+_URLS = ("SERVICE_DATABASE_URL", OWNER_URL)
 
 
 class OneDatabase:
@@ -38,6 +41,9 @@ class OneDatabase:
     def moved(self, version: str) -> bool:
         """Whether the branch and the files are no longer those that were read; that change is still to be taken."""
         return False
+
+    async def tell_subscribers(self, old: ServiceProcess, new: ServiceProcess) -> None:
+        """Runs until the old process has ended. Event streams that went on with another database have missed events."""
 
 
 class BranchDatabase(OneDatabase):
@@ -71,6 +77,14 @@ class BranchDatabase(OneDatabase):
 
     def moved(self, version: str) -> bool:
         return self._checkout.branch() != self._branch or code.version(code.read()) != version
+
+    async def tell_subscribers(self, old: ServiceProcess, new: ServiceProcess) -> None:
+        from workbench.parts.branch_databases import tell_subscribers
+
+        url = new.environment[OWNER_URL]
+        if url != old.environment[OWNER_URL]:
+            await first_of(old.ended)
+            await tell_subscribers(url)
 
     async def _use(self, branch: str | None) -> str:
         from workbench.parts.branch_databases import branch_databases  # imports asyncpg, which is seldom needed

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from workbench.reload import code
 from workbench.reload.candidate import NotReadyError, SupersededError, reason
+from workbench.reload.service_environment import OWNER_URL
 from workbench.reload.spawner import Spawner
 from workbench.reload.tasks import first_of
-
-OWNER_URL = "SERVICE_DATABASE_OWNER_URL"
 
 _WITHIN = 300.0  # s
 

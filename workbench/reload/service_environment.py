@@ -5,6 +5,8 @@ from pathlib import Path
 
 from workbench.options import read_env_file
 
+OWNER_URL = "SERVICE_DATABASE_OWNER_URL"
+
 
 class ServiceEnvironment:
     """The supervisor's own variables take precedence over .env; variables that came from .env follow the file."""
@@ -23,4 +25,4 @@ class ServiceEnvironment:
     @property
     def owner_url(self) -> str | None:
         """For migrations, if the supervisor applies them; in a cluster an init container does."""
-        return self._given.get("SERVICE_DATABASE_OWNER_URL")
+        return self._given.get(OWNER_URL)

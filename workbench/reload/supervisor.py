@@ -239,6 +239,7 @@ class Supervisor:
             in_background(self._watch(new))
             if old is not None:
                 in_background(self._end_trial(old, new))
+                in_background(self._database.tell_subscribers(old, new))
         reload.stages = new.stages | reload.stages | {"handed over": time.time()}
         reload.after = old.answered if old else None
         if self._stopping.is_set():

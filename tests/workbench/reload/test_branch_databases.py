@@ -11,6 +11,7 @@ import pytest
 from harness.sandbox import Sandbox
 from tests.probe.project import probe_sandbox
 from tests.probe.stack import make_table
+from tests.waiting import eventually
 from tests.workbench.reload.live import Live, Output, header, live_workbench
 from tests.workbench.reload.test_reload_migrations import FILE, MIGRATION
 from tests.workbench.reload.test_two_versions import commit_all, git
@@ -123,6 +124,15 @@ async def test_what_a_branch_writes_stays_there(checkout: Checkout) -> None:
     checkout.sources.edit(*header("x-edit", "'detached'"))
     await checkout.both_reload()
     assert await checkout.names() == [{"main", "branch"}] * 2
+
+    # Who has followed an event stream of one branch reads the list of the other one.
+    resets = "SELECT count(DISTINCT kind) FROM app.events WHERE kind = 'reset'"
+    for branch in (LONG, "main"):
+
+        async def told(branch: str = branch) -> bool:
+            return await checkout.ask(branch, resets) == [1]
+
+        await eventually(told, f"a reset of the streams of {branch}")
 
     assert await checkout.ask(LONG, RIGHTS) == await checkout.ask("main", RIGHTS)
     assert (await checkout.database_of(LONG)).startswith("app_feature_gr_e_xxx")
