@@ -32,7 +32,7 @@ dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
 live: python ## wait until the code in the files answers, or print what refused it; ARGS=--json; WHERE=cluster
 	@$(PYTHON) -m $(if $(filter cluster,$(WHERE)),cluster,workbench).live $(ARGS)
 
-branches: environment-workbench ## list the branches that have a database; REMOVE=name or REMOVE=gone removes some; DATA as for dev
+branches: environment-workbench ## list the git branches that have a database; REMOVE=name removes one, REMOVE=gone old ones
 	@$(VENV_PYTHON) -m workbench.branches
 
 # The tests that need nothing but the URL of an ingress: those of any service, and those of each domain.

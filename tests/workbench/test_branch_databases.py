@@ -19,6 +19,9 @@ from workbench.machine.folders import run_folder
 from workbench.parts.branch_databases import Use, branch_databases
 from workbench.parts.pgdata import NOT_DURABLE, open_postgres
 from workbench.parts.postgres import BRANCH_SETTING, SUPERUSER, Postgres
+from workbench.reload import code
+from workbench.reload.branches import BranchDatabase
+from workbench.reload.candidate import SupersededError
 
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 
@@ -118,6 +121,29 @@ async def test_a_workbench_that_does_not_follow_branches_uses_the_first_one(
     feature, main = output.getvalue().splitlines()
     assert feature.startswith("* feature  app_feature_")
     assert main.startswith("  main     app  ")
+
+
+@needs_git
+async def test_files_do_not_meet_the_database_of_another_branch(
+    postgres: Postgres, server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    commit_all(tmp_path)
+    urls = {name: postgres.url("app_rw") for name in ("SERVICE_DATABASE_URL", "SERVICE_DATABASE_OWNER_URL")}
+    said: list[str] = []
+    database = BranchDatabase(tmp_path / ".git", server, urls, said.append)
+    version = code.version(await database.read())
+    assert await database.variables(again=False) == urls
+    assert not database.moved(version)
+    assert database.moved("other")
+
+    git(tmp_path, "checkout", "--quiet", "-b", "feature")
+    assert database.moved(version)
+    await database.read()
+    git(tmp_path, "checkout", "--quiet", "main")
+    with pytest.raises(SupersededError):
+        await database.variables(again=False)
+    assert [line[:29] for line in said] == ["branch feature: database app_"]
 
 
 @needs_git

@@ -43,7 +43,7 @@ class OneDatabase:
         return False
 
     async def tell_subscribers(self, old: ServiceProcess, new: ServiceProcess) -> None:
-        """Runs until the old process has ended. Event streams that went on with another database have missed events."""
+        """Runs until the old process has ended. Streams that go on with another database have missed events."""
 
 
 class BranchDatabase(OneDatabase):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,9 +189,7 @@ class Supervisor:
     async def _start(self, target: Target) -> ServiceProcess:
         """A process that is ready to serve the target. Raises NotReadyError, SpawnError, SupersededError."""
 
-        def moved() -> bool:
-            return self._database.moved(target.version)
-
+        moved = partial(self._database.moved, target.version)
         if self._migrations:
             await self._migrations.apply(target.files, target.environment, self._stopping, moved)
         candidate = await self._spawner.spawn("service", target.environment)

@@ -158,6 +158,10 @@ async def test_an_edited_migration_needs_only_a_new_database_of_the_branch(check
     await checkout.both_reload()
     assert await checkout.database_of("moods") != before
     assert await checkout.ask("moods", tables) == ["zz_moods", "zz_moods"]
+    checkout.live.forget()
+    await checkout.command("moods")
+    await checkout.both_reload()
+    assert await checkout.ask("moods", tables) == ["zz_moods", "zz_moods"]  # a migration belongs to a database
     assert await checkout.ask("main", tables) == []
 
 
