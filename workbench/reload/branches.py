@@ -27,6 +27,11 @@ class OneDatabase:
     head: Path | None = None
     """The file to watch for another branch."""
 
+    @property
+    def seen(self) -> tuple[str, str | None]:
+        """Git's folder, or "" if nothing follows the branch, and the branch that was read."""
+        return "", None
+
     async def read(self) -> dict[Path, bytes]:
         """The files of the service."""
         return code.read()
@@ -58,6 +63,10 @@ class BranchDatabase(OneDatabase):
         self._say = say
         self._branch: str | None = None
         self._known: tuple[str | None, str] | None = None  # a branch and its database
+
+    @property
+    def seen(self) -> tuple[str, str | None]:
+        return str(self._checkout.folder), self._branch
 
     async def read(self) -> dict[Path, bytes]:
         while True:

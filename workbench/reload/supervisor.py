@@ -157,7 +157,7 @@ class Supervisor:
                 await self._spawner.renew()
             files = await self._database.read()
             version = code.version(files)
-            self._report.tries(version)
+            self._report.tries(version, self._database.seen)
             variables = await self._database.variables(again=change.branch)
             target = Target(version, self._environment.read() | variables, files)
             if self._is_settled(target, change):
@@ -180,6 +180,7 @@ class Supervisor:
             if self._state is SupervisorState.OUTDATED:
                 self._become(Event.RESTORED)
                 self._report.restored(target.version)
+            self._report.still_serves()
             return True
         # A save may be noticed only after the files were read with it.
         return self._refused is not None and self._refused[0] == target and change.is_before(self._refused[1])
