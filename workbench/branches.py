@@ -80,7 +80,7 @@ async def _remove(databases: BranchDatabases, name: str, branch: str, console: C
     if await databases.remove(name):
         console.say(f"removed {name}, the database of {branch}")
     else:
-        console.say(f"{name} is removed when nothing uses it any more: {branch} gets a new database")
+        console.say(f"{name}, the database of {branch}, is removed as soon as nothing uses it")
 
 
 async def _show(databases: BranchDatabases, known: set[str], console: Console) -> None:
@@ -88,14 +88,15 @@ async def _show(databases: BranchDatabases, known: set[str], console: Console) -
     if not kept:
         console.say("no branch has a database of its own: start with `make dev BRANCH_DATABASES=yes`")
     current = await databases.current()
-    width = max((len(record.branch) for record in kept.values()), default=0)
+    widths = [max(map(len, column), default=0) for column in ([record.branch for record in kept.values()], kept)]
     for name, record in kept.items():
         size = f"{await databases.size(name) / 2**20:.1f} MiB"
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.used))
         origin = f"from {record.parent}" if record.parent else "the first"
-        state = "" if record.branch in known else f"; gone: `make branches REMOVE={GONE}` removes it"
+        state = "" if record.branch in known else "; gone"
+        state += f": `make branches REMOVE={GONE}` removes it" if state and name != DATABASE else ""
         mark = "*" if name == current else " "
-        console.say(f"{mark} {record.branch:{width}}  {name}  {size}  {used}  {origin}{state}")
+        console.say(f"{mark} {record.branch:{widths[0]}}  {name:{widths[1]}}  {size:>10}  {used}  {origin}{state}")
 
 
 if __name__ == "__main__":

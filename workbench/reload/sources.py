@@ -54,8 +54,7 @@ class Change:
 
     def is_before(self, moment: float) -> bool:
         """Whether all files had been saved before a moment, on time.time()."""
-        sure = bool(self) and not (self.packages or self.branch)
-        return sure and all(saved_at(path, 0) < moment for path in self.files)
+        return bool(self) and not self.packages and all(saved_at(path, 0) < moment for path in self.files)
 
     def __str__(self) -> str:
         names = sorted(str(path.relative_to(ROOT)) for path in self.files)
