@@ -9,7 +9,7 @@ from pathlib import Path
 from workbench.errors import UsageError
 
 _PREFIX = "ref: refs/heads/"
-_LOCK_WITHIN = 30.0  # s; a lock of git that is older was left behind
+_LOCK_WITHIN = 10.0  # s; a lock of git that is older belongs to a commit whose message is written, or was left behind
 _SETTLED_AFTER = 0.25  # s; a checkout writes the files, then the index, and HEAD right after it
 _POLL = 0.02  # s
 

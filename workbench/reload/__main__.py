@@ -37,7 +37,8 @@ from workbench.reload.report import Report
 from workbench.reload.service_environment import ServiceEnvironment
 from workbench.reload.sources import ENV_FILE, Watcher
 from workbench.reload.spawner import FreshSpawner, Spawner
-from workbench.reload.supervisor import Limits, Supervisor
+from workbench.reload.supervisor import Supervisor
+from workbench.reload.target import Limits
 from workbench.reload.tasks import in_background
 from workbench.reload.verdict import FILE, VerdictFile
 

@@ -3,11 +3,9 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from workbench.errors import BranchDatabaseError, UsageError
@@ -26,28 +24,10 @@ from workbench.reload.service_process import ServiceProcess
 from workbench.reload.sources import Change, Watcher
 from workbench.reload.spawner import Spawner, SpawnError
 from workbench.reload.states import SUPERVISOR_TRANSITIONS, Event, ProcessState, SupervisorState
+from workbench.reload.target import Limits, Target
 from workbench.reload.tasks import first_of, in_background
 
 _TRIAL = 2.0  # s in which the old process is on standby in case the new one ends
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """In seconds; None is no limit."""
-
-    ready_within: float | None
-    """How long a candidate may take to become ready while another process serves."""
-    drained_within: float | None = 60.0
-    """More than any grace, so a process that takes longer is stuck."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What should serve: the files and the variables as they were at one moment."""
-
-    version: str
-    environment: Mapping[str, str]
-    files: Mapping[Path, bytes] = field(default_factory=dict, compare=False)
 
 
 class Supervisor:
