@@ -5,6 +5,7 @@ stack.py        all parts together: starts, watches and stops them
 options.py      the variables of `make dev`, and the .env file
 console.py      the output: steps with their times, log lines with the names of their parts
 errors.py       the exceptions, which the commands print as one line
+branches.py     `make branches`
 backups.py      `make backup` and `make restore` with WHERE=workbench
 reset.py        `make reset`
 virtualenv.py   creates .venv and installs the locked packages

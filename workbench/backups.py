@@ -1,9 +1,11 @@
 """`make backup` and `make restore` with WHERE=workbench. Without FILE=name, `make restore` lists the dumps.
 
 They run the scripts of the cluster (k8s/postgres/backup.sh, restore.sh) on the PostgreSQL of the `make dev` that runs
-on DATA. The dumps are in DATA/backups. The service keeps running.
+on DATA, there on the database that the service uses: with BRANCH_DATABASES=yes that of the branch. The dumps are in
+DATA/backups. The service keeps running.
 """
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,10 +15,11 @@ from pathlib import Path
 from workbench.errors import UsageError, WorkbenchError
 from workbench.machine.folders import ROLES, display_path
 from workbench.options import data_folder
-from workbench.parts.postgres import SUPERUSER, postgres_environment, program
+from workbench.parts.branch_databases import branch_databases
+from workbench.parts.pgdata import running_on
+from workbench.parts.postgres import SUPERUSER, postgres_environment, program, url
 
 SCRIPTS = ROLES.parent
-SOCKET_LINE = 4  # the index of the line of postmaster.pid that names the folder of the socket
 
 
 def main(arguments: list[str], variables: Mapping[str, str]) -> int:
@@ -45,20 +48,15 @@ def run(script: str, data: Path, *arguments: str, role: str) -> int:
         "PATH": f"{program('psql').parent}{os.pathsep}{os.environ['PATH']}",
         "PGHOST": str(sockets),
         "PGUSER": role,
+        "PGDATABASE": asyncio.run(_current(sockets)),
         "BACKUPS": str(backups),
     }
     return subprocess.run(["bash", SCRIPTS / script, *arguments], env=variables, check=False).returncode
 
 
-def running_on(data: Path) -> Path:
-    """The folder with the socket of the PostgreSQL that runs on `data`. Raises WorkbenchError if none runs."""
-    try:
-        sockets = (data / "postgres" / "postmaster.pid").read_text().splitlines()[SOCKET_LINE]
-    except (OSError, IndexError) as error:
-        raise WorkbenchError(
-            f"no workbench runs on {display_path(data)}: start it with `make dev`, or set DATA= to its data folder"
-        ) from error
-    return Path(sockets)
+async def _current(sockets: Path) -> str:
+    async with branch_databases(url(sockets, SUPERUSER, "postgres")) as databases:
+        return await databases.current()
 
 
 def show(data: Path) -> None:

@@ -5,6 +5,7 @@ WorkbenchError
  ├── DataFolderError       the folder is in use, belongs to another user or version, or is damaged
  ├── PortTaken             another process listens on the port
  ├── StepFailed            a command did not finish with status 0
+ ├── BranchDatabaseError   the database of a git branch cannot be used now
  └── PartFailed            a part ended, or did not become ready
       └── PartStopped      it ended as it does when a signal asks it to
 """
@@ -28,6 +29,10 @@ class PortTaken(WorkbenchError):
 
 class StepFailed(WorkbenchError):
     pass
+
+
+class BranchDatabaseError(WorkbenchError):
+    """Perhaps it can later."""
 
 
 class PartFailed(WorkbenchError):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.machine.checkout import Checkout
 from workbench.machine.folders import ROOT, display_path, verdicts_folder
 from workbench.options import data_folder
 from workbench.reload import code
@@ -56,16 +57,17 @@ def wait(ask: Ask, within: float, variables: Path | None) -> dict[str, Any]:
     while True:
         verdicts, version, saved = ask(), code.version(code.read()), _saved(variables)
         for name, verdict in verdicts.items():
-            if refusal := verdict.refuses(version, saved):
+            head = Path(verdict.git, "HEAD") if verdict.git else None
+            if refusal := verdict.refuses(version, max(saved, _saved(head))):
                 return {"live": False, "version": version, "replica": name, **refusal.place()}
-        if all(verdict.serving == version for verdict in verdicts.values()):
+        if all(verdict.serving == version and _is_here(verdict) for verdict in verdicts.values()):
             replicas = {name: round(verdict.seconds * 1000, 1) for name, verdict in verdicts.items()}
             return {"live": True, "version": version, "replicas": replicas}
         if time.monotonic() > deadline:
             older = ", ".join(
-                f"{name} serves {verdict.serving or 'nothing'}"
+                f"{name} serves {verdict.serving or 'nothing'}" + f" of {verdict.branch}" * bool(verdict.branch)
                 for name, verdict in verdicts.items()
-                if verdict.serving != version
+                if verdict.serving != version or not _is_here(verdict)
             )
             return {"live": False, "version": version, "error": f"not within {within:g} s: {older}"}
         time.sleep(_EVERY)
@@ -92,6 +94,12 @@ def of_workbench(data: Path) -> dict[str, Verdict]:
             f"no workbench runs on {display_path(data)}: start it with `make dev`, or set DATA= to its data folder"
         )
     return found
+
+
+def _is_here(verdict: Verdict) -> bool:
+    """Whether it uses the database of the branch that is checked out, if it follows the branch."""
+    branch = Checkout(Path(verdict.git)).branch() if verdict.git else None
+    return branch in (None, verdict.branch)
 
 
 def _saved(file: Path | None) -> float:

@@ -22,7 +22,8 @@ class StackOptions:
     `service` is the command of a replica, and `sources` the folder it runs in: tests that edit files pass a copy of
     the project. `prometheus` is the path of the program, or None to run none; it scrapes every `scrape_interval`
     seconds. With `debug`, a debugger can attach to the first replica through `debug_port`. One more replica runs the
-    files of the commit `stable`, if it is not empty, of the repository that `sources` is in.
+    files of the commit `stable`, if it is not empty, of the repository that `sources` is in. With `branch_databases`,
+    each branch of that repository has a database of its own.
     """
 
     data: Path
@@ -35,6 +36,7 @@ class StackOptions:
     service: Sequence[str] = SERVICE
     sources: Path = ROOT
     stable: str = ""
+    branch_databases: bool = False
     rules: Path = INGRESS_RULES
     prometheus: str | None = None
     prometheus_port: int = 0
@@ -50,6 +52,11 @@ def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env
         if traces not in TRACES:
             raise UsageError(f"TRACES={traces} is not valid: use {', '.join(TRACES[:-1])} or {TRACES[-1]}")
         chosen["OTEL_TRACES_EXPORTER"] = traces
+    stable, branch_databases = variables.get("STABLE") or "", _yes(variables, "BRANCH_DATABASES")
+    if stable and branch_databases:
+        raise UsageError(
+            f"BRANCH_DATABASES=yes follows your checkout, and STABLE={stable} does not: leave out one of them"
+        )
     return StackOptions(
         data=data_folder(variables),
         ingress_port=_number(variables, "INGRESS_PORT", 8080, 65535),
@@ -58,7 +65,8 @@ def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env
         replicas=_number(variables, "REPLICAS", 1, MAX_REPLICAS),
         settings=read_env_file(env_file) | chosen,
         service=(sys.executable, "-m", "workbench.reload"),
-        stable=variables.get("STABLE") or "",
+        stable=stable,
+        branch_databases=branch_databases,
         prometheus=_prometheus(variables.get("PROMETHEUS") or ""),
         prometheus_port=_number(variables, "PROMETHEUS_PORT", 9095, 65535),
         debug=_yes(variables, "DEBUG"),

@@ -13,13 +13,14 @@ from workbench.errors import PartFailed, StepFailed, UsageError
 from workbench.ingress.bootstrap import IngressRuleError, Upstream
 from workbench.ingress.pod_labels import pod_labels
 from workbench.machine import ports
+from workbench.machine.checkout import Checkout, find_checkout
 from workbench.machine.commits import Commit, check_out, find_commit
 from workbench.machine.folders import SERVICE_MANIFESTS, empty_folder, make_data_folder, run_folder, verdicts_folder
 from workbench.machine.lock import data_lock
 from workbench.options import SERVICE, StackOptions
 from workbench.parts.envoy import Envoy
 from workbench.parts.pgdata import open_postgres
-from workbench.parts.postgres import Postgres
+from workbench.parts.postgres import BRANCH_SETTING, SUPERUSER, Postgres
 from workbench.parts.process import Part
 from workbench.parts.prometheus import Prometheus
 from workbench.parts.replica import Replica, migrate, service_environment
@@ -90,6 +91,7 @@ class Stack:
         options, console = self.options, self._console
         if options.stable:
             self.stable = find_commit(options.stable, options.sources)
+        checkout = find_checkout(options.sources, "BRANCH_DATABASES=yes") if options.branch_databases else None
         labels = _labels()
         make_data_folder(options.data)
         undo.enter_context(data_lock(options.data))
@@ -103,15 +105,18 @@ class Stack:
         ports.check(wanted)
         run = undo.enter_context(run_folder(options.data))
 
-        self.postgres = await open_postgres(options.data, run, console, options.postgres)
+        settings = dict(options.postgres) | ({BRANCH_SETTING: "yes"} if checkout else {})
+        self.postgres = await open_postgres(options.data, run, console, settings)
         self.components.append(self.postgres)
         undo.push_async_callback(self.postgres.stop)
         with console.step("postgres", "PostgreSQL 18"):
             await self.postgres.start()
+        branch_variables = await self._follow_branch(checkout) if checkout else {}
 
         free = iter(ports.free(2 * options.replicas + 6, excluding=wanted.values()))
         prometheus_port = options.prometheus_port or next(free)
         env = service_environment(self.postgres, _links(options, prometheus_port) | dict(options.settings))
+        env |= branch_variables
         with console.step("migrate", "schema up to date"):
             await migrate(env, console, options.sources)
 
@@ -159,6 +164,18 @@ class Stack:
             self.components.append(self.prometheus)
             with console.step("prometheus", f"metrics and alerts, by {options.prometheus}"):
                 await self.prometheus.start()
+
+    async def _follow_branch(self, checkout: Checkout) -> dict[str, str]:
+        """Begins with the database of the branch. Returns the variables with which the replicas follow it."""
+        from workbench.parts.branch_databases import branch_databases
+
+        server = self.postgres.url(SUPERUSER, "postgres")
+        await checkout.settled()
+        branch = checkout.branch()
+        with self._console.step("postgres", f"database of {f'branch {branch}' if branch else 'the last branch'}"):
+            async with branch_databases(server) as databases:
+                self.postgres.database = (await databases.use(branch)).name
+        return {"RELOAD_GIT_FOLDER": str(checkout.folder), "RELOAD_BRANCH_SERVER": server}
 
     async def _start_stable(self, commit: Commit, replica: Replica, files: Path) -> None:
         await asyncio.to_thread(check_out, commit, self.options.sources, files)

@@ -21,5 +21,5 @@ bash "$(dirname "$0")/backup.sh" "before-restore-$(date -u +%Y%m%dT%H%M%S.%3NZ)"
   echo 'DELETE FROM events; UPDATE events_pruned SET tx = pg_current_xact_id()::text::bigint, id = 0;'
   echo 'SELECT reset_events();'
   echo 'COMMIT;'
-} | psql --dbname=app --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --output=/dev/null
+} | psql --dbname="${PGDATABASE:-app}" --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --output=/dev/null
 echo "restore: the database is what it was in $dump"

@@ -82,6 +82,14 @@ def test_debugging(tmp_path: Path) -> None:
         from_environment({"DEBUG": "on"}, file)
 
 
+def test_a_database_for_each_branch(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    assert not from_environment({}, file).branch_databases
+    assert from_environment({"BRANCH_DATABASES": "yes"}, file).branch_databases
+    with pytest.raises(UsageError, match=r"^BRANCH_DATABASES=yes follows your checkout, and STABLE=main does not: "):
+        from_environment({"BRANCH_DATABASES": "yes", "STABLE": "main"}, file)
+
+
 @pytest.mark.parametrize("line", ["SERVICE_POOL_SIZE", "POOL_SIZE=5", "export SERVICE_POOL_SIZE=5", "SERVICE_A-B=1"])
 def test_an_invalid_line_of_the_file(line: str, tmp_path: Path) -> None:
     file = tmp_path / ".env"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.console import Console
-from workbench.errors import DataFolderError
+from workbench.errors import DataFolderError, WorkbenchError
 from workbench.machine import foreign, unprivileged
 from workbench.machine.folders import ROLES, display_path, owner_name
 from workbench.parts.postgres import MAJOR_VERSION, SUPERUSER, Postgres, postgres_environment, program, user
@@ -17,6 +17,8 @@ from workbench.parts.process import run
 
 # Settings for tests that create many servers and do not crash them on purpose.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+_SOCKET_LINE = 4  # the index of the line of postmaster.pid that names the folder of the socket
 
 
 async def open_postgres(data: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> Postgres:
@@ -58,6 +60,17 @@ async def stop_leftover_server(pgdata: Path, console: Console) -> None:
     raise DataFolderError(
         f"process {pid} uses {display_path(pgdata)} and does not end: end it yourself, then try again"
     )
+
+
+def running_on(data: Path) -> Path:
+    """The folder with the socket of the PostgreSQL that runs on `data`. Raises WorkbenchError if none runs."""
+    try:
+        sockets = (data / "postgres" / "postmaster.pid").read_text().splitlines()[_SOCKET_LINE]
+    except (OSError, IndexError) as error:
+        raise WorkbenchError(
+            f"no workbench runs on {display_path(data)}: start it with `make dev`, or set DATA= to its data folder"
+        ) from error
+    return Path(sockets)
 
 
 async def _create(pgdata: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> None:

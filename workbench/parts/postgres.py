@@ -19,6 +19,10 @@ from workbench.parts.process import Part, User, run
 
 MAJOR_VERSION = 18
 SUPERUSER = "postgres"
+DATABASE = "app"
+"""As k8s/postgres/roles.sql names it."""
+BRANCH_SETTING = "workbench.branch_databases"
+"""A setting that is `yes` if the service uses the database of the git branch; see branch_databases.py."""
 READY = "database system is ready to accept connections"
 IN_USE = "pre-existing shared memory block"  # processes of a killed server have not ended yet
 EXPECTED = re.compile(
@@ -49,6 +53,10 @@ def postgres_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
 
 
+def url(sockets: Path, role: str, database: str) -> str:
+    return f"postgresql://{role}@/{database}?host={quote(str(sockets), safe='/')}"
+
+
 def user() -> User:
     return "unprivileged" if unprivileged.needed() else "same"
 
@@ -59,6 +67,8 @@ class Postgres:
     def __init__(self, pgdata: Path, sockets: Path, console: Console, settings: Mapping[str, str]) -> None:
         self.pgdata = pgdata
         self.sockets = sockets
+        self.database = DATABASE
+        """The one that url() names."""
         self.part: Part | None = None
         self._console = console
         self._settings = SETTINGS | {"unix_socket_directories": f'"{sockets}"'} | dict(settings)
@@ -72,8 +82,8 @@ class Postgres:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
 
-    def url(self, role: str, database: str = "app") -> str:
-        return f"postgresql://{role}@/{database}?host={quote(str(self.sockets), safe='/')}"
+    def url(self, role: str, database: str | None = None) -> str:
+        return url(self.sockets, role, database or self.database)
 
     async def start(self) -> None:
         """Returns when the server accepts connections. Raises DataFolderError if it cannot run on its data."""

@@ -9,6 +9,7 @@ What is decided
     __main__.py            the command: options, sockets, signals
     supervisor.py          which process serves, when the next one takes over, what follows when one ends
     states.py              the states of the supervisor and of its processes
+    target.py              what should serve, and how long that may take
     retry.py               when the next start is due without a save
     handover.py            one process serves instead of another
 
@@ -16,6 +17,7 @@ What is observed
     code.py                the files of the service, and their version
     sources.py             changes of the files, .env and the installed packages
     probe.py               requests to the serving process
+    branches.py            the database that belongs to the files
     service_environment.py the environment variables of a new process
 
 Processes

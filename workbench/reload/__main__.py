@@ -3,7 +3,8 @@
 SERVICE_API_BIND and SERVICE_OPS_BIND are the addresses to listen on, each host:port. RELOAD_READY_WITHIN is how many
 seconds new code may take to become ready, by default 10. RELOAD_FORK=no starts each process in a new interpreter,
 which is also done wherever a fork is not safe. With RELOAD_DEBUG_PORT, editors can attach to that port of 127.0.0.1.
-RELOAD_VERDICT_FILE is where `make live` finds what serves, and why something else does not.
+RELOAD_VERDICT_FILE is where `make live` finds what serves, and why something else does not. With RELOAD_GIT_FOLDER,
+each git branch has a database of its own, on the server that RELOAD_BRANCH_SERVER names.
 
 SIGTERM and SIGINT are passed on to the service, which drains as it would by itself. Exit status: 0 stopped, 1 cannot
 listen, 2 wrong settings.
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from workbench.errors import UsageError
 from workbench.reload import debugging, protocol
+from workbench.reload.branches import GIT_FOLDER, SERVER, BranchDatabase, OneDatabase
 from workbench.reload.debugging import Debugger
 from workbench.reload.fallback_responder import FallbackResponder
 from workbench.reload.forking_spawner import ForkingSpawner
@@ -35,7 +37,8 @@ from workbench.reload.report import Report
 from workbench.reload.service_environment import ServiceEnvironment
 from workbench.reload.sources import ENV_FILE, Watcher
 from workbench.reload.spawner import FreshSpawner, Spawner
-from workbench.reload.supervisor import Limits, Supervisor
+from workbench.reload.supervisor import Supervisor
+from workbench.reload.target import Limits
 from workbench.reload.tasks import in_background
 from workbench.reload.verdict import FILE, VerdictFile
 
@@ -108,15 +111,19 @@ async def _run(listeners: dict[str, socket.socket], folder: Path, debugger: Debu
 
     api, ops = listeners.values()
     spawner = _spawner({variable: item.fileno() for variable, item in inherited.items()}, folder, report)
+    database = OneDatabase()
+    if git_folder := os.environ.get(GIT_FOLDER):
+        database = BranchDatabase(Path(git_folder), os.environ[SERVER], os.environ, report.say)
     supervisor = Supervisor(
         spawner,
-        Watcher(),
+        Watcher(database.head),
         FallbackResponder(api, ops, taking, report.metrics),
         report,
         ServiceEnvironment(os.environ, ENV_FILE, extra),
         Probe(_address(api), _address(ops)),
         close_listeners,
         limits,
+        database,
     )
 
     def stop(number: signal.Signals) -> None:

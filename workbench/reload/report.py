@@ -78,9 +78,13 @@ class Report:
             self._state = state
             self._write()
 
-    def tries(self, version: str) -> None:
-        """What follows is about this version."""
-        self._verdict.tries(version)
+    def tries(self, version: str, seen: tuple[str, str | None]) -> None:
+        """What follows is about this version. `seen` is git's folder, and the branch."""
+        self._verdict.tries(version, seen)
+
+    def still_serves(self) -> None:
+        """What was tried serves already."""
+        self._verdict.still_serves()
 
     def reloaded(self, reload: Reload, version: str, *, first: bool) -> None:
         """`first`: nothing served before."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from workbench.options import read_env_file
 
+OWNER_URL = "SERVICE_DATABASE_OWNER_URL"
+
 
 class ServiceEnvironment:
     """The supervisor's own variables take precedence over .env; variables that came from .env follow the file."""
@@ -21,6 +23,6 @@ class ServiceEnvironment:
         return {**read_env_file(self._env_file), **self._given, **self._extra}
 
     @property
-    def owns_schema(self) -> bool:
-        """Whether the supervisor applies migrations; in a cluster an init container does."""
-        return "SERVICE_DATABASE_OWNER_URL" in self._given
+    def owner_url(self) -> str | None:
+        """For migrations, if the supervisor applies them; in a cluster an init container does."""
+        return self._given.get(OWNER_URL)

@@ -42,13 +42,15 @@ class Change:
 
     files: set[Path] = field(default_factory=set)
     packages: bool = False
+    branch: bool = False
+    """Whether git has changed HEAD."""
     unseen: bool = False
     """Whether any file may have changed, since nothing watched for a moment."""
     unusable: dict[Path, str] = field(default_factory=dict)
     """What cannot be code, and why. It is left out, and changes nothing."""
 
     def __bool__(self) -> bool:
-        return bool(self.files) or self.packages or self.unseen
+        return bool(self.files) or self.packages or self.branch or self.unseen
 
     def is_before(self, moment: float) -> bool:
         """Whether all files had been saved before a moment, on time.time()."""
@@ -58,6 +60,8 @@ class Change:
         names = sorted(str(path.relative_to(ROOT)) for path in self.files)
         if self.packages:
             names.append("the installed packages")
+        if self.branch:
+            names.append("a checkout")
         if self.unseen and not names:
             names.append("a change that was not seen at once")
         return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
@@ -112,7 +116,9 @@ def _files() -> set[Path]:
 class Watcher:
     """Collects changes until they are taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, head: Path | None = None) -> None:
+        """`head` is a file of git to watch too."""
+        self._head = head
         self._change = Change()
         self._known = _files()
         self._closed: set[Path] = set()
@@ -172,20 +178,23 @@ class Watcher:
 
     async def _watch_folders(self) -> None:
         # Folders, not files: pip and editors replace what is in them.
-        async for paths in _watch(ROOT, PACKAGES, recursive=False):
+        folders = [ROOT, PACKAGES, *([self._head.parent] if self._head else [])]
+        async for paths in _watch(*folders, recursive=False):
             if ROOT / PACKAGE in paths:
                 self._replaced.set()
-            self._add({ENV_FILE} & paths, packages=any(path.name.endswith(".dist-info") for path in paths))
+            packages = any(path.name.endswith(".dist-info") for path in paths)
+            self._add({ENV_FILE} & paths, packages=packages, branch=self._head in paths)
 
-    def _add(self, files: set[Path], *, packages: bool = False) -> None:
+    def _add(self, files: set[Path], *, packages: bool = False, branch: bool = False) -> None:
         self._change.files |= files
         self._change.packages |= packages
+        self._change.branch |= branch
         unusable = {path: why for path in files - {ENV_FILE} if (why := why_unusable(path))}
         if self._closed & files - unusable.keys():
             self._replaced.set()
         self._closed = self._closed - files | unusable.keys()
         self._change.unusable |= unusable
-        if files or packages:
+        if files or packages or branch:
             self.changed.set()
 
     def _add_unseen(self) -> None:

@@ -3,14 +3,14 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from workbench.errors import UsageError
+from workbench.errors import BranchDatabaseError, UsageError
 from workbench.reload import code
+from workbench.reload.branches import OneDatabase
 from workbench.reload.candidate import NotReadyError, SupersededError, become_ready, reason
 from workbench.reload.fallback_responder import FallbackResponder, Reason
 from workbench.reload.handover import hand_over
@@ -24,28 +24,10 @@ from workbench.reload.service_process import ServiceProcess
 from workbench.reload.sources import Change, Watcher
 from workbench.reload.spawner import Spawner, SpawnError
 from workbench.reload.states import SUPERVISOR_TRANSITIONS, Event, ProcessState, SupervisorState
+from workbench.reload.target import Limits, Target
 from workbench.reload.tasks import first_of, in_background
 
 _TRIAL = 2.0  # s in which the old process is on standby in case the new one ends
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """In seconds; None is no limit."""
-
-    ready_within: float | None
-    """How long a candidate may take to become ready while another process serves."""
-    drained_within: float | None = 60.0
-    """More than any grace, so a process that takes longer is stuck."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What should serve: the files and the variables as they were at one moment."""
-
-    version: str
-    environment: Mapping[str, str]
-    files: Mapping[Path, bytes] = field(default_factory=dict, compare=False)
 
 
 class Supervisor:
@@ -61,6 +43,7 @@ class Supervisor:
         probe: Probe,
         close_listeners: Callable[[], None],
         limits: Limits,
+        database: OneDatabase,
     ) -> None:
         self._spawner = spawner
         self._watcher = watcher
@@ -70,7 +53,8 @@ class Supervisor:
         self._probe = probe
         self._close_listeners = close_listeners
         self._ready_within = limits.ready_within
-        self._migrations = Migrations(spawner)
+        self._database = database
+        self._migrations = Migrations(spawner, environment.owner_url) if environment.owner_url else None
         self._state = SupervisorState.STARTING
         self._processes = Processes(report.say, limits.drained_within)
         self._retry = Retry()
@@ -151,10 +135,11 @@ class Supervisor:
             if change.packages:
                 self._report.say("the installed packages have changed: the next process starts from a new template")
                 await self._spawner.renew()
-            files = code.read()
+            files = await self._database.read()
             version = code.version(files)
-            self._report.tries(version)
-            target = Target(version, self._environment.read(), files)
+            self._report.tries(version, self._database.seen)
+            variables = await self._database.variables(again=change.branch)
+            target = Target(version, self._environment.read() | variables, files)
             if self._is_settled(target, change):
                 return
             counting = asyncio.create_task(self._probe.answered())
@@ -175,6 +160,7 @@ class Supervisor:
             if self._state is SupervisorState.OUTDATED:
                 self._become(Event.RESTORED)
                 self._report.restored(target.version)
+            self._report.still_serves()
             return True
         # A save may be noticed only after the files were read with it.
         return self._refused is not None and self._refused[0] == target and change.is_before(self._refused[1])
@@ -183,13 +169,17 @@ class Supervisor:
 
     async def _start(self, target: Target) -> ServiceProcess:
         """A process that is ready to serve the target. Raises NotReadyError, SpawnError, SupersededError."""
-        if self._environment.owns_schema:
-            await self._migrations.apply(target.files, target.environment, self._stopping)
+
+        moved = partial(self._database.moved, target.version)
+        if self._migrations:
+            await self._migrations.apply(target.files, target.environment, self._stopping, moved)
         candidate = await self._spawner.spawn("service", target.environment)
         self._processes.add(candidate)
         try:
             while not candidate.ready.is_set():
                 await self._wait_until_ready(candidate)
+            if moved():
+                raise SupersededError
         except BaseException:
             candidate.send(signal.SIGKILL)
             raise
@@ -229,6 +219,7 @@ class Supervisor:
             in_background(self._watch(new))
             if old is not None:
                 in_background(self._end_trial(old, new))
+                in_background(self._database.tell_subscribers(old, new))
         reload.stages = new.stages | reload.stages | {"handed over": time.time()}
         reload.after = old.answered if old else None
         if self._stopping.is_set():
@@ -259,6 +250,8 @@ class Supervisor:
             lines = error.lines
             if error.retry:
                 self._retry.after_timeout()
+        elif isinstance(error, BranchDatabaseError):
+            self._retry.after_timeout()
         elif not isinstance(error, SpawnError | UsageError):
             self._report.show(error)
             why = f"{describe(error)}, an unexpected error of the supervisor"

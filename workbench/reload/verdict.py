@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ class Verdict:
     seconds: float = 0.0
     """How long its reload took, from the save to the first answer; 0.0 if it was no reload."""
     refused: Refusal | None = None
+    git: str = ""
+    """The folder with git's HEAD, if the database follows the branch."""
+    branch: str | None = None
+    """The branch whose database is in use, or None if HEAD was no branch."""
 
     def encode(self) -> str:
         return json.dumps(asdict(self))
@@ -54,7 +58,7 @@ def decode(text: str) -> Verdict:
     with suppress(ValueError, KeyError, TypeError):
         fields: Mapping[str, Any] = json.loads(text)
         refused = fields["refused"] and Refusal(**fields["refused"])
-        return Verdict(fields["serving"], fields["seconds"], refused)
+        return Verdict(fields["serving"], fields["seconds"], refused, fields.get("git", ""), fields.get("branch"))
     return Verdict()
 
 
@@ -64,19 +68,26 @@ class VerdictFile:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._tried = ""
+        self._seen: tuple[str, str | None] = "", None
         self._verdict = Verdict()
         self._write()
 
-    def tries(self, version: str) -> None:
-        """What follows is about this version, until another one is tried."""
-        self._tried = version
+    def tries(self, version: str, seen: tuple[str, str | None] = ("", None)) -> None:
+        """What follows is about this version, until another one is tried. `seen` is git's folder, and the branch."""
+        self._tried, self._seen = version, seen
+
+    def still_serves(self) -> None:
+        """What was tried serves already."""
+        self._become(replace(self._verdict, git=self._seen[0], branch=self._seen[1]))
 
     def serves(self, version: str, seconds: float = 0.0) -> None:
-        self._become(Verdict(version, seconds))
+        self._become(Verdict(version, seconds, None, *self._seen))
 
     def refuses(self, why: str, serving: str = "") -> None:
         """The version that was tried does not serve; `serving` does, or nothing if it is ""."""
-        self._become(Verdict(serving, 0.0, Refusal(self._tried, why, time.time())))
+        before = self._verdict
+        refusal = Refusal(self._tried, why, time.time())
+        self._become(Verdict(serving, 0.0, refusal, before.git or self._seen[0], before.branch))
 
     def _become(self, verdict: Verdict) -> None:
         self._verdict = verdict

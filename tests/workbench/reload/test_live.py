@@ -111,6 +111,20 @@ def test_only_a_refusal_of_these_files_with_these_variables_counts(tmp_path: Pat
     assert told(refused("other", saved), new, variables=variables)["live"]
 
 
+def test_the_database_has_to_be_that_of_the_branch(tmp_path: Path) -> None:
+    head = tmp_path / "HEAD"
+    head.write_text("ref: refs/heads/feature\n")
+    saved = head.stat().st_mtime
+
+    def serves(branch: str | None, refused: Refusal | None = None) -> dict[str, Verdict]:
+        return {"a": Verdict(FILES, 0.08, refused, str(tmp_path), branch)}
+
+    assert told(serves("main"), within=0)["error"] == f"not within 0 s: a serves {FILES} of main"
+    assert told(serves("main", Refusal(FILES, "no place", saved - 1)), serves("feature"))["live"]
+    head.write_text(f"{'0' * 40}\n")
+    assert told(serves("main"))["live"]
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"serving": 1}', '{"serving": "a", "seconds": 0, "refused": {"x": 1}}']
 )
