@@ -205,6 +205,26 @@ class TestServer:
         assert 'postgres │ ERROR:  relation "missing" does not exist' in screen.text
         assert "LOG:" not in screen.text
 
+    async def test_a_client_that_ends_before_its_statement_is_no_error(self, postgres: Postgres, screen: Screen) -> None:
+        client = await asyncpg.connect(postgres.url("app_rw"))
+        backend = client.get_server_pid()
+        reading = asyncio.create_task(client.execute("SELECT repeat('x', 1000) FROM generate_series(1, 10000000)"))
+
+        async def is_sending() -> bool:
+            sql = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {backend} AND state = 'active'"
+            return bool(await fetch(postgres, SUPERUSER, sql))
+
+        async def is_gone() -> bool:
+            return not await fetch(postgres, SUPERUSER, f"SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}")
+
+        await eventually(is_sending, "the server sends rows")
+        client.terminate()
+        with pytest.raises(asyncpg.PostgresConnectionError):
+            await reading
+        await eventually(is_gone, "the server has noticed that the client is gone")
+        await postgres.stop()
+        assert "lost" not in screen.text
+
     async def test_a_long_path_is_no_problem(self, data: Path, screen: Screen) -> None:
         long = data / ("long" * 20) / ("er" * 20)
         long.mkdir(parents=True)

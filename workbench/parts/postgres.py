@@ -27,9 +27,10 @@ READY = "database system is ready to accept connections"
 IN_USE = "pre-existing shared memory block"  # processes of a killed server have not ended yet
 EXPECTED = re.compile(
     "terminating connection due to (administrator command|unexpected postmaster exit)|the database system is |"
-    + IN_USE
+    "connection to client lost|" + IN_USE
 )
-"""Every client gets these messages after stop() or kill(), and at a start until the server is ready."""
+"""Every client gets these messages after stop() or kill(), and at a start until the server is ready. The lost ones are
+clients that ended before their statement, such as replicas that are stopped."""
 
 START_WITHIN = 60.0  # seconds: recovery after a crash replays up to max_wal_size
 KILLED_SERVER_ENDS_WITHIN = 5.0
