@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.errors import UsageError
-from workbench.machine.folders import INGRESS_RULES, ROOT
+from workbench.machine.folders import ALERTS, INGRESS_RULES, ROOT
 from workbench.programs import prometheus
 
 MAX_REPLICAS = 9
@@ -20,9 +20,10 @@ class StackOptions:
     """Port 0 means any free port. `settings` are SERVICE_* and OTEL_* variables, `postgres` settings of PostgreSQL.
 
     `service` is the command of a replica, and `sources` the folder it runs in: tests that edit files pass a copy of
-    the project. `prometheus` is the path of the program, or None to run none; it scrapes every `scrape_interval`
-    seconds. With `debug`, a debugger can attach to the first replica through `debug_port`. One more replica runs the
-    files of the commit `stable`, if it is not empty, of the repository that `sources` is in.
+    the project. `rules` and `alerts` are folders: the rules of the ingress and of Prometheus. `prometheus` is the
+    path of the program, or None to run none; it scrapes every `scrape_interval` seconds. With `debug`, a debugger can
+    attach to the first replica through `debug_port`. One more replica runs the files of the commit `stable`, if it is
+    not empty, of the repository that `sources` is in.
     """
 
     data: Path
@@ -36,6 +37,7 @@ class StackOptions:
     sources: Path = ROOT
     stable: str = ""
     rules: Path = INGRESS_RULES
+    alerts: Path = ALERTS
     prometheus: str | None = None
     prometheus_port: int = 0
     scrape_interval: float = 5

@@ -55,7 +55,7 @@ class Envoy:
         self._admin_socket = run / "envoy.sock"
         self._files = EnvoyFiles(run, self._admin_socket)
         self._serving: ingress.IngressRules | None = None
-        self._refused: ingress.IngressRuleError | None = None
+        self.refused: ingress.IngressRuleError | None = None
         """Why the rules in the files are not those that serve."""
         self._changing = asyncio.Lock()
 
@@ -65,8 +65,8 @@ class Envoy:
         A service without a page answers 404. With a subset that has no replica, any answer will do.
         """
         async with self._changing:
-            if self._serving and self._refused:
-                self._console.say(f"envoy starts with the last good rules: {self._refused}")
+            if self._serving and self.refused:
+                self._console.say(f"envoy starts with the last good rules: {self.refused}")
             try:
                 rules = self._serving or ingress.read_rules(self.rules)
             except ingress.IngressRuleError as error:
@@ -86,7 +86,7 @@ class Envoy:
             try:
                 return await self._reload()
             except ingress.IngressRuleError as error:
-                self._refused = error
+                self.refused = error
                 raise
 
     async def stop(self) -> None:
@@ -119,7 +119,7 @@ class Envoy:
         if self._serving is None:
             raise ValueError("it has not started yet")
         old, new = (divide(self._bootstrap(each), self._run)[1] for each in (self._serving, rules))
-        self._refused = None
+        self.refused = None
         if old == new:
             return False
         if wrong := await refused_rule(rules, self._refuses):
