@@ -40,6 +40,10 @@ class Rules:
             groups = (await client.get("/api/v1/rules")).json()["data"]["groups"]
         return {group["name"] for group in groups}
 
+    async def metric(self, name: str) -> str:
+        async with httpx.AsyncClient(base_url=self.prometheus.url, verify=NO_TLS) as client:
+            return (await client.get("/metrics")).text.partition(f"\n{name} ")[2].partition("\n")[0]
+
     def are_wrong(self, file: str, words: str) -> bool:
         """Whether these words name the file, the line and the rule."""
         place = re.escape(display_path(self.folder / file))
@@ -85,6 +89,7 @@ async def test_rules_follow_their_files(rules: Rules) -> None:
             await rules.prometheus.reload()
         assert rules.are_wrong("b.yaml", str(caught.value))
         assert await rules.names() == {"changed", "b"}
+        assert await rules.metric("prometheus_config_last_reload_successful") == "1"  # or an alert would stay
 
     # Also when it starts again.
     assert rules.prometheus.part

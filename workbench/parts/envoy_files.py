@@ -35,7 +35,7 @@ class EnvoyFiles:
             self._replace(file, content)
 
     async def change(self, old: Discovered, new: Discovered) -> None:
-        """Returns when requests meet the new configuration. Restores the old one if that fails.
+        """Returns when requests meet the new configuration. Raises ConfigurationRefused when requests meet the old one again.
 
         A cluster is there before the first request that is routed to it, and until the last one.
         """
@@ -46,8 +46,10 @@ class EnvoyFiles:
                 for file in files:
                     self._replace(file, content)
                 await self.taken(content, *files, before=before)
-        except (ConfigurationRefused, PartFailed):
+        except ConfigurationRefused:
+            before = await self._statistics()
             self.write(old)
+            await self.taken(old, before=before)
             raise
 
     async def taken(self, content: Discovered, *files: str, before: Statistics | None = None) -> None:

@@ -243,6 +243,31 @@ async def test_wrong_rules_are_refused_until_the_next_correct_save(
     await ingress.is_answered("/", "x-rules", "after")
 
 
+async def test_what_only_the_running_envoy_refuses(
+    ingress: Ingress, edit: EditRules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def accept(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr("workbench.parts.envoy.refused_rule", accept)
+    edit(header("before"))
+    await ingress.envoy.reload()
+    edit(header("%RETRY%"), (CONNECTIONS, "inline_string: refused", "inline_string: new"))
+    with pytest.raises(IngressRuleError, match="Envoy refuses it: .*Not supported field in StreamInfo: RETRY$"):
+        await ingress.envoy.reload()
+    await ingress.is_answered("/", "x-rules", "before")
+
+    async def listener_is_the_old_one() -> bool:  # although Envoy had accepted the new one
+        async with httpx.AsyncClient(base_url=ingress.client.base_url, verify=NO_TLS) as new_connection:
+            return (await new_connection.get("/", headers={"user-agent": "robot"})).text == "refused"
+
+    await eventually(listener_is_the_old_one, "the old listener")
+
+    edit(header("after"))
+    assert await ingress.envoy.reload()
+    await ingress.is_answered("/", "x-rules", "after")
+
+
 async def test_an_envoy_that_is_killed_while_the_rules_are_wrong(ingress: Ingress, edit: EditRules) -> None:
     edit(header("good"))
     await ingress.envoy.reload()
