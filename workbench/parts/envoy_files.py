@@ -35,9 +35,10 @@ class EnvoyFiles:
             self._replace(file, content)
 
     async def change(self, old: Discovered, new: Discovered) -> None:
-        """Returns when requests meet the new configuration. Raises ConfigurationRefused when requests meet the old one again.
+        """Returns when requests meet the new configuration.
 
-        A cluster is there before the first request that is routed to it, and until the last one.
+        Raises ConfigurationRefused if Envoy refuses that, when requests meet the old one again. A cluster is
+        there before the first request that is routed to it, and until the last one.
         """
         before = await self._statistics()
         both = new.with_clusters_of(old)

@@ -253,7 +253,7 @@ async def test_what_only_the_running_envoy_refuses(
     edit(header("before"))
     await ingress.envoy.reload()
     edit(header("%RETRY%"), (CONNECTIONS, "inline_string: refused", "inline_string: new"))
-    with pytest.raises(IngressRuleError, match="Envoy refuses it: .*Not supported field in StreamInfo: RETRY$"):
+    with pytest.raises(IngressRuleError, match=r"Envoy refuses it: .*Not supported field in StreamInfo: RETRY$"):
         await ingress.envoy.reload()
     await ingress.is_answered("/", "x-rules", "before")
 
