@@ -4,6 +4,7 @@ The rules of the ingress and of Prometheus are loaded at once. If they are wrong
 """
 
 import asyncio
+import shlex
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ class Manifests:
         self._stack = stack
         self._console = console
         self._service = service
+        self._roles_at_start = contents([roles])
         options = stack.options
         self._folders = {MANIFESTS, options.rules, options.alerts, roles.parent, service}
         with_labels = [service / "deployment.yaml", service / "kustomization.yaml"]
@@ -109,7 +111,9 @@ class Manifests:
         return f"{_names(files)}: the rules match those that are loaded"
 
     async def _roles(self, files: Sequence[Path]) -> str:
-        psql = f"psql {self._stack.postgres.url(SUPERUSER)}"
+        if contents(files) == self._roles_at_start:
+            return ""
+        psql = f"psql {shlex.quote(self._stack.postgres.url(SUPERUSER))}"
         return (
             f"{_names(files)}: only a new database gets it: run what is new in it with `{psql}`, "
             "or stop, `make reset`, and start again"

@@ -112,7 +112,7 @@ async def test_a_pipe_among_the_rules(folder: Folder) -> None:
 async def test_roles_and_labels_need_a_person(folder: Folder) -> None:
     folder.save(folder.roles, "CREATE ROLE", "-- CREATE ROLE")
     line = await folder.says(r"postgres │ reload: \S+/roles.sql: only a new database gets it: ")
-    assert "`psql postgresql://postgres@/app?host=" in line
+    assert "`psql 'postgresql://postgres@/app?host=" in line
 
     kustomization = folder.service / "kustomization.yaml"
     folder.save(kustomization, "includeTemplates: true", "includeTemplates: false")
