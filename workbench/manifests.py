@@ -49,7 +49,8 @@ class Manifests:
         self._service = service
         self._roles_at_start = contents([roles])
         options = stack.options
-        self._folders = {MANIFESTS, options.rules, options.alerts, roles.parent, service}
+        others = (options.rules, options.alerts, roles.parent, service)
+        self._folders = [MANIFESTS, *(folder for folder in others if not folder.is_relative_to(MANIFESTS))]
         with_labels = [service / "deployment.yaml", service / "kustomization.yaml"]
         self._kinds = [
             Kind("envoy", lambda: contents(options.rules.glob("*.yaml")), self._ingress),
