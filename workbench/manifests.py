@@ -76,7 +76,7 @@ class Manifests:
                 ):
                     await self.take_changes()
             except Exception as error:
-                self._console.say(f"reload: k8s/ is not watched: {error!r}; trying again in {AGAIN:g} s")
+                self._console.say(f"reload: k8s/: {error!r}; looking again in {AGAIN:g} s")
             await asyncio.sleep(AGAIN)
 
     async def take_changes(self) -> None:
@@ -100,7 +100,8 @@ class Manifests:
         was_refused = envoy.refused
         try:
             if await envoy.reload():
-                return f"{_names(files)}: the rules answer after {_since(files)}"
+                answer = f"answer after {_since(files)}" if envoy.running else "answer when envoy runs again"
+                return f"{_names(files)}: the rules {answer}"
         except IngressRuleError as error:
             return f"{_located(error)}; the rules before it go on"
         again = "the rules match those that answer again" if was_refused else "nothing changes for this ingress"

@@ -59,6 +59,10 @@ class Envoy:
         """Why the rules in the files are not those that serve."""
         self._changing = asyncio.Lock()
 
+    @property
+    def running(self) -> bool:
+        return self.part is not None and self.part.running
+
     async def start(self) -> None:
         """Returns when a replica answers GET / through the ingress: until then, a ready Envoy answers 503.
 

@@ -288,6 +288,7 @@ async def test_rules_that_are_saved_while_envoy_is_down(ingress: Ingress, edit: 
     await ingress.envoy.stop()
     edit(header("while down"))
     assert await ingress.envoy.reload()
+    assert not ingress.envoy.running
 
     await ingress.envoy.start()
 
