@@ -122,9 +122,8 @@ class Prometheus:
         part.send(signal.SIGHUP)
         await part.becomes_ready(_within(self._loading))
         if not self._loading.result():
-            raise StepFailed(
-                self._wrong[0] if self._wrong else f"Prometheus refuses what is in {display_path(self._alerts)}"
-            )
+            unknown = f"Prometheus refuses what is in {display_path(self._alerts)}"
+            raise StepFailed(self._wrong[0] if self._wrong else unknown)
 
     def _write(self, rules: Contents) -> None:
         """At the same paths as before, so that alerts which are about to fire are not forgotten."""
