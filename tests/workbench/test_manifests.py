@@ -98,15 +98,13 @@ async def test_a_file_that_is_away_for_a_while(folder: Folder) -> None:
 
 
 async def test_what_is_no_rule_of_this_ingress(folder: Folder) -> None:
-    folder.save(folder.virtual_service.with_name("sidecar.yaml"), "#", "# ")
-    await folder.says("/sidecar.yaml: nothing changes for this ingress")
-
-
-async def test_a_pipe_among_the_rules(folder: Folder) -> None:
-    pipe = folder.virtual_service.with_name("pipe.yaml")
-    os.mkfifo(pipe)
-    await folder.says("/pipe.yaml: nothing changes for this ingress")
-    pipe.unlink()
+    unlisted = folder.virtual_service.with_name("unlisted.yaml")
+    unlisted.write_text("kind: Other\n")
+    await folder.says("/unlisted.yaml: nothing changes for this ingress")
+    unlisted.unlink()
+    os.mkfifo(unlisted)
+    await folder.says("/unlisted.yaml: nothing changes for this ingress")
+    unlisted.unlink()
 
 
 async def test_roles_and_labels_need_a_person(folder: Folder) -> None:
