@@ -28,7 +28,7 @@ _LOADED = 'msg="Completed loading of configuration file"'
 _NOT_LOADED = 'msg="Error reloading config"'
 _WRONG_RULES = 'msg="loading groups failed"'
 _SHOWN = re.compile(r"\blevel=(warn|error)", re.IGNORECASE)
-_ERROR = re.compile(r'\berr=("(?:[^"\\]|\\.)*")')
+_ERROR = re.compile(r'\berr="((?:[^"\\]|\\.)*)"')
 
 
 class Prometheus:
@@ -148,7 +148,7 @@ class Prometheus:
     def _words(self, line: str) -> str:
         """The file, the line in it, and what is wrong there."""
         found = _ERROR.search(line)
-        text = json.loads(found[1]) if found else line
+        text = found[1].replace('\\"', '"').replace("\\n", " ").replace("\\t", " ") if found else line
         return " ".join(text.split()).replace(str(self._copy), display_path(self._alerts))
 
     def _configuration(self) -> Mapping[str, object]:
