@@ -21,6 +21,7 @@ from contextlib import suppress
 from workbench.console import Console
 from workbench.errors import PartStopped, UsageError, WorkbenchError
 from workbench.machine.folders import display_path
+from workbench.manifests import Manifests
 from workbench.options import StackOptions, from_environment
 from workbench.programs import prometheus
 from workbench.programs.bring import Missing, bring
@@ -99,9 +100,15 @@ async def _is_from_a_signal(error: WorkbenchError, asked: asyncio.Event) -> bool
 
 
 async def _run(stack: Stack, console: Console, begin: float) -> None:
+    manifests = Manifests(stack, console)
     async with stack:
         console.say(_welcome(stack, time.monotonic() - begin))
-        raise await keep_running(stack, console)
+        taking = asyncio.create_task(manifests.keep_taking())
+        try:
+            raise await keep_running(stack, console)
+        finally:
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
 
 
 def _welcome(stack: Stack, seconds: float) -> str:

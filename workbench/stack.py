@@ -42,6 +42,8 @@ class Stack:
     replicas: list[Replica]
     envoy: Envoy
     prometheus: Prometheus | None = None
+    labels: Mapping[str, str]
+    """Of a replica of the stable version, as k8s/service/ had them at the start."""
     debug_port: int | None = None
     """Of 127.0.0.1: where a debugger can attach to the first replica."""
     stable: Commit | None = None
@@ -92,7 +94,7 @@ class Stack:
         if options.stable:
             self.stable = find_commit(options.stable, options.sources)
         checkout = find_checkout(options.sources, "BRANCH_DATABASES=yes") if options.branch_databases else None
-        labels = _labels()
+        self.labels = labels = _labels()
         make_data_folder(options.data)
         undo.enter_context(data_lock(options.data))
         wanted = {

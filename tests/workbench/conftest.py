@@ -1,5 +1,6 @@
 """A workbench whose service has the probe domain, for the tests of what the workbench does with any service."""
 
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from tests.probe.stack import make_table
 from tests.servers import SERVER
 from tests.waiting import PATIENT
 from workbench.console import Console
+from workbench.machine.folders import INGRESS_RULES
 from workbench.options import StackOptions
 from workbench.stack import Stack
 
@@ -23,6 +25,7 @@ async def stack(new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
         replicas=2,
         settings={"SERVICE_SERVER": SERVER, **PATIENT},
         service=(sys.executable, "-m", "tests.probe"),
+        rules=Path(shutil.copytree(INGRESS_RULES, data.parent / f"{data.name}-rules")),
     )
     with (data.parent / f"{data.name}.log").open("w") as log:
         async with Stack(options, Console(log)) as stack:

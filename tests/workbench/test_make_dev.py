@@ -17,6 +17,7 @@ import pytest
 from tests.waiting import WITHIN
 from tests.workbench.processtree import descendants, gone
 from tests.workbench.terminal import ALWAYS, STARTED, make_dev
+from workbench.machine import folders
 from workbench.machine.folders import ROOT
 from workbench.machine.lock import data_lock
 from workbench.parts import envoy, postgres, prometheus, replica
@@ -75,18 +76,37 @@ async def test_ctrl_c_during_the_first_start(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-async def test_three_replicas_until_a_part_does_not_stay(new_data: NewData) -> None:
-    async with make_dev(new_data(), REPLICAS="3") as terminal:
+WITH_RULES = """
+import sys
+from pathlib import Path
+from workbench.machine import folders
+folders.INGRESS_RULES = Path(sys.argv[1])
+from workbench.__main__ import main
+sys.exit(main())
+"""
+"""`make dev` with ingress rules from another folder."""
+
+
+async def test_three_replicas_until_a_part_does_not_stay(new_data: NewData, tmp_path: Path) -> None:
+    rules = shutil.copytree(folders.INGRESS_RULES, tmp_path / "rules")
+    command = (sys.executable, "-c", WITH_RULES, str(rules))
+    async with make_dev(new_data(), command, REPLICAS="3") as terminal:
         await terminal.until(STARTED)
         seen: set[str] = set()
         async with asyncio.timeout(WITHIN), httpx.AsyncClient(base_url=terminal.url) as client:
             while len(seen) < 3:
                 seen.add((await client.get(ALWAYS)).headers["x-service-instance"])
+        gateway = rules / "gateway.yaml"
+        text = gateway.read_text()
+        gateway.write_text(text.replace("apiVersion", "version"))
+        await terminal.until_match(r"envoy │ reload: \S+/gateway.yaml: apiVersion: .*; the rules before it go on\n")
+
         processes = descendants(terminal.process.pid)
         for pause in ("", " after 0.5 s", " after 1 s", " after 2 s"):
             os.kill(terminal.part("envoy"), signal.SIGKILL)
             again = rf" envoy +ended unexpectedly, killed by SIGKILL: starting it again{pause} +\d+\.\d\d s\n"
             await terminal.until_match(again)
+        assert terminal.text.count("\nenvoy starts with the last good rules: ") == 4
         os.kill(terminal.part("envoy"), signal.SIGKILL)
         assert await terminal.end() == 1
         await gone(processes)

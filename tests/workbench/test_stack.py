@@ -10,6 +10,7 @@ import pytest
 from tests.waiting import WITHIN
 from tests.workbench.things import ANY, LOAD
 from workbench.errors import DataFolderError
+from workbench.ingress.discovery import LISTENERS
 from workbench.machine.lock import data_lock
 from workbench.stack import Stack
 
@@ -68,8 +69,12 @@ async def test_a_thing_survives_a_crash_of_the_database(stack: Stack) -> None:
 
 
 async def test_envoy_listens_on_loopback_addresses_only(stack: Stack) -> None:
-    bootstrap = json.loads((stack.postgres.sockets / "envoy.json").read_text())
-    for listener in bootstrap["static_resources"]["listeners"]:
+    bootstrap, discovered = (
+        json.loads((stack.postgres.sockets / file).read_text()) for file in ("envoy.json", LISTENERS)
+    )
+    listeners = [*bootstrap["static_resources"]["listeners"], *discovered["resources"]]
+    assert {listener["name"] for listener in listeners} == {"ingress", "statistics"}
+    for listener in listeners:
         assert listener["address"]["socket_address"]["address"] == "127.0.0.1"
 
 

@@ -1,4 +1,4 @@
-"""Finds the rule that Envoy refuses at its start.
+"""Finds the rule that Envoy refuses.
 
 Most of such rules are refused when they are read. What only Envoy can judge, such as the names of its commands in a
 header's value, and its own configuration in an EnvoyFilter, is found here, by asking it about a part of the rules.

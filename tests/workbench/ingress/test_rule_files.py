@@ -1,5 +1,6 @@
 """The errors for rule files that are missing, cannot be read, or do not make up one set of rules."""
 
+import os
 import shutil
 
 import pytest
@@ -63,6 +64,13 @@ def test_a_file_that_is_not_text_is_refused(edited_rules: EditRules) -> None:
     rules = edited_rules()
     (rules / GATEWAY).write_bytes(b"\xff")
     assert_refused(rules, GATEWAY, "", "UTF-8")
+
+
+def test_a_pipe_is_refused(edited_rules: EditRules) -> None:
+    rules = edited_rules()
+    (rules / GATEWAY).unlink()
+    os.mkfifo(rules / GATEWAY)
+    assert_refused(rules, GATEWAY, "", "is not a file")
 
 
 @pytest.mark.parametrize("file", [GATEWAY, VIRTUAL_SERVICE, DESTINATION_RULE, CONNECTIONS])
