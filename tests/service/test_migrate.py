@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 
 from service.database.schema import includes, text
-from service.migrate import LOCK, MigrationError, expected_version, read
+from service.migrate.apply import LOCK
+from service.migrate.files import MigrationError, expected_version, read
 from tests.service.commands import ended, run_command, running
 from tests.service.databases import Database, migrate
 from tests.waiting import WITHIN, eventually
@@ -386,18 +387,18 @@ async def test_the_command_does_not_retry_after_a_permanent_error(empty_database
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_cancels_the_running_statement(empty_database: Database, number: signal.Signals) -> None:
     url = empty_database.url("app_owner")
-    async with empty_database.connection() as other:
+    first = "CREATE TABLE schema_migrations ()"
+    async with empty_database.connection() as other, empty_database.transaction(first):
 
         async def waits() -> bool:
-            return bool(await other.fetchval("SELECT bool_or(NOT granted) FROM pg_locks WHERE objid = $1", LOCK))
+            return bool(await other.fetchval("SELECT bool_or(NOT granted) FROM pg_locks"))
 
         async def disconnected() -> bool:
             sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            return bool(await other.fetchval(sessions) == 1)
+            return bool(await other.fetchval(sessions) == 2)
 
-        await other.execute("SELECT pg_advisory_lock($1)", LOCK)
         async with running(*MIGRATE, SERVICE_DATABASE_OWNER_URL=url) as process:
-            await eventually(waits, "the migration waits for the lock")
+            await eventually(waits, "the migration waits for a table of the same name")
             process.send_signal(number)
             done = await ended(process)
         await eventually(disconnected, "the session of the migration has ended")
@@ -405,4 +406,4 @@ async def test_a_signal_cancels_the_running_statement(empty_database: Database, 
     assert (done.status, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
     assert line.startswith("migrate: stopped by a signal")
-    assert await tables(empty_database) == set()
+    assert await tables(empty_database) == {"schema_migrations"}

@@ -3,7 +3,7 @@
 import asyncpg
 
 from service.database.schema import text
-from service.migrate import expected_version
+from service.migrate.files import expected_version
 from tests.workbench.reload.live import Live
 from tests.workbench.things import ANY
 from workbench.parts.postgres import Postgres
