@@ -23,6 +23,7 @@ from workbench.parts.postgres import Postgres
 from workbench.parts.process import Part
 from workbench.parts.prometheus import Prometheus
 from workbench.parts.replica import Replica, migrate, service_environment
+from workbench.parts.trial import LEFTOVERS
 
 CANARY = {"version": "canary"}
 """What k8s/components/canary changes in the labels of its pods, beside those that run the stable version."""
@@ -113,7 +114,7 @@ class Stack:
         prometheus_port = options.prometheus_port or next(free)
         env = service_environment(self.postgres, _links(options, prometheus_port) | dict(options.settings))
         with console.step("migrate", "schema up to date"):
-            await migrate(env, console, options.sources)
+            await asyncio.gather(migrate(env, console, options.sources), self.postgres.psql(LEFTOVERS))
 
         if options.debug:
             self.debug_port = options.debug_port or next(free)

@@ -30,8 +30,8 @@ async def _run_until_stopped(settings: Settings, wait: float, prefix: str) -> li
         return await running
     except asyncio.CancelledError:
         raise MigrationError(
-            "stopped by a signal, and the file in progress was rolled back, unless it has a line `-- no-transaction`; "
-            "run it again"
+            "stopped by a signal, and the file in progress was rolled back, unless it has a line "
+            "`-- no-transaction`; run it again"
         ) from None
 
 

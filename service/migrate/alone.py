@@ -1,9 +1,9 @@
 """Applies a file whose one statement cannot run in a transaction, such as CREATE INDEX CONCURRENTLY.
 
-Nothing undoes what such a statement has done when it fails half-way, and nothing records that it has succeeded if the
-process is killed right then. So it may run twice: the file is recorded after it, and an invalid index that an earlier
-run has left is dropped before it. Both happen under the advisory lock, which PostgreSQL keeps until the statement of a
-killed process has ended: an invalid index of that name is one that nobody builds any more.
+Nothing undoes what such a statement has done when it fails half-way, and nothing records that it has succeeded if
+the process is killed right then. So it may run twice: the file is recorded after it, and an invalid index that an
+earlier run has left is dropped before it. Both happen under the advisory lock, which PostgreSQL keeps until the
+statement of a killed process has ended: an invalid index of that name is one that nobody builds any more.
 """
 
 import re

@@ -63,11 +63,9 @@ async def migrate(
 
 
 async def _lock(connection: Connection) -> None:
-    """Wait for other runs.
-
-    A statement that waits has a snapshot, for the end of which CREATE INDEX CONCURRENTLY of the other run would wait.
-    """
-    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+    """Wait for other runs."""
+    # pg_advisory_lock() would have a snapshot while it waits, and CREATE INDEX CONCURRENTLY waits for old snapshots.
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):  # noqa: ASYNC110
         await asyncio.sleep(_LOCK_INTERVAL)
 
 
@@ -104,7 +102,9 @@ class _Applying:
                 reason += f" This PostgreSQL has only: {await self._connection.fetchval(_EXTENSIONS)}"
             reason += "; nothing of it was applied"
             if isinstance(error, asyncpg.ActiveSQLTransactionError):
-                reason += ". The line `-- no-transaction: REASON` lets a file with only this statement run without one"
+                reason += (
+                    ". The line `-- no-transaction: REASON` lets a file with only this statement run without one"
+                )
             raise MigrationError(reason) from error
 
     async def _learn(self) -> None:

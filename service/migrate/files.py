@@ -68,8 +68,8 @@ class Migration:
                 )
         if self.alone and len(found) > 1:
             raise MigrationError(
-                f"{self.file}, line {found[1].line}: a file with the line `-- no-transaction` has only one statement, "
-                "because nothing would undo the first one: divide the file"
+                f"{self.file}, line {found[1].line}: a file with the line `-- no-transaction` may have only one "
+                "statement, because nothing would undo the first one: divide the file"
             )
 
 

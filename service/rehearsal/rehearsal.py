@@ -4,7 +4,8 @@ Over a Unix socket the running process sends each request as a line, then an emp
 that it gets it replays that one itself, and answers `failed` or `fine`. So new code is refused only for what the
 running code can do now, in the same way: data may have changed, and not everything can run in a transaction.
 
-To `statements` it answers with all its SQL, names and texts as JSON: service/migrate/ asks before it changes the schema.
+To `statements` it answers with all its SQL, names and texts as JSON: service/migrate/ asks before it changes the
+schema.
 """
 
 import asyncio

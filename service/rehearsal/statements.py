@@ -8,7 +8,7 @@ from service.database.pool import Statement
 
 
 def statements() -> list[tuple[str, str]]:
-    """Name and text of each statement that is a constant of a module, or the `statement` of one, such as an Import."""
+    """Name and text of each statement that is a constant of a module, or the `statement` of one: of an Import."""
     modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "service"]
     found = {statement for module in modules for statement in _constants(module)}
     return sorted((statement.name, statement.sql) for statement in found)

@@ -70,7 +70,7 @@ class Supervisor:
         self._probe = probe
         self._close_listeners = close_listeners
         self._ready_within = limits.ready_within
-        self._migrations = Migrations(spawner)
+        self._migrations = Migrations(spawner, report.say)
         self._state = SupervisorState.STARTING
         self._processes = Processes(report.say, limits.drained_within)
         self._retry = Retry()

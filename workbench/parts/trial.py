@@ -1,0 +1,119 @@
+"""A copy of the database, on which migrations are tried before they are applied.
+
+It is restored from a dump: CREATE DATABASE ... TEMPLATE, which could clone files, needs a template without sessions,
+and the service has some. The rows are copied if the database is small. Otherwise the copy has the schema, and what
+the planner knows of the sizes of tables.
+"""
+
+import asyncio
+import os
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from workbench.errors import WorkbenchError
+from workbench.parts.postgres import postgres_environment, program
+
+SERVER = "RELOAD_TRIAL_SERVER"
+"""The variable with the URL of the service's database, for a role that may create databases."""
+
+LEFTOVERS = Path(__file__).with_name("trial_leftovers.sql")
+"""Removes the copies of supervisors that were killed; to be run while none runs."""
+
+SMALL = 50 * 2**20
+"""Bytes up to which a database is copied with its rows."""
+
+_WITHIN = 60.0  # s
+_DROP = "DROP DATABASE IF EXISTS {name} WITH (FORCE)"
+_QUIET = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
+_URLS = "SERVICE_DATABASE_URL", "SERVICE_DATABASE_OWNER_URL"
+
+
+class CopyError(WorkbenchError):
+    """There is no copy; the message says why."""
+
+
+@asynccontextmanager
+async def copied(server: str, environment: Mapping[str, str]) -> AsyncIterator[dict[str, str]]:
+    """The environment that leads to a copy, which is removed at the end. Raises CopyError."""
+    name = f"trial_{os.getpid()}"
+    try:
+        try:
+            async with asyncio.timeout(_WITHIN):
+                await _make(server, name)
+        except TimeoutError:
+            raise CopyError(f"it was not made within {_WITHIN:g} s") from None
+        yield {**environment, **{variable: _url(environment[variable], name) for variable in _URLS}}
+    finally:
+        with suppress(CopyError):  # the next start removes it
+            await _psql(server, _DROP.format(name=name))
+
+
+async def _make(server: str, name: str) -> None:
+    size = await _psql(
+        server,
+        _DROP.format(name=name),
+        f"CREATE DATABASE {name} TEMPLATE template0",
+        f"ALTER DATABASE {name} SET search_path = app",
+        f"GRANT CREATE ON DATABASE {name} TO app_owner",
+        "SELECT pg_database_size(current_database())",
+    )
+    await _copy(server, _url(server, name), with_rows=int(size) <= SMALL)
+
+
+async def _copy(source: str, target: str, *, with_rows: bool) -> None:
+    what = ("--schema=app", "--extension=*")
+    if with_rows:
+        await _restore(source, target, *what)
+    else:
+        await _restore(source, target, *what, "--no-data", "--statistics")
+        await _restore(source, target, "--data-only", "--table=app.schema_migrations")
+
+
+async def _restore(source: str, target: str, *options: str) -> None:
+    reading, writing = os.pipe()
+    try:
+        dump = await _start("pg_dump", "--lock-wait-timeout=2s", *options, source, stdout=writing)
+        restore = await _start("psql", *_QUIET, target, stdin=reading, stdout=DEVNULL)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    await asyncio.gather(_end(dump), _end(restore))
+
+
+async def _psql(url: str, *statements: str) -> str:
+    commands = [f"--command={statement}" for statement in statements]
+    return await _end(await _start("psql", *_QUIET, *commands, url, stdout=PIPE))
+
+
+async def _start(name: str, *arguments: str, stdin: int = DEVNULL, stdout: int) -> Process:
+    return await asyncio.create_subprocess_exec(
+        program(name),
+        *arguments,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=PIPE,
+        env=postgres_environment() | {"PGOPTIONS": "-c client_min_messages=warning"},
+    )
+
+
+async def _end(process: Process) -> str:
+    """What it wrote. Raises CopyError with its error."""
+    try:
+        output, errors = await process.communicate()
+    except BaseException:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
+    if process.returncode != 0:
+        lines = errors.decode(errors="replace").strip().splitlines() or [f"exit status {process.returncode}"]
+        raise CopyError(lines[0])
+    return (output or b"").decode()
+
+
+def _url(url: str, database: str) -> str:
+    """The same server and role, but another database."""
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
