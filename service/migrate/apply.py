@@ -86,6 +86,8 @@ class _Applying:
         await self._learn()
         if migration.alone:
             await apply_alone(self._connection, migration, self._say, lambda error: _text(migration, error))
+            async with self._connection.transaction():
+                await self._check_running_code(migration)
             return
         try:
             async with self._connection.transaction():
@@ -102,9 +104,7 @@ class _Applying:
                 reason += f" This PostgreSQL has only: {await self._connection.fetchval(_EXTENSIONS)}"
             reason += "; nothing of it was applied"
             if isinstance(error, asyncpg.ActiveSQLTransactionError):
-                reason += (
-                    ". The line `-- no-transaction: REASON` lets a file with only this statement run without one"
-                )
+                reason += ". A file with only this statement and a line `-- no-transaction: REASON` runs without one"
             raise MigrationError(reason) from error
 
     async def _learn(self) -> None:
@@ -119,9 +119,10 @@ class _Applying:
         if reason := migration.reasons.get("breaks-old-code"):
             self._say(f"{migration.file} breaks the running code, as it says ({reason}): {broken}")
             return
+        applied = "" if migration.alone else "; nothing of it was applied"
         raise MigrationError(
-            f"{migration.file} breaks the running code: {broken}; nothing of it was applied. First save code that "
-            "works before and after it, or write the line `-- breaks-old-code: REASON` into the file"
+            f"{migration.file} breaks the running code: {broken}{applied}. First save code that works before and "
+            "after it, or write the line `-- breaks-old-code: REASON` into the file"
         )
 
 

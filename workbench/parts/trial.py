@@ -67,9 +67,12 @@ async def _copy(source: str, target: str, *, with_rows: bool) -> None:
     what = ("--schema=app", "--extension=*")
     if with_rows:
         await _restore(source, target, *what)
-    else:
-        await _restore(source, target, *what, "--no-data", "--statistics")
-        await _restore(source, target, "--data-only", "--table=app.schema_migrations")
+        return
+    await _restore(source, target, *what, "--no-data")
+    await _restore(source, target, "--data-only", "--table=app.schema_migrations")
+    await _restore(
+        source, target, "--statistics-only", "--schema=app"
+    )  # last: each index that is built sets them to 0
 
 
 async def _restore(source: str, target: str, *options: str) -> None:

@@ -1,0 +1,97 @@
+"""The copy of the database on which live reload tries migrations."""
+
+import asyncpg
+import pytest
+
+from tests.service.databases import Connection, Database
+from workbench.parts import trial
+from workbench.parts.postgres import SUPERUSER, Postgres
+
+RELPAGES = "SELECT relpages FROM pg_class WHERE relname = 'things'"
+
+
+def environment(database: Database) -> dict[str, str]:
+    return {
+        "SERVICE_DATABASE_URL": database.url("app_rw"),
+        "SERVICE_DATABASE_OWNER_URL": database.url("app_owner"),
+        "OTHER": "stays",
+    }
+
+
+async def names(administration: Connection) -> set[str]:
+    rows = await administration.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'trial%'")
+    return {row["datname"] for row in rows}
+
+
+async def value(url: str, sql: str) -> object:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("small", [trial.SMALL, 0])
+async def test_the_copy_has_the_schema_the_rights_and_the_rows_if_they_are_few(
+    database: Database, administration: Connection, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(trial, "SMALL", small)
+    await database.execute("INSERT INTO things (name) SELECT 'Ada' FROM generate_series(1, 300)")
+    await database.execute("ANALYZE things")
+    pages = await database.fetchval(RELPAGES)
+    history = await database.fetchval("SELECT count(*) FROM app.schema_migrations")
+
+    async with database.connection("app_rw"), trial.copied(database.url(SUPERUSER), environment(database)) as copy:
+        owner, service = copy["SERVICE_DATABASE_OWNER_URL"], copy["SERVICE_DATABASE_URL"]
+        assert copy["OTHER"] == "stays"
+        assert len(await names(administration)) == 1
+        assert await value(service, "SELECT count(*) FROM things") == (300 if small else 0)
+        assert await value(service, "SELECT count(*) FROM schema_migrations") == history
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await value(service, "ALTER TABLE things ADD mood text")
+        assert await value(owner, RELPAGES) == pages
+        await value(owner, "DROP TABLE things")
+
+    assert await database.fetchval("SELECT count(*) FROM app.things") == 300
+    assert await names(administration) == set()
+
+
+async def test_an_error_leaves_no_copy_behind(database: Database, administration: Connection) -> None:
+    """It is removed although someone is still connected to it."""
+
+    async def fail() -> None:
+        async with trial.copied(database.url(SUPERUSER), environment(database)) as copy:
+            connected.append(await asyncpg.connect(copy["SERVICE_DATABASE_OWNER_URL"]))
+            raise ZeroDivisionError
+
+    connected: list[Connection] = []
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+
+    assert await names(administration) == set()
+    connected[0].terminate()
+
+
+async def test_a_database_that_cannot_be_copied_is_an_error_that_says_why(database: Database) -> None:
+    with pytest.raises(trial.CopyError, match="permission denied to create database"):
+        async with trial.copied(database.url("app_owner"), environment(database)):
+            pass
+
+
+async def test_a_dump_that_fails_is_an_error_that_says_why(database: Database, administration: Connection) -> None:
+    async with database.transaction("LOCK things"):
+        with pytest.raises(trial.CopyError, match="canceling statement due to statement timeout"):
+            async with trial.copied(database.url(SUPERUSER), environment(database)):
+                pass
+
+    assert await names(administration) == set()
+
+
+async def test_copies_of_killed_supervisors_are_removed(postgres: Postgres, administration: Connection) -> None:
+    for name in ("trial_123", "trial_boats"):
+        await administration.execute(f"CREATE DATABASE {name}")
+
+    await postgres.psql(trial.LEFTOVERS)
+
+    assert await names(administration) == {"trial_boats"}
+    await administration.execute("DROP DATABASE trial_boats")
