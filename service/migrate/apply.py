@@ -28,6 +28,12 @@ _RETRYABLE = (
 _RETRY_INTERVAL = 0.2  # s
 _LOCK_INTERVAL = 0.05  # s
 
+# A statement that waits for a lock makes all others wait that want the same table. So it gives up, lets them pass and
+# tries again. It waits for less than they do, see lock_timeout in k8s/postgres/roles.sql.
+_LOCK_TIMEOUT = 1.0  # s
+_LOCK_PAUSE = 0.5  # s
+_LOCKS_WITHIN = 60.0  # s
+
 _EXTENSIONS = "SELECT string_agg(name, ', ' ORDER BY name) FROM pg_available_extensions"
 
 
@@ -69,6 +75,10 @@ async def _lock(connection: Connection) -> None:
         await asyncio.sleep(_LOCK_INTERVAL)
 
 
+class _Locked(MigrationError):
+    """Another transaction holds a lock for too long."""
+
+
 class _Applying:
     def __init__(
         self,
@@ -89,9 +99,24 @@ class _Applying:
             async with self._connection.transaction():
                 await self._check_running_code(migration)
             return
+        give_up = time.monotonic() + _LOCKS_WITHIN
+        waits = f"{migration.file} waits for a lock that another transaction holds, for {_LOCKS_WITHIN:g} s at most"
+        while True:
+            try:
+                return await self._apply_in_transaction(migration)
+            except _Locked:
+                if time.monotonic() > give_up:
+                    raise
+            if waits:
+                self._say(waits)
+                waits = ""
+            await asyncio.sleep(_LOCK_PAUSE)
+
+    async def _apply_in_transaction(self, migration: Migration) -> None:
         try:
             async with self._connection.transaction():
                 begun = time.monotonic()
+                await self._connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT:g}s'")
                 await self._connection.execute(migration.sql)
                 for lock in await blocking(self._connection, self._tables):
                     seconds = time.monotonic() - begun
@@ -103,6 +128,8 @@ class _Applying:
             if isinstance(error, asyncpg.FeatureNotSupportedError) and error.server_source_filename == "extension.c":
                 reason += f" This PostgreSQL has only: {await self._connection.fetchval(_EXTENSIONS)}"
             reason += "; nothing of it was applied"
+            if isinstance(error, asyncpg.LockNotAvailableError):
+                raise _Locked(f"{reason}: find in pg_stat_activity who holds the lock, then run it again") from error
             if isinstance(error, asyncpg.ActiveSQLTransactionError):
                 reason += ". A file with only this statement and a line `-- no-transaction: REASON` runs without one"
             raise MigrationError(reason) from error

@@ -1,11 +1,21 @@
 """The copy of the database on which live reload tries migrations."""
 
+import io
+from collections.abc import Callable
+from pathlib import Path
+
 import asyncpg
 import pytest
 
 from tests.service.databases import Connection, Database
+from tests.waiting import PATIENT
+from workbench.console import Console
+from workbench.machine.folders import run_folder
+from workbench.options import StackOptions
 from workbench.parts import trial
-from workbench.parts.postgres import SUPERUSER, Postgres
+from workbench.parts.pgdata import NOT_DURABLE, open_postgres
+from workbench.parts.postgres import SUPERUSER
+from workbench.stack import Stack
 
 RELPAGES = "SELECT relpages FROM pg_class WHERE relname = 'things'"
 
@@ -87,11 +97,13 @@ async def test_a_dump_that_fails_is_an_error_that_says_why(database: Database, a
     assert await names(administration) == set()
 
 
-async def test_copies_of_killed_supervisors_are_removed(postgres: Postgres, administration: Connection) -> None:
-    for name in ("trial_123", "trial_boats"):
-        await administration.execute(f"CREATE DATABASE {name}")
+async def test_the_next_start_removes_the_copies_of_killed_supervisors(new_data: Callable[[], Path]) -> None:
+    data = new_data()
+    with run_folder(data) as run:
+        async with await open_postgres(data, run, Console(io.StringIO()), NOT_DURABLE) as postgres:
+            for name in ("trial_123", "trial_boats"):
+                await value(postgres.url(SUPERUSER), f"CREATE DATABASE {name}")
 
-    await postgres.psql(trial.LEFTOVERS)
-
-    assert await names(administration) == {"trial_boats"}
-    await administration.execute("DROP DATABASE trial_boats")
+    options = StackOptions(data=data, postgres=NOT_DURABLE, settings=PATIENT)
+    async with Stack(options, Console(io.StringIO())) as stack, Database(stack.postgres).connection() as connection:
+        assert await names(connection) == {"trial_boats"}

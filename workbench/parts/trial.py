@@ -70,9 +70,7 @@ async def _copy(source: str, target: str, *, with_rows: bool) -> None:
         return
     await _restore(source, target, *what, "--no-data")
     await _restore(source, target, "--data-only", "--table=app.schema_migrations")
-    await _restore(
-        source, target, "--statistics-only", "--schema=app"
-    )  # last: each index that is built sets them to 0
+    await _restore(source, target, "--statistics-only", "--schema=app")  # last: building an index sets them to 0
 
 
 async def _restore(source: str, target: str, *options: str) -> None:

@@ -1,14 +1,17 @@
 """What a migration locks of a large table is named."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from service.migrate import apply as module
 from service.migrate.apply import migrate as apply
-from service.migrate.files import read
+from service.migrate.files import MigrationError, read
 from service.migrate.locks import LARGE
 from tests.service.databases import Database, migrate
 from tests.service.migrate.folders import write
+from tests.waiting import WITHIN
 
 
 async def lines_of(database: Database, folder: Path, large: int) -> list[str]:
@@ -65,3 +68,33 @@ async def test_a_copy_without_rows_has_the_sizes_of_the_tables_that_it_was_made_
     [line] = await lines_of(empty_database, folder, LARGE)
 
     assert line.startswith("0003_change.sql locks boats (1,907 MB) in ACCESS EXCLUSIVE mode")
+
+
+async def test_a_lock_that_another_transaction_holds_is_tried_for_again(
+    empty_database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that wait behind the migration get their turn meanwhile."""
+    monkeypatch.setattr(module, "_LOCK_TIMEOUT", 0.05)
+    await migrate(empty_database, folder)
+    write(folder, {"0003_change.sql": "ALTER TABLE boats ADD mast text"})
+    waits = asyncio.Event()
+
+    async with empty_database.connection() as connection:
+        async with empty_database.transaction("SELECT FROM boats"), asyncio.timeout(WITHIN):
+            migration = asyncio.create_task(apply(connection, read(folder), say=lambda line: waits.set()))
+            await waits.wait()
+            assert await empty_database.fetchval("SELECT count(*) FROM app.boats") == 1
+        assert len(await migration) == 1
+
+
+async def test_a_lock_that_is_held_for_too_long_is_an_error(
+    empty_database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOCK_TIMEOUT", 0.05)
+    monkeypatch.setattr(module, "_LOCKS_WITHIN", 0)
+    await migrate(empty_database, folder)
+    write(folder, {"0003_change.sql": "ALTER TABLE boats ADD mast text"})
+
+    async with empty_database.transaction("SELECT FROM boats"):
+        with pytest.raises(MigrationError, match=r"^0003_change\.sql: canceling .* lock timeout; nothing of it was"):
+            await migrate(empty_database, folder)
