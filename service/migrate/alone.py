@@ -27,7 +27,10 @@ _INVALID = """
 
 
 async def apply_alone(
-    connection: Connection, migration: Migration, say: Callable[[str], None], error_text: Callable[[Exception], str]
+    connection: Connection,
+    migration: Migration,
+    say: Callable[[str], None],
+    error_text: Callable[[Migration, Exception], str],
 ) -> None:
     """Raises MigrationError, which says what is left behind."""
     index = _CONCURRENTLY.search(migration.sql)
@@ -40,7 +43,7 @@ async def apply_alone(
     try:
         await connection.execute(migration.sql)
     except asyncpg.PostgresError as error:
-        raise MigrationError(f"{error_text(error)}; {await _left(connection, before, error)}") from error
+        raise MigrationError(f"{error_text(migration, error)}; {await _left(connection, before, error)}") from error
     await record(connection, migration)
 
 

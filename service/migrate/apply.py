@@ -95,7 +95,7 @@ class _Applying:
     async def apply(self, migration: Migration) -> None:
         await self._learn()
         if migration.alone:
-            await apply_alone(self._connection, migration, self._say, lambda error: _text(migration, error))
+            await apply_alone(self._connection, migration, self._say, _text)
             async with self._connection.transaction():
                 await self._check_running_code(migration)
             return
@@ -124,10 +124,10 @@ class _Applying:
                 await self._check_running_code(migration)
                 await record(self._connection, migration)
         except asyncpg.PostgresError as error:
-            reason = _text(migration, error)
+            reason = _one_line(error)
             if isinstance(error, asyncpg.FeatureNotSupportedError) and error.server_source_filename == "extension.c":
                 reason += f" This PostgreSQL has only: {await self._connection.fetchval(_EXTENSIONS)}"
-            reason += "; nothing of it was applied"
+            reason = f"{_place(migration, error)}: {reason}; nothing of it was applied"
             if isinstance(error, asyncpg.LockNotAvailableError):
                 raise _Locked(f"{reason}: find in pg_stat_activity who holds the lock, then run it again") from error
             if isinstance(error, asyncpg.ActiveSQLTransactionError):
@@ -153,10 +153,14 @@ class _Applying:
         )
 
 
-def _text(migration: Migration, error: Exception) -> str:
+def _place(migration: Migration, error: Exception) -> str:
     position = getattr(error, "position", None)
     line = f", line {migration.sql.count(chr(10), 0, int(position)) + 1}" if position else ""
-    return f"{migration.file}{line}: {_one_line(error)}"
+    return f"{migration.file}{line}"
+
+
+def _text(migration: Migration, error: Exception) -> str:
+    return f"{_place(migration, error)}: {_one_line(error)}"
 
 
 def _one_line(error: Exception) -> str:

@@ -116,14 +116,17 @@ async def test_the_run_after_a_killed_one_waits_until_its_statement_has_ended(
         sql = f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'app_owner' AND {building}"  # noqa: S608
         return await empty_database.fetchval(sql) == 1
 
+    async def waits() -> bool:
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_try_advisory_lock%'"
+        return await empty_database.fetchval(sql) == 1
+
     async with empty_database.transaction("INSERT INTO boats VALUES ('Bob')"):
         async with running(*command, SERVICE_DATABASE_OWNER_URL=empty_database.url("app_owner")) as process:
             await eventually(builds, "the index waits for the open transaction")
             process.send_signal(signal.SIGKILL)
             await ended(process)
         next_run = asyncio.create_task(migrate(empty_database, folder))
-        await asyncio.wait({next_run}, timeout=0)
-        assert not next_run.done()
+        await eventually(waits, "the next run waits for the killed one")
         assert await builds()
 
     # The statement of the killed process ended well, so there is an index, and the file is not recorded.
