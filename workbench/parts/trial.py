@@ -27,6 +27,7 @@ SMALL = 50 * 2**20
 
 _ROWS_WITHIN = 5.0  # s: an index of a few rows can take long
 _WITHIN = 60.0  # s
+_QUIET_SERVER = "log_min_messages=panic"  # whoever meets an error on the copy says so
 _ALL = ("--schema=app", "--extension=*")
 _DROP = "DROP DATABASE IF EXISTS {name} WITH (FORCE)"
 _QUIET = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
@@ -72,6 +73,7 @@ async def _create(server: str, name: str) -> int:
         _DROP.format(name=name),
         f"CREATE DATABASE {name} TEMPLATE template0",
         f"ALTER DATABASE {name} SET search_path = app",
+        f"ALTER DATABASE {name} SET {_QUIET_SERVER}",
         f"GRANT CREATE ON DATABASE {name} TO app_owner",
         "SELECT pg_database_size(current_database())",
     )
@@ -101,7 +103,7 @@ async def _start(name: str, *arguments: str, stdin: int = DEVNULL, stdout: int) 
         stdin=stdin,
         stdout=stdout,
         stderr=PIPE,
-        env=postgres_environment() | {"PGOPTIONS": "-c client_min_messages=warning"},
+        env=postgres_environment() | {"PGOPTIONS": f"-c client_min_messages=warning -c {_QUIET_SERVER}"},
     )
 
 

@@ -62,6 +62,7 @@ async def test_what_breaks_the_running_code_is_refused_unless_the_file_says_so(
 
     assert f'{FILE} breaks the running code: thing_create: column "name" of relation "things" does not exist' in line
     assert f"version {good} keeps serving" in line
+    assert live.said("ERROR:") == [], "PostgreSQL need not say it too"
     assert await columns(postgres) == before
     assert await copies(postgres) == set()
     assert (await live.get(ANY)).status_code == 200
