@@ -1,5 +1,6 @@
 """A changed migration is tried on a copy, then applied before the new code serves; one that fails changes nothing."""
 
+import sys
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -7,6 +8,7 @@ import pytest
 
 from service.database.schema import text
 from service.migrate.files import expected_version
+from tests.service.commands import run_command
 from tests.workbench.reload.live import Live
 from tests.workbench.things import ANY
 from workbench.parts.postgres import SUPERUSER, Postgres
@@ -77,6 +79,12 @@ async def test_what_breaks_the_running_code_is_refused_unless_the_file_says_so(
     [said] = live.said("migrate: trial: .* breaks the running code, as it says")
     assert "(nothing is created now): thing_create: column things.mood" in said
     assert await copies(postgres) == set()
+
+
+async def test_a_process_that_is_not_forked_gets_its_arguments_too() -> None:
+    done = await run_command(sys.executable, "-m", "workbench.reload.new_process", "service.migrate --wait soon")
+
+    assert "argument --wait: invalid float value: 'soon'" in done.stderr
 
 
 async def test_migrations(live: Live, postgres: Postgres) -> None:
