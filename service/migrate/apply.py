@@ -120,7 +120,8 @@ class _Applying:
                 await self._connection.execute(migration.sql)
                 for lock in await blocking(self._connection, self._tables):
                     seconds = time.monotonic() - begun
-                    self._say(f"{migration.file} locks {lock} until it ends: at least {seconds:.1f} s")
+                    how_long = f": at least {seconds:.1f} s" if seconds >= 0.1 else ""  # a copy may have no rows
+                    self._say(f"{migration.file} locks {lock} until it ends{how_long}")
                 await self._check_running_code(migration)
                 await record(self._connection, migration)
         except asyncpg.PostgresError as error:

@@ -23,7 +23,7 @@ _SHOWN = 3
 """How many broken statements a message names."""
 
 _COPY = re.compile(r"COPY (?P<table>\S+) \((?P<columns>[^)]+)\) FROM STDIN")
-_FOR_PYTHON = {"int2": "int8", "int4": "int8", "varchar": "text", "bpchar": "text", "name": "text"}
+_FOR_PYTHON = {"int2": "int8", "int4": "int8", "varchar": "text", "bpchar": "text", "name": "text", "json": "jsonb"}
 """Types whose values are the same in Python as those of another type."""
 
 # A row trigger before the INSERT may fill the column.

@@ -1,8 +1,8 @@
 """A copy of the database, on which migrations are tried before they are applied.
 
 It is restored from a dump: CREATE DATABASE ... TEMPLATE, which could clone files, needs a template without sessions,
-and the service has some. The rows are copied if the database is small. Otherwise the copy has the schema, and what
-the planner knows of the sizes of tables.
+and the service has some. The rows are copied if the database is small and they take no longer than a few seconds.
+Otherwise the copy has the schema, and what the planner knows of the sizes of tables.
 """
 
 import asyncio
@@ -25,7 +25,10 @@ LEFTOVERS = Path(__file__).with_name("trial_leftovers.sql")
 SMALL = 50 * 2**20
 """Bytes up to which a database is copied with its rows."""
 
+_ROWS_WITHIN = 5.0  # s: an index of a few rows can take long
 _WITHIN = 60.0  # s
+_QUIET_SERVER = "log_min_messages=panic"  # whoever meets an error on the copy says so
+_ALL = ("--schema=app", "--extension=*")
 _DROP = "DROP DATABASE IF EXISTS {name} WITH (FORCE)"
 _QUIET = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
 _URLS = "SERVICE_DATABASE_URL", "SERVICE_DATABASE_OWNER_URL"
@@ -52,25 +55,29 @@ async def copied(server: str, environment: Mapping[str, str]) -> AsyncIterator[d
 
 
 async def _make(server: str, name: str) -> None:
+    target = _url(server, name)
+    if await _create(server, name) <= SMALL:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ROWS_WITHIN):
+                return await _restore(server, target, *_ALL)
+        await _create(server, name)
+    await _restore(server, target, *_ALL, "--no-data")
+    await _restore(server, target, "--data-only", "--table=app.schema_migrations")
+    await _restore(server, target, "--statistics-only", "--schema=app")  # last: building an index sets them to 0
+
+
+async def _create(server: str, name: str) -> int:
+    """An empty database instead of one of that name. Returns the bytes of the one that is copied."""
     size = await _psql(
         server,
         _DROP.format(name=name),
         f"CREATE DATABASE {name} TEMPLATE template0",
         f"ALTER DATABASE {name} SET search_path = app",
+        f"ALTER DATABASE {name} SET {_QUIET_SERVER}",
         f"GRANT CREATE ON DATABASE {name} TO app_owner",
         "SELECT pg_database_size(current_database())",
     )
-    await _copy(server, _url(server, name), with_rows=int(size) <= SMALL)
-
-
-async def _copy(source: str, target: str, *, with_rows: bool) -> None:
-    what = ("--schema=app", "--extension=*")
-    if with_rows:
-        await _restore(source, target, *what)
-        return
-    await _restore(source, target, *what, "--no-data")
-    await _restore(source, target, "--data-only", "--table=app.schema_migrations")
-    await _restore(source, target, "--statistics-only", "--schema=app")  # last: building an index sets them to 0
+    return int(size)
 
 
 async def _restore(source: str, target: str, *options: str) -> None:
@@ -96,7 +103,7 @@ async def _start(name: str, *arguments: str, stdin: int = DEVNULL, stdout: int) 
         stdin=stdin,
         stdout=stdout,
         stderr=PIPE,
-        env=postgres_environment() | {"PGOPTIONS": "-c client_min_messages=warning"},
+        env=postgres_environment() | {"PGOPTIONS": f"-c client_min_messages=warning -c {_QUIET_SERVER}"},
     )
 
 

@@ -1,5 +1,6 @@
 """A changed migration is tried on a copy, then applied before the new code serves; one that fails changes nothing."""
 
+import sys
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -7,6 +8,8 @@ import pytest
 
 from service.database.schema import text
 from service.migrate.files import expected_version
+from tests.service.commands import run_command
+from tests.service.databases import Database
 from tests.workbench.reload.live import Live
 from tests.workbench.things import ANY
 from workbench.parts.postgres import SUPERUSER, Postgres
@@ -62,6 +65,7 @@ async def test_what_breaks_the_running_code_is_refused_unless_the_file_says_so(
 
     assert f'{FILE} breaks the running code: thing_create: column "name" of relation "things" does not exist' in line
     assert f"version {good} keeps serving" in line
+    assert live.said("ERROR:") == [], "PostgreSQL need not say it too"
     assert await columns(postgres) == before
     assert await copies(postgres) == set()
     assert (await live.get(ANY)).status_code == 200
@@ -76,6 +80,24 @@ async def test_what_breaks_the_running_code_is_refused_unless_the_file_says_so(
     [said] = live.said("migrate: trial: .* breaks the running code, as it says")
     assert "(nothing is created now): thing_create: column things.mood" in said
     assert await copies(postgres) == set()
+
+
+async def test_without_a_copy_a_migration_is_applied_and_a_line_says_why(
+    live: Live, postgres: Postgres, undone: None
+) -> None:
+    async with Database(postgres).transaction("LOCK things"):
+        live.sources.write(MIGRATION, "CREATE TABLE mood ();\nDROP TABLE mood;\n")
+        await live.says("the migrations are applied without a trial: there is no copy of the database: ")
+    await live.reloads()
+
+    assert await copies(postgres) == set()
+    assert "zz_moods" in await column(postgres, "SELECT name FROM schema_migrations")
+
+
+async def test_a_process_that_is_not_forked_gets_its_arguments_too() -> None:
+    done = await run_command(sys.executable, "-m", "workbench.reload.new_process", "service.migrate --wait soon")
+
+    assert "argument --wait: invalid float value: 'soon'" in done.stderr
 
 
 async def test_migrations(live: Live, postgres: Postgres) -> None:
