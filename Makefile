@@ -65,11 +65,12 @@ test-cluster: environment-dev ## create the cluster, start everything in it and 
 	@$(PYTHON) -m cluster.status
 	@$(PYTHON) -m cluster.intruder
 
-lint: environment-dev ## check style, types, imports, YAML, workflows and links
+lint: environment-dev ## check style, types, imports, migrations, YAML, workflows and links
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy
 	@.venv/bin/lint-imports --no-logo
+	@.venv/bin/squawk 'service/migrations/**/*.sql'
 	@$(VENV_PYTHON) -m yamllint --strict k8s .github $(wildcard *.yaml)
 	@.venv/bin/hadolint Dockerfile .devcontainer/Dockerfile
 	@.venv/bin/zizmor --quiet --offline --persona pedantic .github

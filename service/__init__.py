@@ -4,7 +4,7 @@ __main__.py   the process: signals, two ports, shutdown
 app.py        the application: makes the parts, connects them, lists the domains and the ASGI layers
 domain.py     what a domain hands to app.py
 settings.py   the settings, read from SERVICE_* variables
-migrate.py    `python -m service.migrate` applies migrations/*.sql
+migrate/      `python -m service.migrate` applies migrations/*.sql
 errors.py     the exceptions that become answers
 lifecycle.py  the state of the process, and its background tasks
 

@@ -14,7 +14,7 @@ from service.database.pool import Database
 from service.database.readiness import Readiness
 from service.domain import Domain, Machinery, links_of, page_parts, settings_groups
 from service.lifecycle import Lifecycle, background_tasks
-from service.migrate import expected_version
+from service.migrate.files import expected_version
 from service.rehearsal.rehearsal import Rehearsal
 from service.rehearsal.rollback import RehearsalDatabase
 from service.resource.cleanup import Cleanup

@@ -24,6 +24,7 @@ from workbench.parts.postgres import BRANCH_SETTING, SUPERUSER, Postgres
 from workbench.parts.process import Part
 from workbench.parts.prometheus import Prometheus
 from workbench.parts.replica import Replica, migrate, service_environment
+from workbench.parts.trial import LEFTOVERS
 
 CANARY = {"version": "canary"}
 """What k8s/components/canary changes in the labels of its pods, beside those that run the stable version."""
@@ -120,7 +121,7 @@ class Stack:
         env = service_environment(self.postgres, _links(options, prometheus_port) | dict(options.settings))
         env |= branch_variables
         with console.step("migrate", "schema up to date"):
-            await migrate(env, console, options.sources)
+            await asyncio.gather(migrate(env, console, options.sources), self.postgres.psql(LEFTOVERS))
 
         if options.debug:
             self.debug_port = options.debug_port or next(free)

@@ -5,6 +5,7 @@
     player.py     replays one request, unseen by clients, metrics and logs
     rollback.py   nothing of what a replayed request does in the database stays
     refusal.py    says which request fails, and where
+    statements.py the SQL of the running code, for service/migrate/
 
 What a handler does outside the database, such as sending a mail, happens in a rehearsal too. A handler that must not
 do it asks `rollback.is_rehearsal()`.

@@ -3,6 +3,9 @@
 Over a Unix socket the running process sends each request as a line, then an empty line. For each number of a request
 that it gets it replays that one itself, and answers `failed` or `fine`. So new code is refused only for what the
 running code can do now, in the same way: data may have changed, and not everything can run in a transaction.
+
+To `statements` it answers with all its SQL, names and texts as JSON: service/migrate/ asks before it changes the
+schema.
 """
 
 import asyncio
@@ -14,9 +17,12 @@ from dataclasses import replace
 from logging import getLogger
 from typing import Any
 
+import orjson
+
 from service.rehearsal.player import Outcome, Player
 from service.rehearsal.recorder import Recorder, Request
 from service.rehearsal.refusal import explain
+from service.rehearsal.statements import statements
 from service.settings import Settings
 
 logger = getLogger(__name__)
@@ -29,6 +35,7 @@ them. Only if they are not all done by then, a second one is begun beside them, 
 _LONGEST_LINE = 2**20
 _ANSWERED_WITHIN = 1.0  # s, by the running process
 _FAILED, _FINE = b"failed\n", b"fine\n"
+_STATEMENTS = b"statements\n"
 
 
 class Rehearsal:
@@ -61,6 +68,9 @@ class Rehearsal:
         try:
             writer.writelines([*(request.encode() for request in requests), b"\n"])
             while line := await reader.readline():
+                if line == _STATEMENTS:
+                    writer.write(orjson.dumps(statements()) + b"\n")
+                    continue
                 outcome = await self._player.play(requests[int(line)])
                 writer.write(_FAILED if outcome.failed else _FINE)
         except OSError:

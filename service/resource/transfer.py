@@ -40,7 +40,7 @@ class Import:
 
     @property
     def statement(self) -> Statement:
-        return Statement(f"{self.name}_import", f"COPY {self.table} FROM STDIN")
+        return Statement(f"{self.name}_import", f"COPY {self.table} ({', '.join(self.columns)}) FROM STDIN")
 
 
 class ImportResult(BaseModel):

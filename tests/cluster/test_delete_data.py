@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.migrate import run as migrate
+from service.migrate.apply import run as migrate
 from service.settings import load
 from tests.cluster.test_commands import run
 from workbench.console import Console

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from service.migrate import run as migrate
+from service.migrate.apply import run as migrate
 from service.settings import load
 from tests.k8s.project import K8S, Object
 from workbench.console import Console

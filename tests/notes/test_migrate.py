@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from tests.service.databases import Database, migrate
-from tests.service.test_migrate import tables
+from tests.service.migrate.folders import tables
 
 
 async def test_the_migrations_create_the_table_of_the_notes(empty_database: Database) -> None:

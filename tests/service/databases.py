@@ -10,7 +10,8 @@ from uuid import UUID
 
 import asyncpg
 
-from service.migrate import DIRECTORY, Migration, run
+from service.migrate.apply import run
+from service.migrate.files import DIRECTORY, Migration
 from service.settings import Settings
 from tests.probe import things
 from tests.waiting import eventually

@@ -13,7 +13,7 @@ import pytest
 
 from service.database.schema import text
 from service.lifecycle import Check, Lifecycle, State
-from service.migrate import expected_version
+from service.migrate.files import expected_version
 from tests.probe import things
 from tests.service.clients import Clients
 from tests.service.commands import run_command

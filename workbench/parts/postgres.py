@@ -29,8 +29,8 @@ EXPECTED = re.compile(
     "terminating connection due to (administrator command|unexpected postmaster exit)|the database system is |"
     "connection to client lost|" + IN_USE
 )
-"""Every client gets these messages after stop() or kill(), and at a start until the server is ready. A lost client has
-ended before its statement, as replicas do that are stopped."""
+"""Every client gets these messages after stop() or kill(), and at a start until the server is ready. A client is lost
+that has ended before its statement, as a replica may that is stopped."""
 
 START_WITHIN = 60.0  # seconds: recovery after a crash replays up to max_wal_size
 KILLED_SERVER_ENDS_WITHIN = 5.0

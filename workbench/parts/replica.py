@@ -9,7 +9,8 @@ from pathlib import Path
 from workbench.console import Console
 from workbench.machine.folders import ROOT
 from workbench.options import StackOptions
-from workbench.parts.postgres import Postgres
+from workbench.parts import trial
+from workbench.parts.postgres import SUPERUSER, Postgres
 from workbench.parts.probe import until_ok
 from workbench.parts.process import Part, run
 
@@ -107,6 +108,7 @@ def service_environment(postgres: Postgres, settings: Mapping[str, str]) -> dict
         **settings,
         "SERVICE_DATABASE_URL": postgres.url("app_rw"),
         "SERVICE_DATABASE_OWNER_URL": postgres.url("app_owner"),
+        trial.SERVER: postgres.url(SUPERUSER),
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -32,11 +32,11 @@ class ForkingSpawner(Spawner):
     def pids(self) -> set[int]:
         return {template.pid for template in self._templates}
 
-    async def _start(self, module: str, process: ServiceProcess) -> None:
+    async def _start(self, command: str, process: ServiceProcess) -> None:
         if self._template is None or self._template.ended:
             self._template = await _Template.start()
             await self._template.becomes_warm()
-        await self._template.fork(module, process, self._inherited)
+        await self._template.fork(command, process, self._inherited)
 
     async def renew(self) -> None:
         if self._template is not None:
@@ -95,10 +95,10 @@ class _Template:
     def ended(self) -> bool:
         return self._listening.done()
 
-    async def fork(self, module: str, process: ServiceProcess, inherited: Mapping[str, int]) -> None:
+    async def fork(self, command: str, process: ServiceProcess, inherited: Mapping[str, int]) -> None:
         """Raises SpawnError."""
         loop = asyncio.get_running_loop()
-        line = StartRequest(module, process.variables, list(inherited)).encode()
+        line = StartRequest(command, process.variables, list(inherited)).encode()
         started = asyncio.Event()
         self._starting = process, started
         try:

@@ -22,11 +22,12 @@ MAX_FRAMES = 10
 """How many lines of a traceback are shown at most."""
 
 
-def run(module: str, snapshot: Snapshot) -> None:
-    """Run `module` as `python -m` does. Returns or raises SystemExit when it ends."""
+def run(command: str, snapshot: Snapshot) -> None:
+    """Run a module and its arguments as `python -m` does. Returns or raises SystemExit when it ends."""
+    module, *arguments = command.split()
     snapshot.install()
     sys.excepthook = explain
-    sys.argv = [module]
+    sys.argv = [module, *arguments]
     debugging.begin()
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
@@ -43,7 +44,7 @@ def become(line: bytes, descriptors: list[int], snapshot: Snapshot) -> NoReturn:
         os.environ.update(request.environment)
         os.environ[protocol.VERSION] = snapshot.version
         os.environ.update(protocol.inherited_variables(request.inherited, inherited))
-        run(request.module, snapshot)
+        run(request.command, snapshot)
         status = 0
     except SystemExit as end:
         if isinstance(end.code, str):

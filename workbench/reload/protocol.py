@@ -35,12 +35,13 @@ _MAX_DESCRIPTORS = 8  # of one request: stderr and INHERITED
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """Run `python -m module` with exactly the variables of `environment` and one more for each inherited socket.
+    """Run `python -m command` with exactly the variables of `environment` and one more for each inherited socket.
 
     The descriptors beside it are the new process's stderr, then one for each name in `inherited`.
     """
 
-    module: str
+    command: str
+    """A module and its arguments."""
     environment: Mapping[str, str]
     inherited: Sequence[str]
 

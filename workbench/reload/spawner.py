@@ -27,11 +27,11 @@ class Spawner(ABC):
         self._folder = folder
         self._on_line = on_line
 
-    async def spawn(self, module: str, environment: Mapping[str, str]) -> ServiceProcess:
-        """Start `python -m module`. Raises SpawnError."""
+    async def spawn(self, command: str, environment: Mapping[str, str]) -> ServiceProcess:
+        """Start `python -m command`, a module and its arguments. Raises SpawnError."""
         process = ServiceProcess(environment, self._folder, self._on_line)
         try:
-            await self._start(module, process)
+            await self._start(command, process)
         except BaseException:
             process.close_stderr_of_process()
             await process.end(-signal.SIGKILL)
@@ -40,7 +40,7 @@ class Spawner(ABC):
         return process
 
     @abstractmethod
-    async def _start(self, module: str, process: ServiceProcess) -> None:
+    async def _start(self, command: str, process: ServiceProcess) -> None:
         """Calls process.started() now, and process.end() when it has ended. Raises SpawnError."""
 
     @abstractmethod
@@ -68,12 +68,12 @@ class FreshSpawner(Spawner):
     def pids(self) -> set[int]:
         return set(self._waiting.values())
 
-    async def _start(self, module: str, process: ServiceProcess) -> None:
+    async def _start(self, command: str, process: ServiceProcess) -> None:
         version = code.version(code.read())
         descriptors = tuple(self._inherited.values())
         try:
             running = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "workbench.reload.new_process", module),
+                *(sys.executable, "-m", "workbench.reload.new_process", command),
                 cwd=ROOT,
                 env={
                     **process.variables,

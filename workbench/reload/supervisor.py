@@ -54,7 +54,7 @@ class Supervisor:
         self._close_listeners = close_listeners
         self._ready_within = limits.ready_within
         self._database = database
-        self._migrations = Migrations(spawner, environment.owner_url) if environment.owner_url else None
+        self._migrations = Migrations(spawner, environment.owner_url, report.say) if environment.owner_url else None
         self._state = SupervisorState.STARTING
         self._processes = Processes(report.say, limits.drained_within)
         self._retry = Retry()
@@ -172,7 +172,7 @@ class Supervisor:
 
         moved = partial(self._database.moved, target.version)
         if self._migrations:
-            await self._migrations.apply(target.files, target.environment, self._stopping, moved)
+            await self._migrations.apply(target, self._processes.serving, self._stopping, moved)
         candidate = await self._spawner.spawn("service", target.environment)
         self._processes.add(candidate)
         try:

@@ -2,51 +2,16 @@
 
 import asyncio
 import shutil
-import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from service.database.schema import includes, text
-from service.migrate import LOCK, MigrationError, expected_version, read
-from tests.service.commands import ended, run_command, running
+from service.database.schema import includes
+from service.migrate.files import MigrationError, expected_version, read
 from tests.service.databases import Database, migrate
-from tests.waiting import WITHIN, eventually
-
-MIGRATE = (sys.executable, "-m", "service.migrate")
-FILES = {
-    "0001_boats.sql": "CREATE TABLE boats (name text);",
-    "0002_crew.sql": "CREATE TABLE crew (boat text);\nINSERT INTO boats VALUES ('Ada');",
-}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with two migrations."""
-    write(tmp_path, FILES)
-    return tmp_path
-
-
-def write(folder: Path, files: Mapping[str, str]) -> None:
-    for name, sql in files.items():
-        (folder / name).write_text(sql)
-
-
-async def applied(database: Database) -> list[int]:
-    async with database.connection() as connection:
-        rows = await connection.fetch(
-            "SELECT version FROM schema_migrations WHERE sequence = '' ORDER BY applied_at, version"
-        )
-    return [row["version"] for row in rows]
-
-
-async def tables(database: Database) -> set[str]:
-    async with database.connection() as connection:
-        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'app'")
-    return {row["tablename"] for row in rows}
+from tests.service.migrate.folders import applied, tables, write
 
 
 async def test_files_are_applied_in_the_order_of_their_numbers(empty_database: Database, folder: Path) -> None:
@@ -310,28 +275,6 @@ async def test_the_role_of_the_service_can_change_neither_the_schema_nor_its_his
                 await connection.execute(statement)
 
 
-async def test_the_command_prints_what_it_applied(empty_database: Database) -> None:
-    url = empty_database.url("app_owner")
-
-    done = await run_command(*MIGRATE, SERVICE_DATABASE_OWNER_URL=url)
-
-    assert (done.status, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [
-        *(f"migrate: applied {migration.file}" for migration in read()),
-        f"migrate: the schema is at version {text(expected_version())}",
-    ]
-
-
-async def test_the_command_prints_an_error_as_one_line(empty_database: Database) -> None:
-    url = Database(empty_database.server, "nowhere").url("app_owner")
-
-    done = await run_command(*MIGRATE, SERVICE_DATABASE_OWNER_URL=url)
-
-    assert (done.status, done.stdout) == (1, "")
-    [line] = done.stderr.splitlines()
-    assert line.startswith("migrate: cannot connect")
-
-
 async def test_an_extension_that_is_not_installed_is_named_with_those_that_are(
     empty_database: Database, folder: Path
 ) -> None:
@@ -344,65 +287,3 @@ async def test_an_extension_that_is_not_installed_is_named_with_those_that_are(
     assert str(error.value).startswith('0003_places.sql: extension "postgis" is not available')
     assert str(error.value).endswith("This PostgreSQL has only: plpgsql, vector; nothing of it was applied")
     assert await applied(empty_database) == [1, 2]
-
-
-async def test_the_command_waits_for_a_database_that_is_not_up_yet(empty_database: Database, tmp_path: Path) -> None:
-    sockets = str(empty_database.server.sockets)
-    later = tmp_path / "later"
-    url = empty_database.url("app_owner").replace(sockets, str(later))
-
-    command = *MIGRATE, "--wait", f"{WITHIN:g}"
-    async with running(*command, SERVICE_DATABASE_OWNER_URL=url) as process:
-        assert process.stderr
-        line = await process.stderr.readline()
-        later.symlink_to(sockets)
-        done = await ended(process)
-
-    assert line.startswith(b"migrate: cannot connect as the owner of the schema: ")
-    assert line.endswith(f"; retrying for {WITHIN:g} s\n".encode())
-    assert (done.status, done.stderr) == (0, "")
-    assert await tables(empty_database)
-
-
-async def test_the_command_gives_up_after_the_given_time(tmp_path: Path) -> None:
-    url = f"postgresql://app_owner@/app?host={tmp_path}"
-
-    done = await run_command(*MIGRATE, "--wait", "0.1", SERVICE_DATABASE_OWNER_URL=url)
-
-    assert (done.status, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1].endswith("check SERVICE_DATABASE_OWNER_URL")
-
-
-async def test_the_command_does_not_retry_after_a_permanent_error(empty_database: Database) -> None:
-    url = Database(empty_database.server, "nowhere").url("app_owner")
-
-    done = await run_command(*MIGRATE, "--wait", "3600", SERVICE_DATABASE_OWNER_URL=url)
-
-    assert done.status == 1
-    [line] = done.stderr.splitlines()
-    assert '"nowhere" does not exist' in line
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_cancels_the_running_statement(empty_database: Database, number: signal.Signals) -> None:
-    url = empty_database.url("app_owner")
-    async with empty_database.connection() as other:
-
-        async def waits() -> bool:
-            return bool(await other.fetchval("SELECT bool_or(NOT granted) FROM pg_locks WHERE objid = $1", LOCK))
-
-        async def disconnected() -> bool:
-            sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            return bool(await other.fetchval(sessions) == 1)
-
-        await other.execute("SELECT pg_advisory_lock($1)", LOCK)
-        async with running(*MIGRATE, SERVICE_DATABASE_OWNER_URL=url) as process:
-            await eventually(waits, "the migration waits for the lock")
-            process.send_signal(number)
-            done = await ended(process)
-        await eventually(disconnected, "the session of the migration has ended")
-
-    assert (done.status, done.stdout) == (1, "")
-    [line] = done.stderr.splitlines()
-    assert line.startswith("migrate: stopped by a signal")
-    assert await tables(empty_database) == set()
