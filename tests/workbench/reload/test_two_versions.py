@@ -18,6 +18,7 @@ from tests.workbench.reload.live import header, live_workbench
 from tests.workbench.things import ANY
 from workbench.errors import UsageError
 from workbench.machine.commits import check_out, find_commit
+from workbench.machine.folders import ROOT
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 
@@ -37,6 +38,7 @@ def git(folder: Path, *arguments: str) -> str:
 def commit_all(folder: Path) -> str:
     """Makes a repository of the folder. Returns the id of its only commit."""
     git(folder, "init", "--quiet", "--initial-branch=main")
+    shutil.copy(ROOT / ".gitignore", folder)
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--no-verify", "-m", "All files")
     return git(folder, "rev-parse", "HEAD")
