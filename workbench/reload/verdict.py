@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.reload.receipt import NOTHING, Receipt
+
 FILE = "RELOAD_VERDICT_FILE"
 
 _PLACE = re.compile(r"(?P<file>\S+):(?P<line>\d+): (?P<error>.*)")
@@ -39,6 +41,8 @@ class Verdict:
     seconds: float = 0.0
     """How long its reload took, from the save to the first answer; 0.0 if it was no reload."""
     refused: Refusal | None = None
+    receipt: Receipt = NOTHING
+    """What its reload has changed."""
 
     def encode(self) -> str:
         return json.dumps(asdict(self))
@@ -54,7 +58,7 @@ def decode(text: str) -> Verdict:
     with suppress(ValueError, KeyError, TypeError):
         fields: Mapping[str, Any] = json.loads(text)
         refused = fields["refused"] and Refusal(**fields["refused"])
-        return Verdict(fields["serving"], fields["seconds"], refused)
+        return Verdict(fields["serving"], fields["seconds"], refused, Receipt(**fields["receipt"]))
     return Verdict()
 
 
@@ -71,8 +75,8 @@ class VerdictFile:
         """What follows is about this version, until another one is tried."""
         self._tried = version
 
-    def serves(self, version: str, seconds: float = 0.0) -> None:
-        self._become(Verdict(version, seconds))
+    def serves(self, version: str, seconds: float = 0.0, receipt: Receipt = NOTHING) -> None:
+        self._become(Verdict(version, seconds, receipt=receipt))
 
     def refuses(self, why: str, serving: str = "") -> None:
         """The version that was tried does not serve; `serving` does, or nothing if it is ""."""

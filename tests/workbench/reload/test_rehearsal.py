@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,13 +12,13 @@ import pytest
 
 from harness.steady_load import Load, loaded
 from service.app import create_app
+from service.rehearsal.cost import Cost
 from service.rehearsal.recorder import LARGEST_BODY, MOST, Recorder, Request
 from service.settings import load
 from service.web.websocket import Handshakes
 from tests.probe.project import MODULE
 from tests.workbench.reload.live import Live
 from tests.workbench.things import ANY, LOAD
-from workbench.parts.postgres import Postgres
 
 LIST = '        return paging.answer("/things", query, rows)\n'
 CREATE = '        return created.answer("/things")\n'
@@ -27,13 +26,6 @@ EVENTS = "        return feed.subscribe(headers.last_event_id)\n"
 EXPORT = "::text AS line FROM things"
 
 RATE = 50  # requests a second
-
-
-@pytest.fixture
-async def database(postgres: Postgres) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    connection = await asyncpg.connect(postgres.url("app_owner"))
-    yield connection
-    await connection.close()
 
 
 async def begin(live: Live, path: str) -> None:
@@ -189,7 +181,7 @@ def test_without_a_supervisor_or_a_budget_no_layer_keeps_requests(variables: dic
 
 
 def request(route: str, number: int = 0, status: int = 200) -> Request:
-    return Request("GET", route, route, route, f"n={number}", [], "", status)
+    return Request("GET", route, route, route, f"n={number}", [], "", status, Cost({"a": number}, 0.5))
 
 
 def test_the_newest_requests_of_each_kind_are_kept() -> None:
