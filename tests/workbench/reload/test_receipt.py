@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from service.rehearsal.cost import Change, Cost
-from tests.probe.project import MODULE
+from tests.probe.project import COUNT, MODULE
 from tests.workbench.reload.live import Live
 from tests.workbench.reload.test_live import asked
 from tests.workbench.things import ANY
@@ -20,14 +20,6 @@ EACH = f"""\
             for row in rows:
                 await connection.fetchrow(GET, row["id"])
 {LIST}"""
-ROUTE = '    @routes.get("")\n'
-COUNT = f"""\
-    @routes.get("/count")
-    @endpoint()
-    async def count() -> Answer:
-        return Answer(200, b"0")
-
-{ROUTE}"""
 
 FIELD = "    version: Version\n"
 
@@ -85,7 +77,7 @@ async def test_time_that_is_lost_is_said(live: Live, path: str) -> None:
 async def test_changes_of_the_api_are_named_with_what_breaks_clients(
     live: Live, live_stack: tuple[Stack, Live]
 ) -> None:
-    live.sources.edit(MODULE, ROUTE, COUNT)
+    live.sources.edit(MODULE, *COUNT)
     assert (await live.says("answers after")).endswith("meanwhile; API: GET /things/count added")
 
     live.forget()
@@ -104,7 +96,7 @@ async def test_changes_of_the_api_are_named_with_what_breaks_clients(
 
 async def test_the_next_reload_tells_what_a_refused_save_has_changed(live: Live) -> None:
     await live.get(ANY)
-    live.sources.edit(MODULE, ROUTE, COUNT)
+    live.sources.edit(MODULE, *COUNT)
     live.sources.append(MODULE, "\nundefined_name\n")
     await live.says("the new code does not serve")
     live.forget()
