@@ -26,8 +26,8 @@ from service.settings import Settings
 logger = getLogger(__name__)
 
 _AT_ONCE = 3
-_MEASURED = 5  # times; fewer if that takes more than
-_MEASURED_WITHIN = 0.4  # s
+_MEASURED = 7  # times; fewer if that takes more than
+_MEASURED_WITHIN = 0.6  # s
 _COMPARED_WITHIN = 1.5  # s; the process that served before leaves soon after
 
 

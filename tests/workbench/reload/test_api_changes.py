@@ -12,8 +12,8 @@ from service.web.openapi import describe
 from tests.probe import things
 from workbench.reload.api_changes import changes
 
-TEXT = {"type": "string"}
-NUMBER = {"type": "integer"}
+TEXT: dict[str, Any] = {"type": "string"}
+NUMBER: dict[str, Any] = {"type": "integer"}
 BREAKS = " (breaks clients)"
 
 

@@ -1,12 +1,14 @@
 """The line of a reload says what it has changed: what routes cost, and the API."""
 
+import asyncio
 import json
 import re
 
 import asyncpg
 import pytest
 
-from service.rehearsal.cost import Change, Cost
+from service.rehearsal.cost import Change, Cost, counting, measured
+from service.tracing.hooks import OFF
 from tests.probe.project import COUNT, MODULE
 from tests.workbench.reload.live import Live
 from tests.workbench.reload.test_live import asked
@@ -70,8 +72,8 @@ async def test_data_that_has_changed_is_no_change_of_the_code(
 
 async def test_time_that_is_lost_is_said(live: Live, path: str) -> None:
     await live.get(path)
-    live.sources.edit(MODULE, LIST, f"        await __import__('asyncio').sleep(0.05)\n{LIST}")
-    assert re.search(r"; GET /things: \d+ -> \d{2,} ms$", await live.says("answers after"))
+    live.sources.edit(MODULE, LIST, f"        await __import__('asyncio').sleep(0.4)\n{LIST}")
+    assert re.search(r"; GET /things: \d+ -> \d{3,} ms$", await live.says("answers after"))
 
 
 async def test_changes_of_the_api_are_named_with_what_breaks_clients(
@@ -135,11 +137,34 @@ def test_a_change_of_time(old: float, new: float, said: str) -> None:
     assert str(Change(Cost({}, old), Cost({}, new))) == said
 
 
-def test_the_shortest_of_several_times_counts_and_not_what_was_known_before() -> None:
-    change = Change(Cost({"a": 1}, 0.1), Cost({"a": 4}, 0.1))
-    change.measure(Cost({"a": 1}, 3.0), Cost({"a": 1}, 90.0))
-    change.measure(Cost({"a": 1}, 9.0), Cost({"a": 1}, 30.0))
-    assert str(change) == "3 -> 30 ms"
+def test_times_that_overlap_say_nothing() -> None:
+    change = Change(Cost({"a": 1}, 50.0), Cost({"a": 4}, 0.1))
+    for old, new, said in ((3, 90, "3 -> 90 ms"), (9, 30, "3 -> 30 ms"), (14, 40, "3 -> 30 ms"), (15, 80, "")):
+        change.measure(Cost({"a": 1}, old), Cost({"a": 1}, new))
+        assert (str(change), change.is_large) == (said, said != "")
+
+
+def test_what_takes_long_only_because_the_machine_is_busy_says_nothing() -> None:
+    assert str(Change(Cost({}, 3.0), Cost({}, 60.0, waited=10.0))) == "3 -> 60 ms"
+    assert str(Change(Cost({}, 3.0), Cost({}, 60.0, waited=20.0))) == ""
+
+
+async def test_a_meter_counts_what_the_block_and_its_tasks_do() -> None:
+    tracing = counting(OFF)
+
+    async def work() -> None:
+        tracing.start_statement("in_a_task", "SELECT 1")
+
+    tracing.start_statement("before", "SELECT 1")
+    with measured() as meter:
+        tracing.start_statement("here", "SELECT 1")
+        await asyncio.create_task(work())
+        cost = meter.cost
+        tracing.start_statement("later", "SELECT 1")
+    tracing.start_statement("after", "SELECT 1")
+    assert cost.statements == {"here": 1, "in_a_task": 1}
+    assert meter.cost.statements == {"here": 1, "in_a_task": 1, "later": 1}
+    assert 0 <= cost.waited <= cost.milliseconds
 
 
 def test_a_long_receipt_is_cut() -> None:
