@@ -12,9 +12,10 @@ import pytest
 
 from harness.steady_load import Load, loaded
 from service.app import create_app
-from service.rehearsal.cost import Cost
+from service.rehearsal.cost import Cost, counting
 from service.rehearsal.recorder import LARGEST_BODY, MOST, Recorder, Request
 from service.settings import load
+from service.tracing.hooks import OFF
 from service.web.websocket import Handshakes
 from tests.probe.project import MODULE
 from tests.workbench.reload.live import Live
@@ -204,7 +205,7 @@ def test_the_newest_requests_of_each_kind_are_kept() -> None:
 )
 async def test_what_is_kept(length: int, status: int, is_kept: bool) -> None:
     recorder, body = Recorder(), bytes(range(256)) * (length // 256) + b"\xff" * (length % 256)
-    parts = [body[:3], body[3:]]
+    parts, tracing = [body[:3], body[3:]], counting(OFF)
     scope: dict[str, Any] = {
         "type": "http",
         "method": "POST",
@@ -223,9 +224,11 @@ async def test_what_is_kept(length: int, status: int, is_kept: bool) -> None:
 
     async def app(_scope: Any, receive: Any, send: Any) -> None:
         while (await receive())["more_body"]:
-            pass
+            tracing.start_statement("part", "SELECT 1")
         await send({"type": "http.response.start", "status": status, "headers": []})
 
     await recorder.around(app)(scope, receive, send)
-    kept = [Request.decode(request.encode()).body.encode("latin-1") for request in recorder.requests]
-    assert kept == ([body] if is_kept else [])
+    kept = [Request.decode(request.encode()) for request in recorder.requests]
+    assert [(one.body.encode("latin-1"), one.cost and one.cost.statements) for one in kept] == (
+        [(body, {"part": 1})] if is_kept else []
+    )
