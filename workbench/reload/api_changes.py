@@ -50,13 +50,13 @@ class _Comparison:
 
     def changes(self) -> Iterator[Change]:
         old, new = _operations(self._old), _operations(self._new)
-        for name in old | new:
-            if name not in new:
+        for key, (name, operation) in (old | new).items():
+            if key not in new:
                 yield Change(f"{name} removed", breaks=True)
-            elif name not in old:
+            elif key not in old:
                 yield Change(f"{name} added")
             else:
-                yield from self._operation(name, old[name], new[name])
+                yield from self._operation(name, old[key][1], operation)
 
     def _operation(self, name: str, old: Schema, new: Schema) -> Iterator[Change]:
         before, after = _parameters(old), _parameters(new)
@@ -139,10 +139,10 @@ class _Comparison:
                 yield from self._schema(field, before[name], after[name], part)
 
 
-def _operations(document: Mapping[str, Any]) -> dict[str, Schema]:
-    """By method and path, without the names of its parameters."""
+def _operations(document: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str, Schema]]:
+    """The name of each, such as `GET /things/{id}`, and itself. Clients do not see what a parameter in it is called."""
     return {
-        f"{method.upper()} {_PARAMETER.sub('{}', path)}": operation
+        (method, _PARAMETER.sub("{}", path)): (f"{method.upper()} {path}", operation)
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
         if method in _METHODS

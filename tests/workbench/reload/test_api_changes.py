@@ -61,7 +61,7 @@ def test_clients_do_not_see_the_name_of_a_parameter_in_the_path() -> None:
         paths[f"/things/{{{name}}}"] = {"get": {"parameters": [parameter(name, "path", True)], "responses": {}}}
     assert said(old, new) == []
     new["paths"]["/things/{id}"]["get"]["parameters"][0]["schema"] = NUMBER
-    assert said(old, new) == ["GET /things/{}: path parameter 1 is integer, was string" + BREAKS]
+    assert said(old, new) == ["GET /things/{id}: path parameter 1 is integer, was string" + BREAKS]
 
 
 @pytest.mark.parametrize(
