@@ -140,7 +140,7 @@ class _Comparison:
 
 
 def _operations(document: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str, Schema]]:
-    """The name of each, such as `GET /things/{id}`, and itself. Clients do not see what a parameter in it is called."""
+    """Name, such as `GET /things/{id}`, and operation. Clients do not see what a parameter in the path is called."""
     return {
         (method, _PARAMETER.sub("{}", path)): (f"{method.upper()} {path}", operation)
         for path, operations in document["paths"].items()
