@@ -93,8 +93,11 @@ def _handle_signals(application: Application, ports: Ports, notifier: Notifier) 
     async def accept() -> None:
         lifecycle.handed_over = False
         await ports.accept()
-        if application.rehearsal:
-            await application.rehearsal.offer()
+        if (rehearsal := application.rehearsal) is None:
+            notifier.compared(None)
+            return
+        await rehearsal.offer()
+        notifier.compared(await rehearsal.compare())
 
     loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, lifecycle.close)

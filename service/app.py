@@ -26,6 +26,7 @@ from service.tracing.hooks import OFF, Tracing
 from service.web.admission import Admission
 from service.web.dispatch import Dispatch
 from service.web.middleware import Middleware
+from service.web.openapi import describe
 from service.web.quart_app import make_quart
 from service.web.routing import Routing
 from service.web.websocket import Handshakes
@@ -91,7 +92,8 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
     api, rehearsal = _layers(quart, settings, tracing, lifecycle, metrics), None
     if isinstance(database, RehearsalDatabase):
         no_limits = settings.model_copy(update={"max_requests": 1000, "max_streams": 1000, "bulk_size": 1000})
-        rehearsal = Rehearsal(settings, _layers(quart, no_limits, OFF, lifecycle, database.unseen))
+        rehearsed = _layers(quart, no_limits, OFF, lifecycle, database.unseen)
+        rehearsal = Rehearsal(settings, rehearsed, lambda: describe(quart), lifecycle.show)
         api = rehearsal.recorder.around(api)
     return Application(api, Ops(settings, lifecycle, metrics), lifecycle, metrics, quart, rehearsal)
 

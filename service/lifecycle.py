@@ -42,8 +42,14 @@ class Lifecycle:
     """Set when the drain delay is over: the process accepts no connections, and streams end."""
     handed_over: bool = False
     """Whether another process accepts on the same sockets. If so, each connection ends with its next response."""
+    receipt: str = ""
+    """Under live reload: what the last save has changed, as `GET /` shows it."""
     observe: Callable[[State, str], None] = lambda state, failed: None
     """Called with `state` and `failed` whenever one of them changes."""
+
+    def show(self, receipt: str) -> None:
+        """Let `GET /` show what the last save has changed."""
+        self.receipt = receipt
 
     @property
     def ready(self) -> bool:

@@ -3,11 +3,13 @@
 Exit status: 0 if it answers; 1 if a replica refuses it, if it takes longer than --within, or if there is no replica;
 2 for wrong arguments. With --json, the answer is one object on stdout:
 
-    {"live": true, "version": "0a1b2c3d", "replicas": {"service-1": 84.2}}
+    {"live": true, "version": "0a1b2c3d", "replicas": {"service-1": 84.2},
+     "costs": ["GET /things: 1 -> 21 statements"], "api": ["GET /things: answer field name removed (breaks clients)"]}
     {"live": false, "version": "0a1b2c3d", "replica": "service-1", "file": "service/app.py", "line": 3,
      "error": "NameError: name 'a' is not defined"}
 
 `replicas` has the milliseconds of each one's last reload, from the save to the first answer; 0.0 after a start.
+`costs` and `api` are what that reload has changed: all of it, where the supervisor's line may leave out some.
 `file` and `line` are there if the error has a place, and `replica` if one refused the code.
 """
 
@@ -26,6 +28,7 @@ from workbench.machine.checkout import Checkout
 from workbench.machine.folders import ROOT, display_path, verdicts_folder
 from workbench.options import data_folder
 from workbench.reload import code
+from workbench.reload.receipt import Receipt
 from workbench.reload.verdict import Verdict, decode
 
 Ask = Callable[[], Mapping[str, Verdict]]
@@ -62,7 +65,11 @@ def wait(ask: Ask, within: float, variables: Path | None) -> dict[str, Any]:
                 return {"live": False, "version": version, "replica": name, **refusal.place()}
         if all(verdict.serving == version and _is_here(verdict) for verdict in verdicts.values()):
             replicas = {name: round(verdict.seconds * 1000, 1) for name, verdict in verdicts.items()}
-            return {"live": True, "version": version, "replicas": replicas}
+            # Each replica measures its own requests, and all have the same API.
+            receipts = [verdict.receipt for verdict in verdicts.values()]
+            costs = [*dict.fromkeys(cost for receipt in receipts for cost in receipt.costs)]
+            api = [*dict.fromkeys(change for receipt in receipts for change in receipt.api)]
+            return {"live": True, "version": version, "replicas": replicas, "costs": costs, "api": api}
         if time.monotonic() > deadline:
             older = ", ".join(
                 f"{name} serves {verdict.serving or 'nothing'}" + f" of {verdict.branch}" * bool(verdict.branch)
@@ -77,7 +84,8 @@ def sentence(answer: Mapping[str, Any]) -> str:
     """What wait() returns, as a line for people."""
     if answer["live"]:
         times = ", ".join(f"{name} after {ms:g} ms" if ms else name for name, ms in answer["replicas"].items())
-        return f"version {answer['version']} answers: {times}"
+        receipt = str(Receipt(answer["costs"], answer["api"]))
+        return f"version {answer['version']} answers: {times}{f'; {receipt}' if receipt else ''}"
     place = f"{answer['file']}:{answer['line']}: " if "file" in answer else ""
     state = f"is refused by {answer['replica']}" if "replica" in answer else "is not live"
     return f"version {answer['version']} {state}: {place}{answer['error']}"

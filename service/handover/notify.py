@@ -1,6 +1,8 @@
 """Tells a supervisor what the process is doing, in the protocol of systemd's sd_notify(3)."""
 
+import json
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 
 from service.lifecycle import State
@@ -37,6 +39,10 @@ class Notifier:
     def rehearsed(self, remark: str) -> None:
         """Report what a person should know of the rehearsal."""
         self._send(f"X_REHEARSED={remark}")
+
+    def compared(self, costs: Sequence[str] | None) -> None:
+        """Report, when it serves, which routes cost much more or less than before; None without rehearsals."""
+        self._send(f"X_COMPARED={json.dumps(costs)}")
 
     def ready(self) -> None:
         """Report that the database answers, and that the process accepts connections or does so at SIGUSR1."""

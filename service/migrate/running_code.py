@@ -52,8 +52,6 @@ async def ask(path: str) -> "RunningCode | None":
     try:
         async with asyncio.timeout(_ANSWERED_WITHIN):
             reader, writer = await asyncio.open_unix_connection(path, limit=_LONGEST_LINE)
-            while (await reader.readline()).strip():
-                pass  # the requests, for a rehearsal
             writer.write(b"statements\n")
             return RunningCode(json.loads(await reader.readline()))
     except (OSError, ValueError):  # TimeoutError is an OSError

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class DatabaseStatus(BaseModel):
@@ -21,3 +21,4 @@ class Root(BaseModel):
     instance: str
     database: DatabaseStatus
     links: dict[str, str]
+    receipt: str | None = Field(None, description="Only under live reload: what the last save has changed")

@@ -46,7 +46,7 @@ def _add_root(routes: Blueprint, machinery: Machinery) -> None:
     page = assemble(machinery.parts, machinery.links.values(), tools)
 
     @cache
-    def document(available: bool, version: str | None) -> Answer:
+    def document(available: bool, version: str | None, receipt: str) -> Answer:
         database = DatabaseStatus(status="available" if available else "unavailable", version=version)
         root = Root(
             service=settings.name,
@@ -55,12 +55,13 @@ def _add_root(routes: Blueprint, machinery: Machinery) -> None:
             instance=settings.instance,
             database=database,
             links={**machinery.links, **tools},
+            receipt=receipt,
         )
-        return json(root.model_dump(), _HEADERS)
+        return json(root.model_dump(exclude=None if receipt else {"receipt"}), _HEADERS)
 
     async def root_as_json() -> Answer:
         check = lifecycle.checks.get("database")
-        known = document(check is not None and check.ok, readiness.server_version)
+        known = document(check is not None and check.ok, readiness.server_version, lifecycle.receipt)
         return Answer(known.status, known.body, [*known.headers])
 
     @routes.get("/")

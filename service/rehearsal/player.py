@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from service.rehearsal.cost import Cost, measured
 from service.rehearsal.recorder import Request
 from service.rehearsal.rollback import Attempt, current
 from service.web.endpoint import Kind
@@ -19,6 +20,8 @@ class Outcome:
     """0 if there was no whole answer."""
     error: BaseException | None = None
     """What the handler raised, if nothing but the service itself handled it."""
+    cost: Cost | None = None
+    """None if no answer began."""
 
     @property
     def failed(self) -> bool:
@@ -46,14 +49,15 @@ class Player:
         scope: Any = _scope(request)
         body = [{"type": "http.request", "body": request.body.encode("latin-1"), "more_body": False}]
         status, complete, attempt = 0, False, Attempt()
+        cost: Cost | None = None
 
         async def receive() -> Any:
             return body.pop() if body else await asyncio.get_running_loop().create_future()
 
         async def send(event: Any) -> None:
-            nonlocal status, complete
+            nonlocal status, complete, cost
             if event["type"] == "http.response.start":
-                status = event["status"]
+                status, cost = event["status"], meter.cost
                 return
             complete = not event.get("more_body", False)
             if not complete and event.get("body") and match_of(scope).kind is not Kind.REQUEST:
@@ -62,7 +66,8 @@ class Player:
 
         before = current.set(attempt)
         try:
-            await self._app(scope, receive, send)
+            with measured() as meter:
+                await self._app(scope, receive, send)
         except _EnoughError:
             pass
         except Exception as error:
@@ -71,7 +76,7 @@ class Player:
         finally:
             current.reset(before)
             await attempt.end()
-        return Outcome(status if complete else 0, attempt.error)
+        return Outcome(status if complete else 0, attempt.error, cost)
 
 
 def _scope(request: Request) -> dict[str, Any]:

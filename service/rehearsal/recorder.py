@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import orjson
 from hypercorn.typing import HTTPScope, Scope
 
+from service.rehearsal.cost import Cost, Meter, measured
 from service.web.routing import match_of
 
 MOST = 50
@@ -27,6 +28,8 @@ class Request:
     headers: list[tuple[str, str]]
     body: str
     status: int
+    cost: Cost | None = None
+    """On the code that answered it."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.raw_path}"  # without the query, which may be secret
@@ -42,10 +45,11 @@ class Request:
 
     @classmethod
     def decode(cls, line: bytes) -> "Request":
-        return cls(**orjson.loads(line))
+        fields = orjson.loads(line)
+        return cls(**fields | {"cost": fields["cost"] and Cost(**fields["cost"])})
 
     @classmethod
-    def of(cls, scope: HTTPScope, body: bytes, status: int) -> "Request":
+    def of(cls, scope: HTTPScope, body: bytes, status: int, cost: Cost) -> "Request":
         return cls(
             method=scope["method"],
             route=match_of(scope).route,
@@ -55,6 +59,7 @@ class Request:
             headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
             body=body.decode("latin-1"),
             status=status,
+            cost=cost,
         )
 
 
@@ -85,10 +90,12 @@ class Recorder:
         """Return an ASGI application that keeps the requests that `app` answers."""
 
         async def recorded(scope: Scope, receive: Any, send: Any) -> None:
-            if scope["type"] == "http":
-                recording = _Recording(self, scope, receive, send)
-                receive, send = recording.receive, recording.send
-            await app(scope, receive, send)
+            if scope["type"] != "http":
+                await app(scope, receive, send)
+                return
+            with measured() as meter:
+                recording = _Recording(self, scope, receive, send, meter)
+                await app(scope, recording.receive, recording.send)
 
         return recorded
 
@@ -96,11 +103,12 @@ class Recorder:
 class _Recording:
     """One request that is being answered. It is kept when its answer begins: a stream may last for hours."""
 
-    def __init__(self, recorder: Recorder, scope: HTTPScope, receive: Any, send: Any) -> None:
+    def __init__(self, recorder: Recorder, scope: HTTPScope, receive: Any, send: Any, meter: Meter) -> None:
         self._recorder = recorder
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._meter = meter
         self._body = bytearray()
         self._ended = not any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
 
@@ -115,6 +123,7 @@ class _Recording:
     async def send(self, event: Any) -> None:
         if event["type"] == "http.response.start" and event["status"] < 500:
             if self._ended and len(self._body) <= LARGEST_BODY:
-                self._recorder.keep([Request.of(self._scope, bytes(self._body), event["status"])])
+                answered = Request.of(self._scope, bytes(self._body), event["status"], self._meter.cost)
+                self._recorder.keep([answered])
             self._body.clear()
         await self._send(event)

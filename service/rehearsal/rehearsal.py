@@ -1,11 +1,10 @@
 """The running process hands its last requests to a new one, which replays them before it reports that it is ready.
 
-Over a Unix socket the running process sends each request as a line, then an empty line. For each number of a request
-that it gets it replays that one itself, and answers `failed` or `fine`. So new code is refused only for what the
-running code can do now, in the same way: data may have changed, and not everything can run in a transaction.
+What the new code fails, the running process has to replay too. So new code is refused only for what the running code
+can do now, in the same way: data may have changed, and not everything can run in a transaction.
 
-To `statements` it answers with all its SQL, names and texts as JSON: service/migrate/ asks before it changes the
-schema.
+Once the new code serves, what seems to cost it much more or less is replayed on both sides and measured. Before that
+it would delay the reload; and a process that has just started is slow in its first answers.
 """
 
 import asyncio
@@ -17,12 +16,11 @@ from dataclasses import replace
 from logging import getLogger
 from typing import Any
 
-import orjson
-
+from service.rehearsal.cost import Change
 from service.rehearsal.player import Outcome, Player
 from service.rehearsal.recorder import Recorder, Request
 from service.rehearsal.refusal import explain
-from service.rehearsal.statements import statements
+from service.rehearsal.running import LONGEST_LINE, Answers, RunningProcess
 from service.settings import Settings
 
 logger = getLogger(__name__)
@@ -32,22 +30,28 @@ _STALLED_AFTER = 0.02
 """Seconds. Requests are replayed one after the other, because to open another connection takes longer than most of
 them. Only if they are not all done by then, a second one is begun beside them, and then a third."""
 
-_LONGEST_LINE = 2**20
-_ANSWERED_WITHIN = 1.0  # s, by the running process
-_FAILED, _FINE = b"failed\n", b"fine\n"
-_STATEMENTS = b"statements\n"
+_MEASURED = 7  # times; fewer if that takes more than
+_MEASURED_WITHIN = 0.6  # s
+_COMPARED_WITHIN = 1.5  # s; the process that served before leaves soon after
 
 
 class Rehearsal:
     """Both sides: the same process first replays the requests of another one, then hands over its own."""
 
-    def __init__(self, settings: Settings, app: Any) -> None:
-        """`app` is what a Player needs."""
+    def __init__(
+        self, settings: Settings, app: Any, describe: Callable[[], Any], show: Callable[[str], None]
+    ) -> None:
+        """`app` is what a Player needs, the others are what Answers needs."""
         self.recorder = Recorder()
         self._player = Player(app)
+        self._answers = Answers(self.recorder, self._player, describe, show)
         self._path = settings.rehearsal_socket or ""
         self._budget = settings.rehearsal_budget
         self._server: asyncio.Server | None = None
+        self._before: RunningProcess | None = None
+        """The process that this one may take over from."""
+        self._changes: list[tuple[int, Request, Change]] = []
+        """What seemed to change in the rehearsal: the number of the request there, the request, and its costs."""
 
     async def offer(self) -> None:
         """Hand over the requests to whoever asks from now on, instead of the process that did so before."""
@@ -58,41 +62,22 @@ class Rehearsal:
         try:
             listener.bind(new)
             os.rename(new, self._path)  # at no moment is there none
-            self._server = await asyncio.start_unix_server(self._hand_over, sock=listener, limit=_LONGEST_LINE)
+            self._server = await asyncio.start_unix_server(self._answers.to, sock=listener, limit=LONGEST_LINE)
         except OSError as error:
             listener.close()
             logger.warning("the next code is not rehearsed: %s", error)
-
-    async def _hand_over(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        requests = self.recorder.requests
-        try:
-            writer.writelines([*(request.encode() for request in requests), b"\n"])
-            while line := await reader.readline():
-                if line == _STATEMENTS:
-                    writer.write(orjson.dumps(statements()) + b"\n")
-                    continue
-                outcome = await self._player.play(requests[int(line)])
-                writer.write(_FAILED if outcome.failed else _FINE)
-        except OSError:
-            pass  # the new process has ended
-        finally:
-            writer.close()
 
     async def run(self, doing: Callable[[str], None], remark: Callable[[str], None]) -> str:
         """Replay the requests of the running process. Returns why this code must not serve, or an empty text.
 
         `doing` is told what is being replayed, `remark` what a person should know of a rehearsal that left out some.
         """
-        writer = None
         try:
-            async with asyncio.timeout(_ANSWERED_WITHIN):
-                reader, writer = await asyncio.open_unix_connection(self._path, limit=_LONGEST_LINE)
-                requests = []
-                while line := (await reader.readline()).strip():
-                    requests.append(Request.decode(line))
+            self._before = before = await RunningProcess.at(self._path)
+            requests = await before.requests()
             outcomes = await self._play(requests, doing)
             for number, outcome in outcomes.items():
-                if outcome.failed and await _running_code_answers(number, reader, writer):
+                if outcome.failed and await _answers(before, number):
                     return explain(requests[number], outcome)
         except (FileNotFoundError, ConnectionRefusedError):  # nothing serves
             return ""
@@ -102,15 +87,52 @@ class Rehearsal:
         except Exception as error:  # of the rehearsal: the code that shall serve is not at fault
             remark(f"no request rehearsed, because of {type(error).__name__}: {error}")
             return ""
-        finally:
-            if writer is not None:
-                writer.close()
         rehearsed = sum(not outcome.undecided for outcome in outcomes.values())
         if rehearsed < len(requests):
             remark(f"{rehearsed} of {len(requests)} requests rehearsed")
+        self._changes = [
+            (number, requests[number], change)
+            for number, outcome in outcomes.items()
+            if (change := _change(requests[number], outcome)) and change.is_large
+        ]
         # They are the last requests of this process too, until clients send others.
         self.recorder.keep(_answered(requests[n], outcomes.get(n)) for n in reversed(range(len(requests))))
         return ""
+
+    async def compare(self) -> list[str]:
+        """Which routes cost much more or less than on the code before, such as `GET /: 1 -> 21 statements`.
+
+        To be called when this process has taken over. Only what several measurements on both sides confirm is said.
+        """
+        found: dict[str, str] = {}
+        before, self._before = self._before, None
+        if before is None:
+            return []
+        try:
+            async with asyncio.timeout(_COMPARED_WITHIN):
+                for number, request, change in sorted(self._changes, key=lambda item: not item[2].in_statements):
+                    if await self._confirm(before, number, request, change):
+                        found.setdefault(f"{request.method} {request.route}", str(change))
+        except OSError:  # TimeoutError too: one of both is busy, or the process before has ended
+            pass
+        except Exception:
+            logger.warning("the costs of old and new code are not compared", exc_info=True)
+        finally:
+            before.close()
+            self._changes = []
+        return [f"{route}: {change}" for route, change in found.items()]
+
+    async def _confirm(self, before: RunningProcess, number: int, request: Request, change: Change) -> bool:
+        loop = asyncio.get_running_loop()
+        enough = loop.time() + _MEASURED_WITHIN
+        for _ in range(_MEASURED):
+            old, new = await before.replay(number), await self._player.play(request)
+            if not (old.status == new.status == request.status and old.cost and new.cost):
+                return False
+            change.measure(old.cost, new.cost)
+            if not change.in_time or loop.time() > enough:  # once is enough for what is counted
+                break
+        return change.is_large
 
     async def _play(self, requests: list[Request], doing: Callable[[str], None]) -> dict[int, Outcome]:
         """The outcomes of those that got their turn, by their numbers."""
@@ -141,16 +163,21 @@ class Rehearsal:
         return outcomes
 
 
-async def _running_code_answers(number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _answers(before: RunningProcess, number: int) -> bool:
     """Whether the running code does not fail this request, as far as it can be asked."""
     with suppress(TimeoutError, OSError):
-        async with asyncio.timeout(_ANSWERED_WITHIN):
-            writer.write(b"%d\n" % number)
-            return await reader.readline() != _FAILED
+        return not (await before.replay(number)).failed
     return True
+
+
+def _change(request: Request, outcome: Outcome) -> Change | None:
+    """None if nothing can be compared: another answer is other work."""
+    if request.route is None or request.cost is None or outcome.cost is None:
+        return None
+    return Change(request.cost, outcome.cost) if outcome.status == request.status < 400 else None
 
 
 def _answered(request: Request, outcome: Outcome | None) -> Request:
     if outcome is None or outcome.failed or outcome.undecided:
         return request
-    return replace(request, status=outcome.status)
+    return replace(request, status=outcome.status, cost=outcome.cost)

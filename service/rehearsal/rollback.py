@@ -17,6 +17,7 @@ from service.database.errors import DATABASE_ERRORS, TRANSIENT_ERRORS
 from service.database.pool import Connection, Database, Statement
 from service.errors import Unavailable
 from service.lifecycle import Lifecycle
+from service.rehearsal.cost import counting
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.tracing.hooks import OFF, Tracing
@@ -57,10 +58,10 @@ class RehearsalDatabase(Database):
     """Gives each rehearsed request one connection, in a transaction that is rolled back."""
 
     def __init__(self, settings: Settings, metrics: Metrics, tracing: Tracing = OFF) -> None:
-        super().__init__(settings, metrics, tracing)
+        super().__init__(settings, metrics, counting(tracing))
         self.unseen = Metrics(settings, Lifecycle())
         """What would be the metrics of rehearsed requests. Nothing shows them."""
-        self._unseen = Database(settings, self.unseen)
+        self._unseen = Database(settings, self.unseen, counting(OFF))
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         if is_rehearsal():

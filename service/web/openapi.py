@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from quart import Quart
 from quart_schema import OpenAPIProvider
 from werkzeug.routing import UUIDConverter
 from werkzeug.routing.converters import BaseConverter
@@ -89,6 +90,12 @@ class Description(OpenAPIProvider):
             for operation in operations.values():
                 _complete(operation, route)
         return paths, components
+
+
+def describe(quart: Quart) -> dict[str, Any]:
+    """The document of `/openapi.json`. Making it takes tens of milliseconds, later calls nothing."""
+    document: dict[str, Any] = quart.extensions["QUART_SCHEMA"].openapi_provider.schema()
+    return document
 
 
 def _complete(operation: dict[str, Any], route: Callable[..., Any]) -> None:

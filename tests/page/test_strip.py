@@ -8,6 +8,7 @@ from harness.sandbox import Sandbox
 from tests.page.browser import Conduct
 from tests.page.elements import headline, story, strip
 from tests.page.fixtures import OpenPage
+from tests.probe.project import COUNT, MODULE
 from workbench.stack import Stack
 
 NO_REQUEST_FAILED = re.compile(r"took over from \w+ at \d\d:\d\d:\d\d\. No request failed\.$")
@@ -57,6 +58,17 @@ async def test_a_live_reload_is_shown(open_page: OpenPage, sources: Sandbox, wor
         await expect(story(page)).to_have_text(NO_REQUEST_FAILED)
         await expect(page.locator("#legend")).to_contain_text(f"{before}{sources.version}")
         await expect(page.locator("#failed")).to_have_text("0")
+    finally:
+        sources.restore()
+
+
+async def test_what_a_reload_has_changed_is_shown(open_page: OpenPage, sources: Sandbox) -> None:
+    page = await open_page()
+    await expect(headline(page)).to_have_text(f"Version {sources.version} answers")
+    try:
+        sources.edit(MODULE, *COUNT)
+
+        await expect(story(page)).to_have_text(re.compile(r"No request failed\. API: GET /things/count added\.$"))
     finally:
         sources.restore()
 

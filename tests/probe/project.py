@@ -10,6 +10,20 @@ MODULE = "service/domains/things.py"
 """The probe domain in the copy."""
 
 
+_ROUTE = '    @routes.get("")\n'
+COUNT = (
+    _ROUTE,
+    f"""\
+    @routes.get("/count")
+    @endpoint()
+    async def count() -> Answer:
+        return Answer(200, b"0")
+
+{_ROUTE}""",
+)
+"""An edit of MODULE that adds a route."""
+
+
 def probe_sandbox(root: Path) -> Sandbox:
     """A copy of the project in the folder `root`, with the probe domain in place of its own domains."""
     sources = Sandbox(root)

@@ -12,6 +12,8 @@ What is decided
     target.py              what should serve, and how long that may take
     retry.py               when the next start is due without a save
     handover.py            one process serves instead of another
+    comparison.py          what a reload has changed: costs of routes, and the API
+    api_changes.py         compares two OpenAPI documents
 
 What is observed
     code.py                the files of the service, and their version
@@ -37,6 +39,7 @@ Processes
     debug_adapter.py       the process that editors attach to, from version to version
 
 What is reported
+    receipt.py             what a reload has changed, in a line
     report.py              lines for people, metrics for Prometheus
     fallback_responder.py  the answers while nothing serves
     tasks.py               background tasks whose errors are reported

@@ -28,6 +28,7 @@ from pathlib import Path
 from workbench.errors import UsageError
 from workbench.reload import debugging, protocol
 from workbench.reload.branches import GIT_FOLDER, SERVER, BranchDatabase, OneDatabase
+from workbench.reload.comparison import Comparison
 from workbench.reload.debugging import Debugger
 from workbench.reload.fallback_responder import FallbackResponder
 from workbench.reload.forking_spawner import ForkingSpawner
@@ -121,6 +122,7 @@ async def _run(listeners: dict[str, socket.socket], folder: Path, debugger: Debu
         report,
         ServiceEnvironment(os.environ, ENV_FILE, extra),
         Probe(_address(api), _address(ops)),
+        Comparison(extra.get(protocol.REHEARSAL_SOCKET)),
         close_listeners,
         limits,
         database,

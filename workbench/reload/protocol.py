@@ -10,9 +10,9 @@
    runs, VERSION_LENGTH characters. It exits when the template closes the socket.
 
 3. Notifications, service -> supervisor. Datagrams of sd_notify(3) to the Unix socket in NOTIFY_SOCKET, one or more
-   lines each: `STATUS=text`, `X_STAGE=name`, `X_REHEARSED=text`, `READY=1`, `X_HANDED_OVER=number`.
-   service/handover/notify.py sends them without importing anything from here; a test compares both. Other lines are
-   ignored.
+   lines each: `STATUS=text`, `X_STAGE=name`, `X_REHEARSED=text`, `READY=1`, `X_COMPARED=list or null`,
+   `X_HANDED_OVER=number`. service/handover/notify.py sends them without importing anything from here; a test
+   compares both. Other lines are ignored.
 
 4. Variables of a process of the service. INHERITED are the names of sockets that all processes share, each with the
    value `fd://NUMBER`. SERVICE_VERSION is the version of the code, SERVICE_METRICS_FILE a file whose metrics the
@@ -162,6 +162,14 @@ class Rehearsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """The process has taken over, and has compared its costs with those of the process before."""
+
+    costs: Sequence[str] | None
+    """Parts of a line, such as `GET /: 1 -> 21 statements`; None if it keeps no requests."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The process can serve: it accepts, or does so as soon as it gets SIGUSR1."""
 
@@ -174,7 +182,7 @@ class HandedOver:
     """How many requests it has answered since its start."""
 
 
-Notification: TypeAlias = Status | Stage | Rehearsed | Ready | HandedOver
+Notification: TypeAlias = Status | Stage | Rehearsed | Compared | Ready | HandedOver
 
 
 def decode_notifications(datagram: bytes) -> Iterator[Notification]:
@@ -186,6 +194,8 @@ def decode_notifications(datagram: bytes) -> Iterator[Notification]:
                 yield Stage(name)
             case "X_REHEARSED", _, remark:
                 yield Rehearsed(remark)
+            case "X_COMPARED", _, costs:
+                yield Compared(json.loads(costs))
             case "READY", _, "1":
                 yield Ready()
             case "X_HANDED_OVER", _, answered:

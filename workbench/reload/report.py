@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.reload.code import ROOT
+from workbench.reload.receipt import NOTHING, Receipt
 from workbench.reload.sources import Change, saved_at
 from workbench.reload.states import SupervisorState
 from workbench.reload.verdict import VerdictFile
@@ -29,6 +30,7 @@ class Reload:
     """The same when it handed over."""
     remark: str = ""
     """What the rehearsal has left out."""
+    receipt: Receipt = NOTHING
     stages: dict[str, float] = field(default_factory=lambda: {"watched": time.time()})
 
     @property
@@ -86,21 +88,28 @@ class Report:
         """What was tried serves already."""
         self._verdict.still_serves()
 
-    def reloaded(self, reload: Reload, version: str, *, first: bool) -> None:
-        """`first`: nothing served before."""
+    def answers(self, reload: Reload) -> None:
+        """New code serves. started() or reloaded() says so."""
         self._reloads["ok"] += 1
         self._last = reload
         self._write()
-        self._verdict.serves(version, 0.0 if first else reload.seconds)
-        if first:
-            self.say(f"version {version} serves")
-            return
+
+    def started(self, version: str) -> None:
+        """Nothing served before."""
+        self._verdict.serves(version)
+        self.say(f"version {version} serves")
+
+    def reloaded(self, reload: Reload, version: str) -> None:
+        """New code serves, and it is known what it has changed."""
+        self._verdict.serves(version, reload.seconds, reload.receipt)
         meanwhile = ""
         if reload.before is not None and reload.after is not None:
             meanwhile = f", {reload.after - reload.before} requests answered meanwhile"
         remark = f", {reload.remark}" if reload.remark else ""
+        receipt = f"; {reload.receipt}" if str(reload.receipt) else ""
         what = str(reload.change) or "the same files"
-        self.say(f"{what}: version {version} answers after {reload.seconds * 1000:.0f} ms{meanwhile}{remark}")
+        took = f"{reload.seconds * 1000:.0f} ms"
+        self.say(f"{what}: version {version} answers after {took}{meanwhile}{remark}{receipt}")
 
     def restored(self, version: str) -> None:
         """The files are what serves again."""

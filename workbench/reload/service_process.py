@@ -7,9 +7,11 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workbench.parts.process import whole_lines
 from workbench.reload import protocol
@@ -20,6 +22,15 @@ _LAST_LINES_WITHIN = 0.5  # s for lines that are still in the pipe when the proc
 _REMEMBERED_LINES = 40
 
 _numbers = itertools.count(1)  # in names of sockets, which have to be short
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The OpenAPI document of some code."""
+
+    sources: str
+    """A hash of the files that it depends on."""
+    document: dict[str, Any]
 
 
 class ServiceProcess:
@@ -42,6 +53,14 @@ class ServiceProcess:
         """When it reached each stage of its start, on time.time()."""
         self.remark = ""
         """What its rehearsal has left out."""
+        self.compared = asyncio.Event()
+        """Set when it serves and has compared its costs with those of the process before."""
+        self.rehearses = False
+        """Known then: whether it keeps requests, and answers questions."""
+        self.costs: Sequence[str] = ()
+        """Known then: the routes that cost much more or less than before."""
+        self.description: Description | None = None
+        """Of its API, or of the last code before it whose description is known."""
         self.handed_over = asyncio.Event()
         self.answered: int | None = None
         """How many requests it had answered when it handed over."""
@@ -119,6 +138,9 @@ class ServiceProcess:
                     self.stages[name] = time.time()
                 case protocol.Rehearsed(remark):
                     self.remark = remark
+                case protocol.Compared(costs):
+                    self.rehearses, self.costs = costs is not None, costs or ()
+                    self.compared.set()
                 case protocol.Ready():
                     self.ready.set()
                 case protocol.HandedOver(answered):

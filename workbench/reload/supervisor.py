@@ -12,6 +12,7 @@ from workbench.errors import BranchDatabaseError, UsageError
 from workbench.reload import code
 from workbench.reload.branches import OneDatabase
 from workbench.reload.candidate import NotReadyError, SupersededError, become_ready, reason
+from workbench.reload.comparison import Comparison
 from workbench.reload.fallback_responder import FallbackResponder, Reason
 from workbench.reload.handover import hand_over
 from workbench.reload.migrations import Migrations
@@ -41,6 +42,7 @@ class Supervisor:
         report: Report,
         environment: ServiceEnvironment,
         probe: Probe,
+        comparison: Comparison,
         close_listeners: Callable[[], None],
         limits: Limits,
         database: OneDatabase,
@@ -51,6 +53,7 @@ class Supervisor:
         self._report = report
         self._environment = environment
         self._probe = probe
+        self._comparison = comparison
         self._close_listeners = close_listeners
         self._ready_within = limits.ready_within
         self._database = database
@@ -151,7 +154,7 @@ class Supervisor:
             self._refuse(error)
             return
         self._refused = None
-        await self._take_over(candidate, reload, counting)
+        await self._take_over(candidate, target, reload, counting)
 
     def _is_settled(self, target: Target, change: Change) -> bool:
         """Whether the target serves already, or was refused just now."""
@@ -200,7 +203,9 @@ class Supervisor:
         if self._stopping.is_set():
             raise SupersededError
 
-    async def _take_over(self, new: ServiceProcess, reload: Reload, counting: "asyncio.Task[int | None]") -> None:
+    async def _take_over(
+        self, new: ServiceProcess, target: Target, reload: Reload, counting: "asyncio.Task[int | None]"
+    ) -> None:
         """Let the ready candidate serve. From here on exactly this version answers."""
         reload.stages["rehearsed"] = time.time()
         reload.remark = new.remark
@@ -229,7 +234,16 @@ class Supervisor:
         if new.state is ProcessState.SERVING and not new.ended.done():
             reload.stages["answered"] = time.time()
             reload.before = await counting
-            self._report.reloaded(reload, new.version, first=old is None)
+            self._report.answers(reload)
+            if old is None:
+                self._report.started(new.version)
+                in_background(self._comparison.learn(new, target.files))
+                return
+            with self._errors_reported():
+                others = self._watcher.changed, self._stopping
+                reload.receipt = await self._comparison.receipt(old, new, target.files, *others)
+            if new.state is ProcessState.SERVING and not new.ended.done():
+                self._report.reloaded(reload, new.version)
 
     async def _first_answer(self, new: ServiceProcess) -> None:
         """Send the first request that the new process answers, so that the reported time is measured, not guessed."""

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from workbench.reload.receipt import NOTHING, Receipt
+
 FILE = "RELOAD_VERDICT_FILE"
 
 _PLACE = re.compile(r"(?P<file>\S+):(?P<line>\d+): (?P<error>.*)")
@@ -43,6 +45,8 @@ class Verdict:
     """The folder with git's HEAD, if the database follows the branch."""
     branch: str | None = None
     """The branch whose database is in use, or None if HEAD was no branch."""
+    receipt: Receipt = NOTHING
+    """What its reload has changed."""
 
     def encode(self) -> str:
         return json.dumps(asdict(self))
@@ -58,7 +62,8 @@ def decode(text: str) -> Verdict:
     with suppress(ValueError, KeyError, TypeError):
         fields: Mapping[str, Any] = json.loads(text)
         refused = fields["refused"] and Refusal(**fields["refused"])
-        return Verdict(fields["serving"], fields["seconds"], refused, fields.get("git", ""), fields.get("branch"))
+        receipt = Receipt(**fields["receipt"])
+        return Verdict(fields["serving"], fields["seconds"], refused, fields["git"], fields["branch"], receipt)
     return Verdict()
 
 
@@ -80,8 +85,8 @@ class VerdictFile:
         """What was tried serves already."""
         self._become(replace(self._verdict, git=self._seen[0], branch=self._seen[1]))
 
-    def serves(self, version: str, seconds: float = 0.0) -> None:
-        self._become(Verdict(version, seconds, None, *self._seen))
+    def serves(self, version: str, seconds: float = 0.0, receipt: Receipt = NOTHING) -> None:
+        self._become(Verdict(version, seconds, None, *self._seen, receipt))
 
     def refuses(self, why: str, serving: str = "") -> None:
         """The version that was tried does not serve; `serving` does, or nothing if it is ""."""

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from harness.sandbox import Sandbox
@@ -54,3 +55,11 @@ def ingress_port(live_stack: tuple[Stack, Live]) -> int:
 def postgres(live_stack: tuple[Stack, Live]) -> Postgres:
     """The database for a supervisor that a test starts itself."""
     return live_stack[0].postgres
+
+
+@pytest.fixture
+async def database(postgres: Postgres) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """As the role that owns the tables."""
+    connection = await asyncpg.connect(postgres.url("app_owner"))
+    yield connection
+    await connection.close()

@@ -15,6 +15,7 @@ from service.settings import PREFIX, Settings
 from workbench.reload import protocol
 from workbench.reload.protocol import (
     Answer,
+    Compared,
     Ended,
     HandedOver,
     Notification,
@@ -99,12 +100,16 @@ def test_the_service_sends_the_notifications_that_the_supervisor_reads(tmp_path:
         assert received() == [protocol.Rehearsed("9 of 10 requests rehearsed")]
         notifier.ready()
         assert received() == [Ready()]
+        notifier.compared(["GET /: 1 -> 2 statements"])
+        assert received() == [Compared(["GET /: 1 -> 2 statements"])]
+        notifier.compared(None)
+        assert received() == [Compared(None)]
         notifier.handed_over(42)
         assert received() == [HandedOver(42)]
         notifier._socket.close()  # otherwise it lives as long as its process
 
     methods = {name for name, _ in inspect.getmembers(Notifier, inspect.isfunction) if not name.startswith("_")}
-    assert methods == {"status", "stage", "rehearsing", "rehearsed", "ready", "handed_over"}, (
+    assert methods == {"status", "stage", "rehearsing", "rehearsed", "ready", "compared", "handed_over"}, (
         "one of them is not tried above"
     )
 
