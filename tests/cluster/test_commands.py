@@ -12,6 +12,7 @@ import pytest
 
 from workbench.project import NAME
 from workbench.reload import code
+from workbench.reload.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
@@ -155,7 +156,7 @@ def test_a_statement_runs_as_the_services_role(tmp_path: Path) -> None:
 def test_the_code_of_all_pods_is_live(tmp_path: Path) -> None:
     pods = {"items": [{"metadata": {"name": name}} for name in ("one", "two")]}
     pods["items"].append({"metadata": {"name": "ends", "deletionTimestamp": "now"}})
-    verdict = json.dumps({"serving": code.version(code.read()), "seconds": 0.08, "refused": None})
+    verdict = Verdict(code.version(code.read()), seconds=0.08).encode()
     script = f"""
         case "$*" in
             *"get pods"*) echo '{json.dumps(pods)}' ;;

@@ -120,18 +120,13 @@ function story() {
 	if (change) {
 		const cost = change.failed ? `${change.failed} of the requests failed.` : "No request failed.";
 		const [what, at] = change.done ? ["took", ` at ${clock(change.at)}`] : ["is taking", ""];
-		return `${change.to} ${what} over from ${change.from}${at}. ${cost}${receipt()}`;
+		const saved = root?.receipt && root.version === live.settled ? ` ${root.receipt}.` : "";
+		return `${change.to} ${what} over from ${change.from}${at}. ${cost}${saved}`;
 	}
 	if (!root) return "One moment.";
 	return root.environment === "production"
 		? "Each mark is a request from this page."
 		: "Save a file in service/ and watch the version change. No request fails.";
-}
-
-/** What the last save has changed, if that version answers. */
-function receipt() {
-	const { receipt, version } = live.root ?? {};
-	return receipt && version === live.settled ? ` ${receipt}.` : "";
 }
 
 // ---- Polls
