@@ -33,7 +33,7 @@ from harness.sandbox import Sandbox
 from harness.steady_load import Load, loaded
 from harness.tls import NO_TLS
 from workbench.console import Console
-from workbench.options import StackOptions
+from workbench.options import StackOptions, from_environment
 from workbench.stack import Stack
 
 ANSWERS_WITHIN = 30.0
@@ -91,7 +91,7 @@ async def main(arguments: argparse.Namespace) -> None:
             data=folder / "data",
             sources=sources.root,
             service=(sys.executable, "-m", "workbench.reload"),
-            settings={"SERVICE_LOG_LEVEL": "warning"},
+            settings={"SERVICE_LOG_LEVEL": "warning", **from_environment(os.environ).settings},
         )
         async with Stack(options, console) as stack:
             target = await find_target(stack.ingress_url)

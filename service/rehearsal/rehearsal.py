@@ -26,10 +26,6 @@ from service.settings import Settings
 logger = getLogger(__name__)
 
 _AT_ONCE = 3
-_STALLED_AFTER = 0.02
-"""Seconds. Requests are replayed one after the other, because to open another connection takes longer than most of
-them. Only if they are not all done by then, a second one is begun beside them, and then a third."""
-
 _MEASURED = 7  # times; fewer if that takes more than
 _MEASURED_WITHIN = 0.6  # s
 _COMPARED_WITHIN = 1.5  # s; the process that served before leaves soon after
@@ -154,11 +150,7 @@ class Rehearsal:
 
         with suppress(TimeoutError):
             async with asyncio.timeout_at(end + self._budget), asyncio.TaskGroup() as tasks:
-                first = tasks.create_task(play())
-                for _ in range(_AT_ONCE - 1):
-                    done, _ = await asyncio.wait({first}, timeout=_STALLED_AFTER)
-                    if done:
-                        break
+                for _ in range(_AT_ONCE):
                     tasks.create_task(play())
         return outcomes
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.waiting import WITHIN, eventually
 from tests.workbench.reload.test_two_versions import commit_all, git
 from workbench import branches
 from workbench.backups import main as backups
@@ -86,13 +87,23 @@ async def test_the_branch_of_a_removed_database_gets_one_from_the_same_parent(se
         assert await databases.remove(other)
 
 
-async def test_a_statement_may_end_before_its_database_is_copied(postgres: Postgres, server: str) -> None:
+async def test_a_statement_may_end_before_its_database_is_copied(
+    postgres: Postgres, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.parts.branch_databases._MAY_END_WITHIN", WITHIN)
     await use(server, "main")
-    client = await asyncpg.connect(postgres.url(SUPERUSER))
+    client, observer = [await asyncpg.connect(postgres.url(SUPERUSER, name)) for name in ("app", "postgres")]
     running = asyncio.create_task(client.fetchval("SELECT count(*) FROM pg_sleep(0.3)"))
+
+    async def begun() -> bool:
+        active = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'app' AND state = 'active'"
+        return running.done() or await observer.fetchval(active) == 1
+
+    await eventually(begun, "the statement runs")
     used = await use(server, "feature")
     assert used.made
     assert await running == 1  # it could end
+    await observer.close()
     with pytest.raises(BranchDatabaseError, match=r"^the databases of the branches cannot be used: "):
         await use(server.replace("/postgres?", "/nowhere?"), "main")
 
