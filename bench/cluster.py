@@ -1,6 +1,7 @@
-"""`python -m bench.cluster (edits|rollout|database)`: what clients of the running cluster notice.
+"""`python -m bench.cluster (edits|defects|rollout|database)`: what clients of the running cluster notice.
 
     edits      a file of service/ is saved again and again; needs a running `tilt up`
+    defects    code is saved that starts and whose handlers raise, then the code before; needs it too
     rollout    kubectl rollout restart of the service
     database   kubectl delete pod postgres-0
 
@@ -23,17 +24,22 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from bench.reload import reasons
+from bench.reload import open_streams, reasons
 from bench.target import CannotCreate, Target, find_target
 from cluster.kubectl import NAME, REPLICAS, get, kubectl, main
-from harness.breakages import MODULE
+from cluster.live import of_cluster
+from harness.breakages import APP, DEFECTS, MODULE
 from harness.steady_load import Answer, Load, loaded
+from workbench import live
 from workbench.reload import code
 
 EDITED = Path(MODULE)
 BROKEN = "\nthis is not Python\n"
 SETTLE = (3.0, 5.0)  # s between two edits, chosen at random, so that edits do not align with the reload before
 ANSWERS_WITHIN = 30.0
+STREAMS = (
+    4  # for each replica: it is rehearsed only with what it was asked, and the gateway chooses which one that is
+)
 
 
 say = partial(print, flush=True)
@@ -76,8 +82,45 @@ async def edits(arguments: argparse.Namespace, target: Target) -> None:
     say(f"  pods and restarts {'the same' if pods() == before else f'{before} before, {pods()} after'}")
 
 
-def save(text: str) -> None:
-    EDITED.write_text(text)
+async def defects(arguments: argparse.Namespace, target: Target) -> None:
+    """Each one has to be refused by every replica, which each know only their own requests."""
+    file = Path(APP)
+    original, before = file.read_text(), pods()  # noqa: ASYNC240 - a few kilobytes, now and then
+    refused, broken, repaired = 0, set[str](), 0
+    try:
+        async with loaded(target.load(arguments.port, arguments.rate)) as load:
+            await load.more(int(arguments.rate))
+            for _ in range(STREAMS * len(before)):
+                await open_streams(_url(arguments), target.resource.path)
+            for number, (_, _, defect) in enumerate(DEFECTS):
+                save(original + defect, file)
+                broken.add(code.version(code.read()))
+                refused += await asyncio.to_thread(_all_refuse)
+                save(f"{original}\n# repaired {number}\n", file)
+                verdict = await asyncio.to_thread(live.wait, of_cluster, ANSWERS_WITHIN, None)
+                repaired += verdict["live"]
+            await load.more(int(arguments.rate))
+    finally:
+        save(original, file)
+    answered = len({answer.version for answer in load.answers} & broken)
+    say(f"{len(DEFECTS)} edits that start and raise, {len(before)} replicas, {arguments.rate:g} requests/s")
+    say(f"  {refused} refused by all replicas, {answered} answered a request, {repaired} repaired versions live")
+    say(f"  {outcome(load)}")
+    say(f"  pods and restarts {'the same' if pods() == before else f'{before} before, {pods()} after'}")
+
+
+def _all_refuse() -> bool:
+    """Whether every replica refuses the code in the files, within ANSWERS_WITHIN."""
+    version, end = code.version(code.read()), time.monotonic() + ANSWERS_WITHIN
+    while time.monotonic() < end:
+        if all(verdict.refuses(version, 0) for verdict in of_cluster().values()):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def save(text: str, file: Path = EDITED) -> None:
+    file.write_text(text)
 
 
 async def _all_answer(load: Load, version: str, replicas: set[str], begin: int) -> list[float]:
@@ -151,7 +194,12 @@ async def _kubectl(*arguments: str, check: bool = True) -> None:
 
 
 def run() -> int:
-    measurements: dict[str, Measurement] = {"edits": edits, "rollout": rollout, "database": database}
+    measurements: dict[str, Measurement] = {
+        "edits": edits,
+        "defects": defects,
+        "rollout": rollout,
+        "database": database,
+    }
     parser = argparse.ArgumentParser(prog="python -m bench.cluster")
     parser.add_argument("measurement", choices=measurements)
     parser.add_argument("--edits", type=int, default=20, help="how many; default: %(default)s")
