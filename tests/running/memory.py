@@ -3,9 +3,11 @@
 Most of them are the data folders of databases. TMPDIR, if it is set, says where they are instead.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,9 @@ MEMINFO = Path("/proc/meminfo")
 NEEDED = 6 * 2**30
 """Bytes: all tests leave about 3 GiB, and run programs beside that."""
 
-PREFIX = "tests-"
+PREFIX = "pytest-files-"
 FOLDER = pytest.StashKey[Path]()
+LOCK = pytest.StashKey[int]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -25,9 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if "TMPDIR" in os.environ or not large_enough(MEMORY):
         return
     remove_abandoned(MEMORY)
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=MEMORY))
-    folder.chmod(0o1777)  # as /tmp: tests run programs as other users
-    config.stash[FOLDER] = folder
+    config.stash[FOLDER], config.stash[LOCK] = make_folder(MEMORY)
+    folder = config.stash[FOLDER]
     config.option.basetemp = config.option.basetemp or folder / "pytest"  # a short path, as sockets need it
     use(folder)
 
@@ -37,6 +39,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if folder := config.stash.get(FOLDER, None):
         use(None)
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(config.stash[LOCK])
 
 
 def use(folder: Path | None) -> None:
@@ -60,9 +63,22 @@ def large_enough(memory: Path) -> bool:
     return usable and min(system.f_bavail * system.f_frsize, available) >= NEEDED
 
 
+def make_folder(memory: Path) -> tuple[Path, int]:
+    """A new folder, and a descriptor that keeps it locked until this process ends."""
+    new = Path(tempfile.mkdtemp(dir=memory))
+    new.chmod(0o1777)  # as /tmp: tests run programs as other users
+    lock = os.open(new, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return new.rename(memory / f"{PREFIX}{new.name}"), lock
+
+
 def remove_abandoned(memory: Path) -> None:
     """Removes the folders of runs that were killed, and so could not do it themselves."""
-    for folder in memory.glob(f"{PREFIX}*-*"):
-        process = folder.name.split("-")[1]
-        if not Path("/proc", process).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in memory.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # it is locked, or gone
+            lock = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)

@@ -73,14 +73,13 @@ def test_memory_has_to_be_large_enough(
 
 @needs_linux
 def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    abandoned = tmp_path / f"{memory.PREFIX}{ended.pid}-abc"
-    others = [tmp_path / f"{memory.PREFIX}{os.getpid()}-abc", tmp_path / "other"]
-    for folder in (abandoned, *others):
-        folder.mkdir()
+    (abandoned := tmp_path / f"{memory.PREFIX}abc").mkdir()
+    (other := tmp_path / "other").mkdir()
+    in_use, lock = memory.make_folder(tmp_path)
 
     memory.remove_abandoned(tmp_path)
 
-    assert not abandoned.exists()
-    assert all(folder.exists() for folder in others)
+    os.close(lock)
+    assert [folder.exists() for folder in (abandoned, other, in_use)] == [False, True, True]
+    memory.remove_abandoned(tmp_path)
+    assert not in_use.exists()
