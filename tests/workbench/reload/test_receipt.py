@@ -71,9 +71,18 @@ async def test_data_that_has_changed_is_no_change_of_the_code(
 
 
 async def test_time_that_is_lost_is_said(live: Live, path: str) -> None:
-    await live.get(path)
-    live.sources.edit(MODULE, LIST, f"        await __import__('asyncio').sleep(0.4)\n{LIST}")
-    assert re.search(r"; GET /things: \d+ -> \d{3,} ms$", await live.says("answers after"))
+    """Not while the machine is so busy that it may be the reason: then a later save has to say it."""
+    sleeping = f"        await __import__('asyncio').sleep(0.4)\n{LIST}"
+    for _ in range(20):
+        await live.get(path)
+        live.forget()
+        live.sources.edit(MODULE, LIST, sleeping)
+        if re.search(r"; GET /things: \d+ -> \d{3,} ms$", await live.says("answers after")):
+            return
+        live.forget()
+        live.sources.edit(MODULE, sleeping, LIST)
+        await live.says("answers after")
+    pytest.fail("20 times, nothing was said of a request that takes 0.4 s longer")
 
 
 async def test_changes_of_the_api_are_named_with_what_breaks_clients(
