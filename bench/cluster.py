@@ -37,9 +37,8 @@ EDITED = Path(MODULE)
 BROKEN = "\nthis is not Python\n"
 SETTLE = (3.0, 5.0)  # s between two edits, chosen at random, so that edits do not align with the reload before
 ANSWERS_WITHIN = 30.0
-STREAMS = (
-    4  # for each replica: it is rehearsed only with what it was asked, and the gateway chooses which one that is
-)
+STREAMS = 4
+"""How often streams are opened for each replica: it knows only what it was asked, and the gateway chooses one."""
 
 
 say = partial(print, flush=True)
@@ -83,7 +82,7 @@ async def edits(arguments: argparse.Namespace, target: Target) -> None:
 
 
 async def defects(arguments: argparse.Namespace, target: Target) -> None:
-    """Each one has to be refused by every replica, which each know only their own requests."""
+    """Every replica has to refuse each of them, and knows only its own requests."""
     file = Path(APP)
     original, before = file.read_text(), pods()  # noqa: ASYNC240 - a few kilobytes, now and then
     refused, broken, repaired = 0, set[str](), 0
@@ -115,7 +114,7 @@ def _all_refuse() -> bool:
     while time.monotonic() < end:
         if all(verdict.refuses(version, 0) for verdict in of_cluster().values()):
             return True
-        time.sleep(0.1)
+        time.sleep(0.1)  # the pods' files have no event
     return False
 
 

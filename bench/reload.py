@@ -91,6 +91,7 @@ async def main(arguments: argparse.Namespace) -> None:
             data=folder / "data",
             sources=sources.root,
             service=(sys.executable, "-m", "workbench.reload"),
+            # Those of `make dev` too, such as SERVICE_REHEARSAL_BUDGET=0.
             settings={"SERVICE_LOG_LEVEL": "warning", **from_environment(os.environ).settings},
         )
         async with Stack(options, console) as stack:

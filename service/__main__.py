@@ -93,11 +93,10 @@ def _handle_signals(application: Application, ports: Ports, notifier: Notifier) 
     async def accept() -> None:
         lifecycle.handed_over = False
         await ports.accept()
-        if (rehearsal := application.rehearsal) is None:
-            notifier.compared(None)
-            return
-        await rehearsal.offer()
-        notifier.compared(await rehearsal.compare())
+        rehearsal = application.rehearsal
+        if rehearsal:
+            await rehearsal.offer()
+        notifier.compared(await rehearsal.compare() if rehearsal else None)
 
     loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, lifecycle.close)
