@@ -1,5 +1,6 @@
 """The wire formats of workbench/reload/protocol.py, and that the service speaks the same."""
 
+import asyncio
 import inspect
 import os
 import socket
@@ -12,6 +13,7 @@ import pytest
 from service.handover.notify import Notifier
 from service.lifecycle import State
 from service.settings import PREFIX, Settings
+from tests.waiting import WITHIN
 from workbench.reload import protocol
 from workbench.reload.protocol import (
     Answer,
@@ -112,6 +114,33 @@ def test_the_service_sends_the_notifications_that_the_supervisor_reads(tmp_path:
     assert methods == {"status", "stage", "rehearsing", "rehearsed", "ready", "compared", "handed_over"}, (
         "one of them is not tried above"
     )
+
+
+async def test_a_supervisor_that_reads_late_misses_only_statuses(tmp_path: Path) -> None:
+    """On a busy machine, while a rehearsal reports each of many requests. Without READY the code never serves."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.setblocking(False)
+        notifier = Notifier(str(tmp_path / "notify"))
+        for number in range(300):
+            notifier.rehearsing(f"GET /{number}")
+        notifier.ready()
+        for number in range(300):
+            notifier.stage(f"stage {number}")
+
+        received: list[Notification] = []
+        while Stage("stage 299") not in received:
+            async with asyncio.timeout(WITHIN):
+                datagram = await loop.sock_recv(supervisor, 65536)
+            received += protocol.decode_notifications(datagram)
+        others = [one for one in received if not isinstance(one, protocol.Status)]
+        assert others == [Ready(), *(Stage(f"stage {number}") for number in range(300))]
+        assert received[-302] == protocol.Status("rehearsing GET /299"), "the newest status"
+
+        supervisor.close()
+        notifier.ready()  # nobody learns it, and nothing happens
+        notifier._socket.close()  # otherwise it lives as long as its process
 
 
 def test_there_is_no_request_from_an_end_that_was_closed(ends: tuple[socket.socket, socket.socket]) -> None:
