@@ -6,7 +6,7 @@ running gets no connection any more, because what it writes would stay.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +25,8 @@ from service.tracing.hooks import OFF, Tracing
 # The service answers them with 503, since they also mean an outage. While the connection is open they mean the code:
 # a wrong number of arguments, or a table that does not exist, although the schema was found to be the right one.
 _DEFECTS = (asyncpg.InterfaceError, asyncpg.UndefinedTableError)
+
+_UNDONE_WITHIN = 1.0  # s
 
 
 class Attempt:
@@ -84,17 +86,21 @@ class RolledBack(Connection):
     Each statement is a savepoint. So one that fails leaves the others usable, as without a transaction.
     """
 
-    __slots__ = ("_begun", "_statement")
+    __slots__ = ("_begun", "_over", "_statement")
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._begun: Any = None
+        self._over = False
         self._statement = asyncio.Lock()  # the request may have several tasks
 
     async def __aenter__(self) -> Self:
         async with self._statement:
             if self._begun is None:
                 await super().__aenter__()
+                if self._over:  # a handler may go on when the rehearsal does not wait for it any more
+                    await super().__aexit__(None, None, None)
+                    raise Unavailable("The rehearsal of this request is over.")
                 self._begun = self._connection.transaction()
                 try:
                     await self._begun.start()
@@ -105,16 +111,20 @@ class RolledBack(Connection):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if isinstance(error, _DEFECTS) and not self._connection.is_closed():
+        if isinstance(error, _DEFECTS) and not self._over and not self._connection.is_closed():
             return
         if isinstance(error, TRANSIENT_ERRORS):
             raise self._database.unavailable(error) from error
 
     async def undo(self) -> None:
         """Roll back, and give the connection back to the pool."""
+        self._over = True
         if self._begun is not None:
-            with suppress(*DATABASE_ERRORS):  # a connection that is lost has stored nothing either
-                await self._begun.rollback()
+            try:
+                async with asyncio.timeout(_UNDONE_WITHIN):
+                    await self._begun.rollback()
+            except DATABASE_ERRORS:  # it is lost or busy; one that is closed stores nothing either
+                self._connection.terminate()
             await super().__aexit__(None, None, None)
 
     async def fetch(self, statement: Statement, *args: object) -> list[asyncpg.Record]:
