@@ -24,7 +24,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from bench.reload import open_streams, reasons
+from bench.operations import request_each
+from bench.reload import reasons
 from bench.target import CannotCreate, Target, find_target
 from cluster.kubectl import NAME, REPLICAS, get, kubectl, main
 from cluster.live import of_cluster
@@ -37,8 +38,8 @@ EDITED = Path(MODULE)
 BROKEN = "\nthis is not Python\n"
 SETTLE = (3.0, 5.0)  # s between two edits, chosen at random, so that edits do not align with the reload before
 ANSWERS_WITHIN = 30.0
-STREAMS = 4
-"""How often streams are opened for each replica: it knows only what it was asked, and the gateway chooses one."""
+ROUNDS = 4
+"""How often each operation is requested for each replica, which knows only what it was asked: the gateway chooses."""
 
 
 say = partial(print, flush=True)
@@ -56,6 +57,7 @@ async def edits(arguments: argparse.Namespace, target: Target) -> None:
     try:
         async with loaded(target.load(arguments.port, arguments.rate)) as load:
             await load.more(int(arguments.rate))
+            await _fill_rehearsals(arguments, len(replicas))
             for number in range(arguments.edits):
                 begin, saved = len(load.answers), time.time()
                 save(f"{original}\n# edit {number} of {saved}\n")
@@ -89,8 +91,7 @@ async def defects(arguments: argparse.Namespace, target: Target) -> None:
     try:
         async with loaded(target.load(arguments.port, arguments.rate)) as load:
             await load.more(int(arguments.rate))
-            for _ in range(STREAMS * len(before)):
-                await open_streams(_url(arguments), target.resource.path)
+            await _fill_rehearsals(arguments, len(before))
             for number, (_, _, defect) in enumerate(DEFECTS):
                 save(original + defect, file)
                 broken.add(code.version(code.read()))
@@ -106,6 +107,11 @@ async def defects(arguments: argparse.Namespace, target: Target) -> None:
     say(f"  {refused} refused by all replicas, {answered} answered a request, {repaired} repaired versions live")
     say(f"  {outcome(load)}")
     say(f"  pods and restarts {'the same' if pods() == before else f'{before} before, {pods()} after'}")
+
+
+async def _fill_rehearsals(arguments: argparse.Namespace, replicas: int) -> None:
+    for _ in range(ROUNDS * replicas):
+        await request_each(_url(arguments))
 
 
 def _all_refuse() -> bool:

@@ -26,12 +26,12 @@ from pathlib import Path
 
 import httpx
 
+from bench.operations import request_each
 from bench.subjects import PEERS, Subject, behind_envoy
 from bench.target import CannotCreate, Target, find_target
 from harness.breakages import BREAKAGES, DEFECTS
 from harness.sandbox import Sandbox
 from harness.steady_load import Load, loaded
-from harness.tls import NO_TLS
 from workbench.console import Console
 from workbench.options import StackOptions, from_environment
 from workbench.stack import Stack
@@ -98,12 +98,12 @@ async def main(arguments: argparse.Namespace) -> None:
             target = await find_target(stack.ingress_url)
             if target.why_only_reads:
                 say(target.why_only_reads)
+            say(f"new code is rehearsed with {await request_each(stack.ingress_url)} operations, and with the load")
             ours = Subject("make dev", (), ops_port=stack.replicas[0].ops_port)
             load = target.load(stack.envoy.port, arguments.rate, keys=False)
             result = await edits(ours, load, sources, arguments.edits)
             result.lost = len(await target.lost(stack.ingress_url, load))
             results.append(result)
-            await open_streams(stack.ingress_url, target.resource.path)
             for kind, those in (("cannot start", BREAKAGES), ("start and raise", DEFECTS)):
                 if chosen := those[: arguments.breakages]:
                     load = target.load(stack.envoy.port, arguments.rate, keys=False)
@@ -154,15 +154,6 @@ async def _add_stages(result: Result, client: httpx.AsyncClient, ops_port: int) 
     metrics = (await client.get(f"http://127.0.0.1:{ops_port}/metrics")).text
     for stage, seconds in re.findall(r'^reload_last_stage_seconds\{stage="(.*)"\} (\S+)$', metrics, re.MULTILINE):
         result.stages.setdefault(stage, []).append(float(seconds) * 1000)
-
-
-async def open_streams(url: str, collection: str) -> None:
-    """Opens the streams of a collection, as far as it has them, so that new code is rehearsed with them."""
-    async with httpx.AsyncClient(base_url=url, timeout=30, verify=NO_TLS) as client:
-        for stream in ("events", "export"):
-            async with client.stream("GET", f"{collection}/{stream}") as response:
-                async for _ in response.aiter_raw():
-                    break
 
 
 async def breakages(load: Load, sources: Sandbox, chosen: list[tuple[str, str, str]]) -> str:

@@ -123,6 +123,8 @@ async def serve_until_closed(application: Application, settings: Settings, ports
             if settings.listen == "immediately":
                 await ports.open(ops)
             async with serve(application.api, api_listener, limits) as api:
+                if application.rehearsal:
+                    application.rehearsal.ask()
                 if settings.listen != "immediately":
                     await lifecycle.started.wait()
                 await ports.open(ops, api)

@@ -22,6 +22,7 @@ from service.rehearsal.recorder import Recorder, Request
 from service.rehearsal.refusal import explain
 from service.rehearsal.running import LONGEST_LINE, Answers, RunningProcess
 from service.settings import Settings
+from service.web.openapi import DOCUMENT
 
 logger = getLogger(__name__)
 
@@ -40,7 +41,9 @@ class Rehearsal:
         """`app` is what a Player needs, the others are what Answers needs."""
         self.recorder = Recorder()
         self._player = Player(app)
+        self._describe = describe
         self._answers = Answers(self.recorder, self._player, describe, show)
+        self._asking: asyncio.Task[list[Request]] | None = None
         self._path = settings.rehearsal_socket or ""
         self._budget = settings.rehearsal_budget
         self._server: asyncio.Server | None = None
@@ -63,17 +66,29 @@ class Rehearsal:
             listener.close()
             logger.warning("the next code is not rehearsed: %s", error)
 
+    def ask(self) -> None:
+        """Get the requests of the running process in the background, while this one waits for the database."""
+        self._asking = asyncio.create_task(self._ask())
+        self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())  # run() may never get it
+
+    async def _ask(self) -> list[Request]:
+        self._before = await RunningProcess.at(self._path)
+        requests = await self._before.requests()
+        if any(request.route == DOCUMENT for request in requests):
+            with suppress(Exception):  # the rehearsed request raises it again
+                self._describe()  # which is kept, and takes as long as all other requests together
+        return requests
+
     async def run(self, doing: Callable[[str], None], remark: Callable[[str], None]) -> str:
-        """Replay the requests of the running process. Returns why this code must not serve, or an empty text.
+        """Replay the requests that ask() gets. Returns why this code must not serve, or an empty text.
 
         `doing` is told what is being replayed, `remark` what a person should know of a rehearsal that left out some.
         """
         try:
-            self._before = before = await RunningProcess.at(self._path)
-            requests = await before.requests()
+            requests = await self._asking if self._asking else []
             outcomes = await self._play(requests, doing)
             for number, outcome in outcomes.items():
-                if outcome.failed and await _answers(before, number):
+                if outcome.failed and await self._running_code_answers(number):
                     return explain(requests[number], outcome)
         except (FileNotFoundError, ConnectionRefusedError):  # nothing serves
             return ""
@@ -130,6 +145,12 @@ class Rehearsal:
                 break
         return change.is_large
 
+    async def _running_code_answers(self, number: int) -> bool:
+        """Whether it does not fail this request, as far as it can be asked."""
+        with suppress(TimeoutError, OSError):
+            return self._before is None or not (await self._before.replay(number)).failed
+        return True
+
     async def _play(self, requests: list[Request], doing: Callable[[str], None]) -> dict[int, Outcome]:
         """The outcomes of those that got their turn, by their numbers."""
         outcomes: dict[int, Outcome] = {}
@@ -153,13 +174,6 @@ class Rehearsal:
                 for _ in range(_AT_ONCE):
                     tasks.create_task(play())
         return outcomes
-
-
-async def _answers(before: RunningProcess, number: int) -> bool:
-    """Whether the running code does not fail this request, as far as it can be asked."""
-    with suppress(TimeoutError, OSError):
-        return not (await before.replay(number)).failed
-    return True
 
 
 def _change(request: Request, outcome: Outcome) -> Change | None:

@@ -15,6 +15,9 @@ from werkzeug.routing.rules import Rule
 from service.web.endpoint import Media, Route, endpoint_of
 from service.web.problem import PROBLEM, title
 
+DOCUMENT = "/openapi.json"
+"""Its route."""
+
 _HEADERS = "_service_response_headers"
 
 # Any route may answer these. 400, 429 and 504 come from the ingress: malformed HTTP, rate limit, no answer in time.

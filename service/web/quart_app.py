@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 
 from service.settings import Settings
 from service.web import error_handlers
-from service.web.openapi import Description
+from service.web.openapi import DOCUMENT, Description
 from service.web.quart_connection import QuartConnection
 from service.web.routing import match_of
 
@@ -44,6 +44,7 @@ def make_quart(settings: Settings, summary: str) -> Quart:
     QuartSchema(
         quart,
         info=Info(title=settings.name, version=settings.version, description=summary),
+        openapi_path=DOCUMENT,
         swagger_ui_path=None,
         redoc_ui_path=None,
         scalar_ui_path=None,
