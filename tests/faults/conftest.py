@@ -12,7 +12,7 @@ from tests.servers import SERVER
 from tests.waiting import UNHURRIED
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def workbench(new_data: Callable[[], Path]) -> AsyncIterator[Site]:
     """The workbench of all tests. Each fault leaves it as it was."""
     async with site(folder=new_data(), settings={"SERVICE_SERVER": SERVER, **UNHURRIED}) as here:

@@ -61,13 +61,13 @@ def promtool(prometheus_programs: Programs) -> Promtool:
     return Promtool(prometheus_programs.promtool)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def collector() -> AsyncIterator[Collector]:
     async with Collector().running() as collector:
         yield collector
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def observed(
     new_data: Callable[[], Path],
     collector: Collector,
@@ -100,7 +100,7 @@ async def observed(
             yield Observed(stack, collector, client, ops, Prometheus(prometheus), sources, log)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def measured(observed: Observed) -> Observed:
     """After Prometheus has scraped a reload, requests of every kind, and an error of the database."""
     prometheus = observed.prometheus

@@ -27,7 +27,7 @@ SELECTORS = [
 ALL = [*SHOWN, *SELECTORS, *rules()]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def known(measured: Observed) -> Mapping[str, set[str]]:
     """All existing metrics, with their labels."""
     return {

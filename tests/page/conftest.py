@@ -14,13 +14,13 @@ from workbench.console import Console
 from workbench.stack import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """The sources that the replicas run. A test that edits them restores them."""
     return probe_sandbox(tmp_path_factory.mktemp("sources"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def workbench(browser: Browser, sources: Sandbox, new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
     """Needs `browser` first, so that nothing starts without Chromium."""
     data = new_data()

@@ -16,7 +16,7 @@ from workbench.options import StackOptions
 from workbench.stack import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def stack(new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
     """Two replicas behind Envoy, and a database that survives crashes. A test that stops a part restarts it."""
     data = new_data()

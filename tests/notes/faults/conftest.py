@@ -9,7 +9,7 @@ from tests.notes.faults.faults import NOTES
 from workbench.stack import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def workbench(stack: Stack) -> Site:
     """The workbench of all tests. Each fault leaves it as it was."""
     return Site(stack, NOTES.collection)

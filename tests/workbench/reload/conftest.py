@@ -21,7 +21,7 @@ def sources(tmp_path: Path) -> Sandbox:
     return probe_sandbox(tmp_path / "sources")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def live_stack(
     new_data: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Stack, Live]]:
