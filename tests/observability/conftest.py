@@ -27,7 +27,7 @@ from workbench.parts.postgres import SUPERUSER
 from workbench.programs.prometheus import Programs
 from workbench.stack import Stack
 
-WITHIN = 60
+WITHIN = 120
 SCRAPE_INTERVAL = 1  # s
 
 collect_ignore = [] if {"PROMETHEUS_URL", "JAEGER_URL"} <= os.environ.keys() else ["test_cluster.py"]
