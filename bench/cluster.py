@@ -20,6 +20,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from bench.operations import request_each
 from bench.reload import reasons
 from bench.target import CannotCreate, Target, find_target
 from cluster.kubectl import NAME, REPLICAS, get, kubectl, main
-from cluster.live import of_cluster
+from cluster.live import EVERY, of_cluster
 from harness.breakages import APP, DEFECTS, MODULE
 from harness.steady_load import Answer, Load, loaded
 from workbench import live
@@ -38,6 +39,8 @@ EDITED = Path(MODULE)
 BROKEN = "\nthis is not Python\n"
 SETTLE = (3.0, 5.0)  # s between two edits, chosen at random, so that edits do not align with the reload before
 ANSWERS_WITHIN = 30.0
+IN_FLIGHT = 64
+"""How many requests at most: when a busy machine stalls, an open loop would exceed the limits of the gateway."""
 ROUNDS = 4
 """How often each operation is requested for each replica, which knows only what it was asked: the gateway chooses."""
 
@@ -55,7 +58,7 @@ async def edits(arguments: argparse.Namespace, target: Target) -> None:
     first: list[float] = []
     last: list[float] = []
     try:
-        async with loaded(target.load(arguments.port, arguments.rate)) as load:
+        async with loaded(_load(arguments, target)) as load:
             await load.more(int(arguments.rate))
             await _fill_rehearsals(arguments, len(replicas))
             for number in range(arguments.edits):
@@ -78,7 +81,7 @@ async def edits(arguments: argparse.Namespace, target: Target) -> None:
     say(f"  {sorted(round(value) for value in last)}")
     say(f"  to the first new answer: {distribution(first)}")
     say(f"  to new answers of every replica: {distribution(last)}")
-    say(f"  {good} failed; with the broken edit {len(load.failures)} of {len(load.answers):,}: {reasons(load)}")
+    say(f"  {good} failed; with the broken edit {outcome(load)}")
     say(f"  answers by version while the code was broken: {dict(broken)}")
     say(f"  pods and restarts {'the same' if pods() == before else f'{before} before, {pods()} after'}")
 
@@ -89,7 +92,7 @@ async def defects(arguments: argparse.Namespace, target: Target) -> None:
     original, before = file.read_text(), pods()  # noqa: ASYNC240 - a few kilobytes, now and then
     refused, broken, repaired = 0, set[str](), 0
     try:
-        async with loaded(target.load(arguments.port, arguments.rate)) as load:
+        async with loaded(_load(arguments, target)) as load:
             await load.more(int(arguments.rate))
             await _fill_rehearsals(arguments, len(before))
             for number, (_, _, defect) in enumerate(DEFECTS):
@@ -97,7 +100,7 @@ async def defects(arguments: argparse.Namespace, target: Target) -> None:
                 broken.add(code.version(code.read()))
                 refused += await asyncio.to_thread(_all_refuse)
                 save(f"{original}\n# repaired {number}\n", file)
-                verdict = await asyncio.to_thread(live.wait, of_cluster, ANSWERS_WITHIN, None)
+                verdict = await asyncio.to_thread(live.wait, of_cluster, ANSWERS_WITHIN, None, EVERY)
                 repaired += verdict["live"]
             await load.more(int(arguments.rate))
     finally:
@@ -107,6 +110,10 @@ async def defects(arguments: argparse.Namespace, target: Target) -> None:
     say(f"  {refused} refused by all replicas, {answered} answered a request, {repaired} repaired versions live")
     say(f"  {outcome(load)}")
     say(f"  pods and restarts {'the same' if pods() == before else f'{before} before, {pods()} after'}")
+
+
+def _load(arguments: argparse.Namespace, target: Target) -> Load:
+    return replace(target.load(arguments.port, arguments.rate), most=IN_FLIGHT)
 
 
 async def _fill_rehearsals(arguments: argparse.Namespace, replicas: int) -> None:
@@ -120,7 +127,7 @@ def _all_refuse() -> bool:
     while time.monotonic() < end:
         if all(verdict.refuses(version, 0) for verdict in of_cluster().values()):
             return True
-        time.sleep(0.1)  # the pods' files have no event
+        time.sleep(EVERY)  # the pods' files have no event
     return False
 
 
@@ -178,8 +185,10 @@ def pods() -> dict[str, int]:
 
 def outcome(load: Load) -> str:
     statuses = Counter(answer.status or "no answer" for answer in load.answers)
+    seconds = load.answers[-1].ended - load.answers[0].begun if load.answers else 0.0
     return (
-        f"{len(load.failures)} of {len(load.answers):,} failed, {dict(statuses)}, "
+        f"{len(load.failures)} of {len(load.answers):,} failed, {len(load.answers) / max(seconds, 1):.0f} requests/s, "
+        f"{dict(statuses)}, "
         f"maximum {maximum(load.answers):.0f} ms {reasons(load) or ''}"
     )
 

@@ -37,14 +37,14 @@ Ask = Callable[[], Mapping[str, Verdict]]
 _EVERY = 0.02  # s
 
 
-def main(ask: Ask, variables: Path | None = None) -> int:
+def main(ask: Ask, variables: Path | None = None, every: float = _EVERY) -> int:
     """`variables` is the file that the replicas read settings from, which can change what their code does."""
     parser = argparse.ArgumentParser(prog="make live ARGS=...", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--within", type=float, default=60.0, metavar="SECONDS", help="default 60")
     arguments = parser.parse_args()
     try:
-        answer = wait(ask, arguments.within, variables)
+        answer = wait(ask, arguments.within, variables, every)
     except WorkbenchError as error:
         if not arguments.json:
             sys.stderr.write(f"make live: {error}\n")
@@ -54,8 +54,8 @@ def main(ask: Ask, variables: Path | None = None) -> int:
     return 0 if answer["live"] else 1
 
 
-def wait(ask: Ask, within: float, variables: Path | None) -> dict[str, Any]:
-    """The object that --json prints. Raises WorkbenchError if there is no replica."""
+def wait(ask: Ask, within: float, variables: Path | None, every: float = _EVERY) -> dict[str, Any]:
+    """The object that --json prints, asking `every` so many seconds. Raises WorkbenchError if there is no replica."""
     deadline = time.monotonic() + within
     while True:
         verdicts, version, saved = ask(), code.version(code.read()), _saved(variables)
@@ -77,7 +77,7 @@ def wait(ask: Ask, within: float, variables: Path | None) -> dict[str, Any]:
                 if verdict.serving != version or not _is_here(verdict)
             )
             return {"live": False, "version": version, "error": f"not within {within:g} s: {older}"}
-        time.sleep(_EVERY)
+        time.sleep(every)
 
 
 def sentence(answer: Mapping[str, Any]) -> str:
