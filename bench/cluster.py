@@ -186,9 +186,9 @@ def pods() -> dict[str, int]:
 def outcome(load: Load) -> str:
     statuses = Counter(answer.status or "no answer" for answer in load.answers)
     seconds = load.answers[-1].ended - load.answers[0].begun if load.answers else 0.0
+    rate = len(load.answers) / max(seconds, 1)
     return (
-        f"{len(load.failures)} of {len(load.answers):,} failed, {len(load.answers) / max(seconds, 1):.0f} requests/s, "
-        f"{dict(statuses)}, "
+        f"{len(load.failures)} of {len(load.answers):,} failed, {rate:.0f} requests/s, {dict(statuses)}, "
         f"maximum {maximum(load.answers):.0f} ms {reasons(load) or ''}"
     )
 
