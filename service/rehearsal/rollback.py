@@ -83,27 +83,29 @@ class RehearsalDatabase(Database):
 class RolledBack(Connection):
     """The one connection of a rehearsed request, borrowed until undo(): each block sees what the ones before wrote.
 
-    Each statement is a savepoint. So one that fails leaves the others usable, as without a transaction.
+    A savepoint before each statement lets one that fails leave the others usable, as without a transaction. All of
+    them have the same name, and PostgreSQL means the newest: so none needs to be released.
     """
 
-    __slots__ = ("_begun", "_over", "_statement")
+    __slots__ = ("_begun", "_first", "_over", "_statement")
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._begun: Any = None
+        self._begun = False
+        self._first = True
         self._over = False
         self._statement = asyncio.Lock()  # the request may have several tasks
 
     async def __aenter__(self) -> Self:
         async with self._statement:
-            if self._begun is None:
+            if not self._begun:
                 await super().__aenter__()
                 if self._over:  # a handler may go on when the rehearsal does not wait for it any more
                     await super().__aexit__(None, None, None)
                     raise Unavailable("The rehearsal of this request is over.")
-                self._begun = self._connection.transaction()
+                self._begun = True
                 try:
-                    await self._begun.start()
+                    await self._connection.execute("BEGIN; SAVEPOINT statement")
                 except TRANSIENT_ERRORS as error:
                     raise self._database.unavailable(error) from error
         return self
@@ -119,30 +121,47 @@ class RolledBack(Connection):
     async def undo(self) -> None:
         """Roll back, and give the connection back to the pool."""
         self._over = True
-        if self._begun is not None:
+        if self._begun:
             try:
                 async with asyncio.timeout(_UNDONE_WITHIN):
-                    await self._begun.rollback()
+                    await self._connection.execute("ROLLBACK")
             except DATABASE_ERRORS:  # it is lost or busy; one that is closed stores nothing either
                 self._connection.terminate()
             await super().__aexit__(None, None, None)
 
+    @asynccontextmanager
+    async def _savepoint(self) -> AsyncGenerator[None]:
+        """To which the transaction returns if the statement in the block fails."""
+        async with self._statement:
+            if not self._first:
+                await self._connection.execute("SAVEPOINT statement")
+            self._first = False
+            try:
+                yield
+            except asyncpg.PostgresError:
+                await self._connection.execute("ROLLBACK TO SAVEPOINT statement")
+                raise
+
     async def fetch(self, statement: Statement, *args: object) -> list[asyncpg.Record]:
-        async with self._statement, self._connection.transaction():
+        async with self._savepoint():
             return await super().fetch(statement, *args)
 
     async def fetchrow(self, statement: Statement, *args: object) -> asyncpg.Record | None:
-        async with self._statement, self._connection.transaction():
+        async with self._savepoint():
             return await super().fetchrow(statement, *args)
 
     @asynccontextmanager
     async def bulk(self, *, readonly: bool) -> AsyncGenerator[None]:
         """A savepoint: the isolation of a transaction cannot change after its first statement."""
-        async with self._connection.transaction():
+        await self._connection.execute("SAVEPOINT bulk")
+        try:
             yield
+        except Exception:
+            await self._connection.execute("ROLLBACK TO SAVEPOINT bulk")
+            raise
 
     async def copy(
         self, statement: Statement, table: str, columns: Sequence[str], records: AsyncIterable[tuple[Any, ...]]
     ) -> None:
-        async with self._statement, self._connection.transaction():
+        async with self._savepoint():
             await super().copy(statement, table, columns, records)
