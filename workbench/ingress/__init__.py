@@ -3,6 +3,7 @@
 bootstrap.py     the way in: envoy_bootstrap() makes the whole configuration
 discovery.py     divides that into files, which Envoy reads again when they are replaced
 rules.py         reads the files, and checks that they fit together
+rule_files.py    reads one file
 istio.py         models of Gateway and VirtualService, in istio_destination.py of DestinationRule, and in
                  istio_values.py of their values
 envoyfilter.py   models of EnvoyFilter

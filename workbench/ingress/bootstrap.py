@@ -21,7 +21,8 @@ from workbench.ingress.envoy_json import Json, typed
 from workbench.ingress.istio import MAX_BODY, HttpRoute
 from workbench.ingress.istio_values import MAX_REGEX_PROGRAM_SIZE
 from workbench.ingress.routes import CORS, envoy_routes, without_timeouts
-from workbench.ingress.rules import SERVICE_HOST, SERVICE_PORT, IngressRuleError, IngressRules, read_rules
+from workbench.ingress.rule_files import IngressRuleError
+from workbench.ingress.rules import SERVICE_HOST, SERVICE_PORT, IngressRules, read_rules
 
 __all__ = [
     "CLUSTER",

@@ -11,7 +11,8 @@ from pathlib import Path
 from workbench.ingress.envoyfilter import HttpRoutePatch
 from workbench.ingress.istio import Headers, HttpRoute
 from workbench.ingress.istio_destination import DestinationRuleSpec, Subset
-from workbench.ingress.rules import IngressRuleError, IngressRules, PlacedPatch
+from workbench.ingress.rule_files import IngressRuleError
+from workbench.ingress.rules import IngressRules, PlacedPatch
 
 Refuses = Callable[[IngressRules], Awaitable[str | None]]
 """Asks Envoy: returns its words if it refuses the rules, and None if it accepts them."""
