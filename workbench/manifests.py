@@ -7,6 +7,7 @@ import asyncio
 import shlex
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,11 +50,12 @@ class Manifests:
         self._service = service
         self._roles_at_start = contents([roles])
         options = stack.options
-        others = (options.rules, options.alerts, roles.parent, service)
+        rules = (options.rules, *options.components)
+        others = (*rules, options.alerts, roles.parent, service)
         self._folders = [MANIFESTS, *(folder for folder in others if not folder.is_relative_to(MANIFESTS))]
         with_labels = [service / "deployment.yaml", service / "kustomization.yaml"]
         self._kinds = [
-            Kind("envoy", lambda: contents(options.rules.glob("*.yaml")), self._ingress),
+            Kind("envoy", lambda: contents(chain(*(folder.glob("*.yaml") for folder in rules))), self._ingress),
             Kind("postgres", lambda: contents([roles]), self._roles),
             Kind("service", lambda: contents(with_labels), self._labels),
         ]

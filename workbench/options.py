@@ -20,11 +20,12 @@ class StackOptions:
     """Port 0 means any free port. `settings` are SERVICE_* and OTEL_* variables, `postgres` settings of PostgreSQL.
 
     `service` is the command of a replica, and `sources` the folder it runs in: tests that edit files pass a copy of
-    the project. `rules` and `alerts` are folders: the rules of the ingress and of Prometheus. `prometheus` is the
-    path of the program, or None to run none; it scrapes every `scrape_interval` seconds. With `debug`, a debugger can
-    attach to the first replica through `debug_port`. One more replica runs the files of the commit `stable`, if it is
-    not empty, of the repository that `sources` is in. With `branch_databases`, each branch of that repository has a
-    database of its own.
+    the project. `rules` and `alerts` are folders: the rules of the ingress and of Prometheus. Folders of kustomize's
+    components add to the rules of the ingress. An identity provider listens on `identity_port`, if there is one.
+    `prometheus` is the path of the program, or None to run none; it scrapes every `scrape_interval` seconds. With
+    `debug`, a debugger can attach to the first replica through `debug_port`. One more replica runs the files of the
+    commit `stable`, if it is not empty, of the repository that `sources` is in. With `branch_databases`, each branch
+    of that repository has a database of its own.
     """
 
     data: Path
@@ -39,6 +40,8 @@ class StackOptions:
     stable: str = ""
     branch_databases: bool = False
     rules: Path = INGRESS_RULES
+    components: Sequence[Path] = ()
+    identity_port: int | None = None
     alerts: Path = ALERTS
     prometheus: str | None = None
     prometheus_port: int = 0

@@ -149,6 +149,8 @@ class Stack:
             run,
             console,
             stats_port=next(free),
+            components=options.components,
+            identity_port=options.identity_port,
             timeouts=not options.debug,  # or it would end a request whose process has stopped at a breakpoint
         )
         self.components += [*self.replicas, self.envoy]

@@ -26,7 +26,7 @@ def selectors_match_pods(objects: list[Object]) -> list[str]:
             selector = item["spec"]["selector"]["matchLabels"]
         elif item["kind"] == "Service":
             selector = item["spec"]["selector"]
-        elif item["kind"] == "AuthorizationPolicy":
+        elif item["kind"] == "AuthorizationPolicy" and item["metadata"]["namespace"] == NAME:
             selector = item["spec"].get("selector", {}).get("matchLabels", {})
         elif item["kind"] == "NetworkPolicy" and item["metadata"]["namespace"] == NAME:
             selector = item["spec"]["podSelector"].get("matchLabels", {})
@@ -102,12 +102,14 @@ def accounts_exist(objects: list[Object]) -> list[str]:
         targets = selected(objects, policy["metadata"]["namespace"], selector)
         ports = {str(port) for target in targets for port in container_ports(target).values()}
         for rule in policy["spec"].get("rules", []):
-            for account in (account for source in rule["from"] for account in source["source"]["serviceAccounts"]):
+            sources = [entry["source"] for entry in rule.get("from", [])]
+            for account in (account for source in sources for account in source.get("serviceAccounts", [])):
                 # Without a namespace, it is in that of the policy.
                 full = account if "/" in account else f"{policy['metadata']['namespace']}/{account}"
                 if full not in known:
                     errors.append(f"{describe(policy)}: there is no ServiceAccount {full}")
-            for port in (port for target in rule["to"] for port in target["operation"]["ports"]):
+            operations = [entry["operation"] for entry in rule.get("to", [])]
+            for port in (port for operation in operations for port in operation.get("ports", [])):
                 if port not in ports:
                     errors.append(f"{describe(policy)}: the pods that it selects have no port {port}")
     return errors

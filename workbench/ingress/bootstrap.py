@@ -7,6 +7,7 @@ It behaves as Istio 1.31 does with the same files, with these differences:
 - The replicas run on this machine, and Envoy connects to them by plain HTTP.
 - Kubernetes tells Istio which replicas are ready; here Envoy asks each replica's /readyz. A 200 also ends an ejection
   by outlier detection, while in Istio the replica stays ejected for the whole ejection time.
+- Envoy fetches the keys of a `jwksUri` itself, and often; in Istio, istiod does so, every 20 minutes.
 - EnvoyFilters of the same priority are in the order of their names. In Istio that is so if they were created in the
   same second, as by one command; otherwise the oldest is the first.
 - Istio's own filters (for its metrics, mutual TLS and faults), and what is only for gRPC, are left out.
@@ -16,12 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.ingress import statistics as envoy_stats
-from workbench.ingress.cluster import Upstream, envoy_cluster
+from workbench.ingress.authentication import jwt_filters
+from workbench.ingress.authorization import rbac_filters
+from workbench.ingress.cluster import Upstream, envoy_cluster, identity_cluster
 from workbench.ingress.envoy_json import Json, typed
+from workbench.ingress.envoyfilter import merged
 from workbench.ingress.istio import MAX_BODY, HttpRoute
 from workbench.ingress.istio_values import MAX_REGEX_PROGRAM_SIZE
 from workbench.ingress.routes import CORS, envoy_routes, without_timeouts
-from workbench.ingress.rules import SERVICE_HOST, SERVICE_PORT, IngressRuleError, IngressRules, read_rules
+from workbench.ingress.rule_files import IngressRuleError
+from workbench.ingress.rules import IDENTITY_HOST, SERVICE_HOST, SERVICE_PORT, IngressRules, read_rules
 
 __all__ = [
     "CLUSTER",
@@ -41,6 +46,7 @@ def cluster_name(subset: str) -> str:
 
 CLUSTER = cluster_name("")
 """The cluster of all replicas, for the destinations that name no subset."""
+IDENTITY_CLUSTER = f"outbound|80||{IDENTITY_HOST}"
 _UNIX_PATH_MAX = 107  # bytes; sockaddr_un of Linux
 
 # As Istio starts its proxies: a fragment in a path is cut off, where Envoy's default refuses the request, and regular
@@ -60,13 +66,15 @@ def envoy_bootstrap(
     addresses: Sequence[str] = ("127.0.0.1",),
     stats_port: int | None = None,
     timeouts: bool = True,
+    identity_port: int | None = None,
 ) -> Json:
     """The configuration for `envoy --config-path`, as JSON.
 
     `rules` is the directory k8s/istio, or what was read from it. Envoy listens on `port` of each of `addresses`;
     include ::1 if the machine has it, since localhost can mean either address. The administration interface listens
     only on the Unix socket `admin_socket`. With `stats_port`, the statistics can be read at that port of 127.0.0.1.
-    Without `timeouts`, those of the routes are left out.
+    Without `timeouts`, those of the routes are left out. At `identity_port` of 127.0.0.1 is the identity provider,
+    where the keys of a `jwksUri` are fetched; without it there are none, so no token is valid.
 
     Raises IngressRuleError if the rules contain anything that this translation does not support, and ValueError if
     `admin_socket` is too long for a socket.
@@ -75,6 +83,7 @@ def envoy_bootstrap(
         raise ValueError(f"{admin_socket} is longer than the maximum of a socket's path ({_UNIX_PATH_MAX} bytes)")
     read = read_rules(rules) if isinstance(rules, Path) else rules
     destination = read.destination_rule.spec
+    any_uri = any(rule.jwks_uri for rule in read.jwt_rules)
     listener, *more = ({"socket_address": {"address": address, "port_value": port}} for address in addresses)
     return {
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
@@ -101,6 +110,7 @@ def envoy_bootstrap(
                     )
                     for subset, policy in destination.policies().items()
                 ),
+                *([identity_cluster(IDENTITY_CLUSTER, identity_port)] if any_uri else []),
                 envoy_stats.cluster(admin_socket),
             ],
         },
@@ -117,7 +127,6 @@ def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
     )
     if not timeouts:
         without_timeouts(routes)
-    patch = rules.connection_manager
     return {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": typed(
@@ -131,8 +140,11 @@ def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
             proxy_100_continue=True,  # a replica decides whether a client shall send its body, not Envoy
             upgrade_configs=[{"upgrade_type": "websocket"}],
             http_filters=[
+                *(found.model_dump(exclude_unset=True) for found in rules.first_filters),
+                *jwt_filters(rules.jwt_rules, IDENTITY_CLUSTER),
+                *rbac_filters(rules.authorization_policies),
                 *_cors_filter(rules.virtual_service.spec.http),
-                *(found.model_dump(exclude_unset=True) for found in rules.http_filters),
+                *(found.model_dump(exclude_unset=True) for found in rules.last_filters),
                 {"name": "envoy.filters.http.router", "typed_config": typed("filters.http.router.v3.Router")},
             ],
             route_config={
@@ -148,7 +160,7 @@ def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
                     }
                 ],
             },
-            **(patch.model_dump(exclude={"type"}, exclude_unset=True) if patch else {}),
+            **merged(rules.connection_manager),
         ),
     }
 

@@ -121,3 +121,15 @@ def _outlier_detection(outlier: OutlierDetection) -> Json:
     if outlier.max_ejection_percent:
         translated["max_ejection_percent"] = outlier.max_ejection_percent
     return translated
+
+
+def identity_cluster(name: str, port: int | None) -> Json:
+    """The identity provider, a process on this machine, if there is one."""
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}] if port else []
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
+    }

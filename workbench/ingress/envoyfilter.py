@@ -1,12 +1,15 @@
 """Models of the EnvoyFilters that the workbench supports, which forbid unknown fields like those in istio.py.
 
-A patch changes the gateway's connection manager, inserts a filter before its router, or changes one of its routes.
+A patch changes the gateway's connection manager, inserts a filter before all others or before its router, or changes
+one of its routes.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from workbench.ingress.envoy_json import Json
 from workbench.ingress.istio import Metadata, Strict
 
 
@@ -36,13 +39,36 @@ class NetworkFilterMatch(Strict):
     listener: ListenerMatch
 
 
+class LocalReplyConfig(EnvoyConfig):
+    mappers: list[dict[str, Any]] = []
+    body_format: dict[str, Any] = {}
+
+
 class ConnectionManager(EnvoyConfig):
     type: Literal[
         "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
     ] = Field(alias="@type")
     request_headers_timeout: Annotated[str, Field(pattern=r"^\d+(\.\d+)?s$")] = "0s"
     request_timeout: Annotated[str, Field(pattern=r"^\d+(\.\d+)?s$")] = "0s"
-    local_reply_config: dict[str, Any] = {}
+    local_reply_config: LocalReplyConfig = LocalReplyConfig()
+
+    @property
+    def replaced_fields(self) -> set[str]:
+        """Those of which only the last patch holds. Mappers are added to those of the patches before."""
+        replies = {f"local_reply_config.{name}" for name in self.local_reply_config.model_fields_set}
+        return (self.model_fields_set | replies) - {"type", "local_reply_config", "local_reply_config.mappers"}
+
+
+def merged(patches: Sequence[ConnectionManager]) -> Json:
+    """What the patches set together, as Istio merges them."""
+    fields: Json = {}
+    replies: Json = {}
+    for patch in patches:
+        fields |= patch.model_dump(exclude={"type", "local_reply_config"}, exclude_unset=True)
+        more = patch.local_reply_config.model_dump(exclude_unset=True)
+        mappers = replies.get("mappers", []) + more.pop("mappers", [])
+        replies |= more | ({"mappers": mappers} if mappers else {})
+    return fields | ({"local_reply_config": replies} if replies else {})
 
 
 class NetworkFilterValue(EnvoyConfig):
@@ -69,21 +95,21 @@ class RouterMatch(Strict):
     name: Literal["envoy.filters.http.router"]
 
 
-class BeforeRouterMatch(FilterMatch):
-    sub_filter: RouterMatch
+class SubFilterMatch(FilterMatch):
+    sub_filter: RouterMatch | None = None
 
 
-class BeforeRouterChainMatch(Strict):
-    filter: BeforeRouterMatch
+class SubFilterChainMatch(Strict):
+    filter: SubFilterMatch
 
 
-class BeforeRouterListenerMatch(Strict):
-    filter_chain: BeforeRouterChainMatch
+class SubFilterListenerMatch(Strict):
+    filter_chain: SubFilterChainMatch
 
 
 class HttpFilterMatch(Strict):
     context: Literal["GATEWAY"]
-    listener: BeforeRouterListenerMatch
+    listener: SubFilterListenerMatch
 
 
 class HttpFilter(EnvoyConfig):
@@ -93,16 +119,26 @@ class HttpFilter(EnvoyConfig):
 
 
 class HttpFilterInsert(Strict):
-    operation: Literal["INSERT_BEFORE"]
+    operation: Literal["INSERT_BEFORE", "INSERT_FIRST"]
     value: HttpFilter
 
 
 class HttpFilterPatch(Strict):
-    """Inserts a filter that requests pass before they are routed."""
+    """Inserts a filter that requests pass before all others, or as the last one before they are routed."""
 
     apply_to: Literal["HTTP_FILTER"]
     match: HttpFilterMatch
     patch: HttpFilterInsert
+
+    @property
+    def is_first(self) -> bool:
+        return self.patch.operation == "INSERT_FIRST"
+
+    @model_validator(mode="after")
+    def _before_what(self) -> Self:
+        if self.is_first == bool(self.match.listener.filter_chain.filter.sub_filter):
+            raise ValueError("INSERT_BEFORE needs the router as subFilter, and INSERT_FIRST no subFilter")
+        return self
 
 
 # --- applyTo: HTTP_ROUTE

@@ -167,6 +167,7 @@ Limit = Annotated[int, Field(ge=0, le=2**31 - 1)]  # 0 is Istio's way to say "no
 RingSize = Annotated[int, Field(ge=0, le=8 * 1024 * 1024)]  # in Envoy; 0 means "not set" here too
 TableSize = Annotated[int, Field(lt=5_000_011), AfterValidator(_check_prime)]
 GatewayHost = Annotated[str, AfterValidator(_check_gateway_host)]
+HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 Line = Annotated[str, AfterValidator(_check_line)]
 HeaderValue = Annotated[Line, AfterValidator(_check_header_value)]
 SettableHeaders = Annotated[dict[str, HeaderValue], AfterValidator(_check_settable)]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from workbench.ingress.rules import load, validated
+from workbench.ingress.rule_files import load, validated
 
 
 class _Strict(BaseModel):

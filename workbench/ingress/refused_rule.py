@@ -11,7 +11,8 @@ from pathlib import Path
 from workbench.ingress.envoyfilter import HttpRoutePatch
 from workbench.ingress.istio import Headers, HttpRoute
 from workbench.ingress.istio_destination import DestinationRuleSpec, Subset
-from workbench.ingress.rules import IngressRuleError, IngressRules, PlacedPatch
+from workbench.ingress.rule_files import IngressRuleError
+from workbench.ingress.rules import IngressRules, PlacedPatch
 
 Refuses = Callable[[IngressRules], Awaitable[str | None]]
 """Asks Envoy: returns its words if it refuses the rules, and None if it accepts them."""
@@ -64,6 +65,7 @@ def _places(rules: IngressRules) -> list[_Place]:
             _Place(rules.virtual_service_file, f"spec.http[{index}]")
             for index in range(len(rules.virtual_service.spec.http))
         ),
+        *(_Place(placed.file, "spec") for placed in rules.policies),
         *(_Place(patch.file, patch.field) for patch in _patches(rules)),
     ]
 
@@ -80,11 +82,13 @@ def _first(count: int, rules: IngressRules) -> IngressRules:
         bare = DestinationRuleSpec(host=destination_rule.spec.host, subsets=subsets)
         destination_rule = destination_rule.model_copy(update={"spec": bare})
     routes = rules.virtual_service.spec.http
-    patches = max(0, count - 2 - len(routes))
+    policies = max(0, count - 2 - len(routes))
+    patches = max(0, policies - len(rules.policies))
     return replace(
         _with_routes(rules, *routes[: max(0, count - 2)]),
         gateway=gateway,
         destination_rule=destination_rule,
+        policies=rules.policies[:policies],
         patches=_patches(rules)[:patches],
     )
 

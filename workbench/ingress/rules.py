@@ -1,13 +1,11 @@
 """Reads the ingress rules in k8s/istio and checks that they fit together."""
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel
 
 from workbench.ingress.envoyfilter import (
     ConnectionManager,
@@ -19,42 +17,34 @@ from workbench.ingress.envoyfilter import (
 )
 from workbench.ingress.istio import Destination, Gateway, Metadata, Server, Strict, VirtualService
 from workbench.ingress.istio_destination import DestinationRule
+from workbench.ingress.istio_security import AuthorizationPolicy, JwtRule, RequestAuthentication
+from workbench.ingress.rule_files import IngressRuleError, load, validated
 from workbench.project import NAME
 
 SERVICE_HOST = f"{NAME}.{NAME}.svc.cluster.local"
 SERVICE_PORT = 80  # of the Service; a replica listens on another port
+IDENTITY_HOST = f"identity.{NAME}.svc.cluster.local"  # of the identity provider, at port 80
 GATEWAY_NAMESPACE = "istio-system"  # of the gateway's pods, see k8s/istio/install.yaml; also Istio's root namespace
 
-_Model = TypeVar("_Model", bound=BaseModel)
 _Kind = TypeVar("_Kind", bound=Strict)
-
-
-class IngressRuleError(Exception):
-    """A rule that the workbench does not support; str() is one line: the file, the field in it, what to do."""
-
-    def __init__(self, file: Path, field: str, reason: str) -> None:
-        self.file = file
-        self.field = _printable(field)
-        self.reason = _printable(reason)
-        super().__init__(": ".join(str(part) for part in (file, self.field, self.reason) if part))
-
-
-def _printable(text: str) -> str:
-    """On one line, whatever is in the text."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Kustomization(Strict):
     """Lists the files that are applied to the cluster."""
 
-    api_version: Literal["kustomize.config.k8s.io/v1beta1"]
-    kind: Literal["Kustomization"]
+    api_version: Literal["kustomize.config.k8s.io/v1beta1", "kustomize.config.k8s.io/v1alpha1"]
+    kind: Literal["Kustomization", "Component"]
     resources: list[str]
     labels: list[dict[str, Any]] | None = None  # of the objects, which say nothing about requests
 
 
+class ObjectMetadata(BaseModel):
+    namespace: str = ""
+
+
 class KubernetesObject(BaseModel):
     kind: str
+    metadata: ObjectMetadata = ObjectMetadata()
 
 
 @dataclass(frozen=True)
@@ -67,29 +57,52 @@ class PlacedPatch:
 
 
 @dataclass(frozen=True)
+class PlacedPolicy:
+    file: Path
+    policy: RequestAuthentication | AuthorizationPolicy
+
+
+@dataclass(frozen=True)
 class IngressRules:
     gateway: Gateway
     virtual_service: VirtualService
     destination_rule: DestinationRule
     patches: Sequence[PlacedPatch]
     """In the order in which Istio applies them."""
+    policies: Sequence[PlacedPolicy]
+    """Of the gateway, in the order in which they are listed."""
     gateway_file: Path
     virtual_service_file: Path
     destination_rule_file: Path
 
     @property
-    def connection_manager(self) -> ConnectionManager | None:
-        values = (patch.patch.value.typed_config for patch in self._patches(NetworkFilterPatch))
-        return next(values, None)
+    def connection_manager(self) -> Sequence[ConnectionManager]:
+        """What EnvoyFilters change in it, one after the other."""
+        return [patch.patch.value.typed_config for patch in self._patches(NetworkFilterPatch)]
 
     @property
-    def http_filters(self) -> list[HttpFilter]:
-        """In the order in which requests pass them."""
-        return [patch.patch.value for patch in self._patches(HttpFilterPatch)]
+    def first_filters(self) -> list[HttpFilter]:
+        """Before all others, in the order in which requests pass them."""
+        return [patch.patch.value for patch in self._patches(HttpFilterPatch) if patch.is_first][::-1]
+
+    @property
+    def last_filters(self) -> list[HttpFilter]:
+        """Before the router, in the order in which requests pass them."""
+        return [patch.patch.value for patch in self._patches(HttpFilterPatch) if not patch.is_first]
 
     @property
     def route_patches(self) -> list[HttpRoutePatch]:
         return list(self._patches(HttpRoutePatch))
+
+    @property
+    def jwt_rules(self) -> list[JwtRule]:
+        """Which tokens are valid."""
+        found = (placed.policy for placed in self.policies)
+        return [rule for each in found if isinstance(each, RequestAuthentication) for rule in each.spec.jwt_rules]
+
+    @property
+    def authorization_policies(self) -> list[AuthorizationPolicy]:
+        return [placed.policy for placed in self.policies if isinstance(placed.policy, AuthorizationPolicy)]
 
     def _patches(self, kind: type[_Kind]) -> Iterator[_Kind]:
         return (placed.patch for placed in self.patches if isinstance(placed.patch, kind))
@@ -100,18 +113,23 @@ class IngressRules:
         return next(server for server in self.gateway.spec.servers if server.port.protocol == "HTTP")
 
 
-def read_rules(directory: Path) -> IngressRules:
+def read_rules(directory: Path, components: Sequence[Path] = ()) -> IngressRules:
     """Raises IngressRuleError for anything in the files that the workbench does not support.
 
-    The files are those that `kustomization.yaml` lists. Other kinds, such as the policies of the mesh, are ignored.
+    The files are those that `kustomization.yaml` lists, there and in the folders of kustomize's components. Other
+    kinds, and the policies of other pods, are ignored.
     """
     listed = directory / "kustomization.yaml"
-    files = [directory / name for name in validated(listed, load(listed), Kustomization).resources]
+    files = [file for folder in (directory, *components) for file in _listed(folder / "kustomization.yaml")]
     documents = {file: load(file) for file in files}
-    kinds = {file: validated(file, document, KubernetesObject).kind for file, document in documents.items()}
+    objects = {file: validated(file, document, KubernetesObject) for file, document in documents.items()}
 
-    def all_of(kind: type[_Kind]) -> dict[Path, _Kind]:
-        return {file: validated(file, documents[file], kind) for file in files if kinds[file] == kind.__name__}
+    def all_of(kind: type[_Kind], *namespaces: str) -> dict[Path, _Kind]:
+        return {
+            file: validated(file, documents[file], kind)
+            for file, found in objects.items()
+            if found.kind == kind.__name__ and (not namespaces or found.metadata.namespace in namespaces)
+        }
 
     def the_only(kind: type[_Kind]) -> tuple[Path, _Kind]:
         found = all_of(kind)
@@ -125,6 +143,11 @@ def read_rules(directory: Path) -> IngressRules:
     virtual_service_file, virtual_service = the_only(VirtualService)
     destination_rule_file, destination_rule = the_only(DestinationRule)
     envoy_filters = all_of(EnvoyFilter)
+    applied = (GATEWAY_NAMESPACE, "")  # policies of other namespaces are for sidecars; without one, it is an error
+    policies: dict[Path, RequestAuthentication | AuthorizationPolicy] = {
+        **all_of(RequestAuthentication, *applied),
+        **all_of(AuthorizationPolicy, *applied),
+    }
 
     _check_gateway(gateway_file, gateway)
     subsets = destination_rule.spec.policies().keys()
@@ -135,6 +158,8 @@ def read_rules(directory: Path) -> IngressRules:
     _check_namespace(destination_rule_file, destination_rule.metadata, NAME, GATEWAY_NAMESPACE)
     for file, envoy_filter in envoy_filters.items():
         _check_envoy_filter(file, envoy_filter, gateway, virtual_service)
+    for file, policy in policies.items():
+        _check_policy(file, policy, gateway)
     # Istio takes older ones of the same priority first; those that are created in the same second, by name.
     in_order = sorted(envoy_filters.items(), key=lambda item: (item[1].spec.priority, item[1].metadata.name))
     patches = [
@@ -142,18 +167,22 @@ def read_rules(directory: Path) -> IngressRules:
         for file, envoy_filter in in_order
         for index, patch in enumerate(envoy_filter.spec.config_patches)
     ]
-    if sum(isinstance(placed.patch, NetworkFilterPatch) for placed in patches) > 1:
-        reason = "several EnvoyFilters patch the connection manager; merge these patches into one"
-        raise IngressRuleError(listed, "resources", reason)
+    _check_connection_manager(patches)
     return IngressRules(
         gateway,
         virtual_service,
         destination_rule,
         patches,
+        [PlacedPolicy(file, policy) for file, policy in policies.items()],
         gateway_file,
         virtual_service_file,
         destination_rule_file,
     )
+
+
+def _listed(file: Path) -> list[Path]:
+    """The files that a kustomization lists, where it is."""
+    return [file.parent / name for name in validated(file, load(file), Kustomization).resources]
 
 
 def _check_gateway(file: Path, gateway: Gateway) -> None:
@@ -213,67 +242,30 @@ def _check_envoy_filter(
             raise IngressRuleError(file, field, reason)
 
 
+def _check_connection_manager(patches: Sequence[PlacedPatch]) -> None:
+    seen: set[str] = set()
+    for placed in patches:
+        if isinstance(placed.patch, NetworkFilterPatch):
+            fields = placed.patch.patch.value.typed_config.replaced_fields
+            if twice := sorted(seen & fields):
+                reason = f"another EnvoyFilter sets {twice[0]} too, and only one of them would hold; set it in one"
+                raise IngressRuleError(placed.file, placed.field, reason)
+            seen |= fields
+
+
+def _check_policy(file: Path, policy: RequestAuthentication | AuthorizationPolicy, gateway: Gateway) -> None:
+    selector = policy.spec.selector
+    if selector and selector.match_labels != gateway.spec.selector:
+        reason = f"selects other pods than the Gateway; use the Gateway's selector, {gateway.spec.selector}"
+        raise IngressRuleError(file, "spec.selector.matchLabels", reason)
+    jwt_rules = policy.spec.jwt_rules if isinstance(policy, RequestAuthentication) else []
+    for index, rule in enumerate(jwt_rules):
+        if rule.jwks_uri and not rule.jwks_uri.startswith(f"http://{IDENTITY_HOST}/"):
+            reason = f"{rule.jwks_uri!r} does not run in the workbench; use http://{IDENTITY_HOST}/..., or jwks"
+            raise IngressRuleError(file, f"spec.jwtRules[{index}].jwksUri", reason)
+
+
 def _check_namespace(file: Path, metadata: Metadata, *applied: str) -> None:
     if metadata.namespace not in applied:
         reason = f"Istio's gateway does not apply what is in {metadata.namespace!r}; use {' or '.join(applied)}"
         raise IngressRuleError(file, "metadata.namespace", reason)
-
-
-def load(file: Path) -> Any:
-    """The only document of a YAML file. Raises IngressRuleError."""
-    if file.exists() and not file.is_file():  # a FIFO would keep its reader waiting for a writer
-        raise IngressRuleError(file, "", "is not a file: move it away, or make it one")
-    try:
-        return yaml.load(file.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
-    except OSError as error:
-        raise IngressRuleError(file, "", f"cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
-        raise IngressRuleError(file, "", f"is not UTF-8 text: {error.reason}") from error
-    except yaml.MarkedYAMLError as error:
-        # Also for a second document in the file: "expected a single document in the stream".
-        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise IngressRuleError(file, line, f"{error.problem}; one YAML document is expected") from error
-
-
-def validated(file: Path, document: Any, kind: type[_Model]) -> _Model:
-    """Raises IngressRuleError, which names the field of the file."""
-    try:
-        return kind.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise IngressRuleError(file, _field(first["loc"]), _reason(first)) from error
-
-
-class _UniqueKeyLoader(yaml.CSafeLoader):  # in C, so ten times as fast as SafeLoader
-    """Refuses duplicate keys, as YAML does. PyYAML keeps the last one, so half of a rule would silently be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} appears twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _field(location: tuple[int | str, ...]) -> str:
-    """The path of a field as kubectl writes it: spec.http[3].retries.attempts."""
-    path = ""
-    for part in location:
-        if part in ("NETWORK_FILTER", "HTTP_FILTER", "HTTP_ROUTE"):  # pydantic's tag for the kind of patch
-            continue
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    return path
-
-
-def _reason(error: ErrorDetails) -> str:
-    if error["type"] == "extra_forbidden":
-        return "the workbench does not support this field; remove it, or add it to workbench/ingress/"
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    if error["type"] == "missing":
-        return "is missing and has no default in the workbench; add it"
-    message = f"{error['msg'][0].lower()}{error['msg'][1:]}"
-    return message if isinstance(error["input"], dict | list) else f"{message}, not {error['input']!r}"

@@ -26,6 +26,9 @@ STOP_WITHIN = 1.0
 # open a day later, such as an event stream, ends.
 DRAINING = ("--drain-strategy", "immediate", "--drain-time-s", "86400")
 
+# jwt: each second without the identity provider. The answers say it too.
+_QUIET = "main:error,jwt:error"
+
 
 class Envoy:
     """An Envoy in front of the upstreams. It listens on the loopback addresses only.
@@ -42,6 +45,8 @@ class Envoy:
         console: Console,
         stats_port: int | None = None,
         *,
+        components: Sequence[Path] = (),
+        identity_port: int | None = None,
         timeouts: bool = True,
     ) -> None:
         self.port = port
@@ -49,6 +54,8 @@ class Envoy:
         self.part: Part | None = None
         self._upstreams = upstreams
         self.rules = rules
+        self._components = components
+        self._identity_port = identity_port
         self._run = run
         self._console = console
         self._timeouts = timeouts
@@ -72,7 +79,7 @@ class Envoy:
             if self._serving and self.refused:
                 self._console.say(f"envoy starts with the last good rules: {self.refused}")
             try:
-                rules = self._serving or ingress.read_rules(self.rules)
+                rules = self._serving or ingress.read_rules(self.rules, self._components)
             except ingress.IngressRuleError as error:
                 raise StepFailed(f"the ingress rules are wrong: {error}") from error
             lacking = self._say_which_subsets_lack_replicas(rules)
@@ -105,7 +112,7 @@ class Envoy:
             "envoy",
             program(),
             *("--config-path", config, "--disable-hot-restart", "--concurrency", "2"),
-            *("--log-level", "warning", "--component-log-level", "main:error", "--log-format", "%l %n %v"),
+            *("--log-level", "warning", "--component-log-level", _QUIET, "--log-format", "%l %n %v"),
             *("--reject-unknown-dynamic-fields", *DRAINING),
             console=self._console,
         )
@@ -119,7 +126,7 @@ class Envoy:
         return self.part
 
     async def _reload(self) -> bool:
-        rules = ingress.read_rules(self.rules)
+        rules = ingress.read_rules(self.rules, self._components)
         if self._serving is None:
             raise ValueError("it has not started yet")
         old, new = (divide(self._bootstrap(each), self._run)[1] for each in (self._serving, rules))
@@ -171,6 +178,7 @@ class Envoy:
             admin_socket=self._admin_socket,
             stats_port=self.stats_port,
             timeouts=self._timeouts,
+            identity_port=self._identity_port,
         )
 
     async def _refuses(self, rules: ingress.IngressRules) -> str | None:

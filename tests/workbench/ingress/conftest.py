@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.workbench.ingress import changed_rules
 from tests.workbench.ingress.changed_rules import EditRules, SetRules
 from tests.workbench.ingress.gateway import ENVOY, Gateway, StartGateway
 from tests.workbench.ingress.stub_replicas import StubReplica
-from workbench.ingress.bootstrap import envoy_bootstrap
+from workbench.ingress.bootstrap import envoy_bootstrap, read_rules
 from workbench.machine.folders import INGRESS_RULES
 
 
@@ -46,7 +46,12 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ingress-")))
 
         async def start(
-            *replicas: StubReplica, rules: Path = INGRESS_RULES, wait: bool = True, **options: Any
+            *replicas: StubReplica,
+            rules: Path = INGRESS_RULES,
+            components: Sequence[Path] = (),
+            wait: bool = True,
+            change: Callable[[dict[str, Any]], None] = lambda bootstrap: None,
+            **options: Any,
         ) -> Gateway:
             for replica in replicas:
                 await stack.enter_async_context(replica.running())
@@ -56,7 +61,9 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             admin_socket = directory / "admin.sock"
             config = directory / "envoy.json"
             upstreams = [replica.upstream for replica in replicas]
-            bootstrap = envoy_bootstrap(rules, port=port, upstreams=upstreams, admin_socket=admin_socket, **options)
+            read = read_rules(rules, components)
+            bootstrap = envoy_bootstrap(read, port=port, upstreams=upstreams, admin_socket=admin_socket, **options)
+            change(bootstrap)
             config.write_text(json.dumps(bootstrap))
             process = await stack.enter_async_context(_envoy(config))
 

@@ -94,13 +94,13 @@ async def test_requests_with_the_same_hash_go_to_the_same_replica(
     start_gateway: StartGateway, edited_rules: EditRules, algorithm: str
 ) -> None:
     replicas = [StubReplica(), StubReplica()]
-    by_header = f"consistentHash: {{ httpHeaderName: x-user, {algorithm} }}"
+    by_header = f"consistentHash: {{ httpHeaderName: x-shard, {algorithm} }}"
     rules = edited_rules((DESTINATION_RULE, "simple: LEAST_REQUEST", by_header))
     gateway = await start_gateway(*replicas, rules=rules)
     for _ in range(2):
         for user in range(40):
-            await gateway.client.get("/", headers={"x-user": str(user)})
-    first, second = ([request.headers["x-user"] for request in replica.received] for replica in replicas)
+            await gateway.client.get("/", headers={"x-shard": str(user)})
+    first, second = ([request.headers["x-shard"] for request in replica.received] for replica in replicas)
     assert len(first) + len(second) == 80
     assert first
     assert second

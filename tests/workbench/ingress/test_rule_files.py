@@ -2,21 +2,27 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.workbench.ingress.changed_rules import EditRules
 from tests.workbench.ingress.translation import (
+    AUTHORIZATION_POLICY,
     BUFFER,
     CONNECTIONS,
     DESTINATION_RULE,
     GATEWAY,
     KUSTOMIZATION,
+    REQUEST_AUTHENTICATION,
     VIRTUAL_SERVICE,
     assert_refused,
     connection_manager,
     translate,
 )
+from workbench.ingress.bootstrap import IngressRuleError, read_rules
+from workbench.ingress.rules import IDENTITY_HOST
 
 
 @pytest.mark.parametrize(
@@ -25,7 +31,6 @@ from tests.workbench.ingress.translation import (
         (GATEWAY, "kind: Gateway", "kind: Sidecar", ["Gateway", "none"]),
         (GATEWAY, "kind: Gateway", "kind: VirtualService", ["Gateway", "none"]),
         (KUSTOMIZATION, "- destinationrule.yaml", "- destinationrule.yaml\n  - other.yaml", ["other.yaml"]),
-        (KUSTOMIZATION, f"- {CONNECTIONS}", f"- {CONNECTIONS}\n  - envoyfilter.yaml", ["several EnvoyFilters"]),
     ],
 )
 def test_a_wrong_number_of_objects_is_refused(
@@ -33,8 +38,57 @@ def test_a_wrong_number_of_objects_is_refused(
 ) -> None:
     rules = edited_rules((file, old, new))
     shutil.copy(rules / DESTINATION_RULE, rules / "other.yaml")
-    shutil.copy(rules / CONNECTIONS, rules / "envoyfilter.yaml")
     assert_refused(rules, KUSTOMIZATION, "resources", *words)
+
+
+def test_of_two_envoyfilters_only_one_sets_a_field_of_the_connection_manager(edited_rules: EditRules) -> None:
+    rules = edited_rules((KUSTOMIZATION, f"- {CONNECTIONS}", f"- {CONNECTIONS}\n  - envoyfilter.yaml"))
+    text = (rules / CONNECTIONS).read_text().replace("name: connections", "name: more")
+    (rules / "envoyfilter.yaml").write_text(text)
+    assert_refused(rules, "envoyfilter.yaml", "spec.configPatches[0]", "sets local_reply_config.body_format too")
+    (rules / "envoyfilter.yaml").write_text(text.partition("            local_reply_config")[0])
+    assert_refused(rules, "envoyfilter.yaml", "spec.configPatches[0]", "sets request_headers_timeout too")
+
+
+def test_the_mappers_of_several_envoyfilters_are_in_the_order_of_their_priorities(edited_rules: EditRules) -> None:
+    body = "body_format:\n                text_format_source: { inline_string: refused }"
+    mapper = "mappers: [{{ status_code: {} }}]"
+    rules = edited_rules(
+        (KUSTOMIZATION, f"- {CONNECTIONS}", f"- {CONNECTIONS}\n  - envoyfilter.yaml"),
+        (CONNECTIONS, body, mapper.format(401)),
+    )
+    first = (rules / CONNECTIONS).read_text().replace("401", "403").replace("request_headers_timeout: 10s", "")
+    (rules / "envoyfilter.yaml").write_text(first.replace("spec:", "spec:\n  priority: -1"))
+    manager = connection_manager(rules)
+    assert manager["local_reply_config"] == {"mappers": [{"status_code": 403}, {"status_code": 401}]}
+    assert manager["request_headers_timeout"] == "10s"
+
+
+def test_keys_are_fetched_from_the_identity_provider_only(edited_rules: EditRules) -> None:
+    rules = edited_rules()
+    document = yaml.safe_load((rules / REQUEST_AUTHENTICATION).read_text())
+    [rule] = document["spec"]["jwtRules"]
+    del rule["jwks"]
+    for uri in (f"https://{IDENTITY_HOST}/keys", f"http://{IDENTITY_HOST}.example/keys", "http://other.example/keys"):
+        rule["jwksUri"] = uri
+        (rules / REQUEST_AUTHENTICATION).write_text(yaml.safe_dump(document))
+        assert_refused(rules, REQUEST_AUTHENTICATION, "spec.jwtRules[0].jwksUri", f"use http://{IDENTITY_HOST}/")
+
+
+def test_a_component_adds_rules(edited_rules: EditRules, tmp_path: Path) -> None:
+    rules = edited_rules((KUSTOMIZATION, f"  - {AUTHORIZATION_POLICY}\n", ""))
+    component = tmp_path / "component"
+    component.mkdir()
+    shutil.copy(rules / AUTHORIZATION_POLICY, component)
+    (component / KUSTOMIZATION).write_text(
+        f"apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [{AUTHORIZATION_POLICY}]\n"
+    )
+    assert not read_rules(rules).authorization_policies
+    assert [policy.metadata.name for policy in read_rules(rules, [component]).authorization_policies] == ["web"]
+    (component / AUTHORIZATION_POLICY).unlink()
+    with pytest.raises(IngressRuleError, match="No such file") as caught:
+        read_rules(rules, [component])
+    assert caught.value.file == component / AUTHORIZATION_POLICY
 
 
 @pytest.mark.parametrize(
@@ -88,7 +142,9 @@ def test_files_that_are_not_listed_are_ignored(edited_rules: EditRules) -> None:
     assert "local_reply_config" not in manager
 
 
-@pytest.mark.parametrize("file", [GATEWAY, VIRTUAL_SERVICE, DESTINATION_RULE])
+@pytest.mark.parametrize(
+    "file", [GATEWAY, VIRTUAL_SERVICE, DESTINATION_RULE, AUTHORIZATION_POLICY, REQUEST_AUTHENTICATION]
+)
 def test_the_older_version_of_an_object_means_the_same(edited_rules: EditRules, file: str) -> None:
     before = translate(edited_rules())
-    assert translate(edited_rules((file, "networking.istio.io/v1\n", "networking.istio.io/v1beta1\n"))) == before
+    assert translate(edited_rules((file, ".istio.io/v1\n", ".istio.io/v1beta1\n"))) == before

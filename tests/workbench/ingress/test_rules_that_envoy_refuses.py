@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.workbench.ingress.changed_rules import EditRules
-from tests.workbench.ingress.translation import CONNECTIONS, GATEWAY, VIRTUAL_SERVICE
+from tests.workbench.ingress.translation import CONNECTIONS, GATEWAY, REQUEST_AUTHENTICATION, VIRTUAL_SERVICE
 from workbench.console import Console
 from workbench.errors import StepFailed
 from workbench.ingress.bootstrap import Upstream
@@ -24,6 +24,8 @@ REFUSED = [
      "spec.configPatches[0]", "inline_strings"),
     (GATEWAY, 'hosts: ["*"]', "hosts: [a.example, A.example]",
      "spec.servers[0].hosts", "a.example"),
+    (REQUEST_AUTHENTICATION, '"x": ', '"no-x": ',
+     "spec", "[x] field is missing for an EC key"),
 ]
 # fmt: on
 

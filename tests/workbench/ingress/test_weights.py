@@ -104,7 +104,7 @@ def test_the_other_fields_of_a_route_with_weights(with_routes: WithRoutes) -> No
             to("stable", weight=1, headers="{ response: { remove: [server] } }"),
             to("canary", weight=1),
         ),
-        policy="consistentHash: { httpHeaderName: x-user }",
+        policy="consistentHash: { httpHeaderName: x-shard }",
     )
 
     found = route(rules, "shares")
@@ -112,7 +112,7 @@ def test_the_other_fields_of_a_route_with_weights(with_routes: WithRoutes) -> No
     action = found["route"]
     assert action["timeout"] == "7s"
     assert action["request_mirror_policies"][0]["cluster"] == cluster_name("unused")
-    assert action["hash_policy"] == [{"header": {"header_name": "x-user"}}] * 2  # one for each destination
+    assert action["hash_policy"] == [{"header": {"header_name": "x-shard"}}] * 2  # one for each destination
     retries = action["retry_policy"]
     assert (retries["num_retries"], retries["per_try_timeout"], retries["retry_on"]) == (3, "2s", "reset")
     # Not so if a single destination has a hash, see test_clusters.py.
@@ -181,7 +181,7 @@ async def test_versions_get_their_shares(start_gateway: StartGateway, with_route
             to("missing", weight=1),
         ),
         http("all", "uri: { prefix: /all }", to("missing")),
-        policy="consistentHash: { httpHeaderName: x-user }",
+        policy="consistentHash: { httpHeaderName: x-shard }",
     )
     gateway = await start_gateway(*replicas, unused, rules=rules)
 
@@ -201,7 +201,7 @@ async def test_versions_get_their_shares(start_gateway: StartGateway, with_route
     for found in replicas:
         found.received.clear()
     for _ in range(120):
-        await gateway.client.get("/shares", headers={"x-user": "ada"})
+        await gateway.client.get("/shares", headers={"x-shard": "ada"})
     assert [bool(found.received) for found in replicas] in ([True, False, True], [False, True, True])
 
     # The share of a subset without a replica gets 503, as in Istio.

@@ -12,6 +12,8 @@ GATEWAY = "gateway.yaml"
 DESTINATION_RULE = "destinationrule.yaml"
 CONNECTIONS = "envoyfilter-connections.yaml"
 BUFFER = "envoyfilter-request-buffer.yaml"
+AUTHORIZATION_POLICY = "authorizationpolicy-gateway.yaml"
+REQUEST_AUTHENTICATION = "requestauthentication.yaml"
 KUSTOMIZATION = "kustomization.yaml"
 
 

@@ -1,0 +1,51 @@
+"""What the gateway decides about a request, and what the service gets of the user."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.workbench.ingress.gateway import Gateway
+from tests.workbench.ingress.stub_replicas import Received
+
+Decision = int | tuple[str, Mapping[str, str]]
+"""The status of a refusal; or else the path that the service gets, and its headers about the user, with the token."""
+
+Header = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Request:
+    name: str
+    decision: Decision
+    target: str = "/things"
+    method: str = "GET"
+    headers: list[Header] = field(default_factory=list)
+
+
+def bearer(token: str) -> Header:
+    return ("authorization", f"Bearer {token}")
+
+
+async def tell(request: Received) -> None:
+    """Answers what the service gets of a request, as the answer of a replica."""
+    user = {name: value for name, value in request.headers.items() if name.startswith(("x-user", "authorization"))}
+    await request.respond(200, headers=f"x-got: {json.dumps([request.target, user])}\r\n")
+
+
+async def decision(gateway: Gateway, request: Request) -> Decision:
+    lines = [f"{request.method} {request.target} HTTP/1.1", "host: localhost", "content-length: 0"]
+    lines += [f"{name}: {value}" for name, value in request.headers]
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+    status, *headers = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    writer.close()
+    for line in headers:
+        if line.startswith("x-got: "):
+            target, user = json.loads(line[7:])
+            return target, user
+    return int(status.split(" ")[1])
+
+
+async def decisions(gateway: Gateway, requests: Sequence[Request]) -> dict[str, Decision]:
+    return {request.name: await decision(gateway, request) for request in requests}

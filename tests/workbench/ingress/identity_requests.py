@@ -1,0 +1,175 @@
+"""Requests to a gateway with k8s/components/identity, and what it has to decide.
+
+They are asked of the workbench, and of what a real istiod makes of the same files: see test_identity.py.
+"""
+
+from collections.abc import Mapping
+
+from tests.workbench.ingress.decisions import Decision, Request, bearer
+from tests.workbench.ingress.tokens import (
+    AUDIENCE,
+    EC,
+    HOUR,
+    ISSUER,
+    NEXT,
+    RSA,
+    STOLEN_NAME,
+    changed,
+    claims,
+    signed_with_public_key,
+    token,
+    unsigned,
+)
+
+ADA = {"x-user": "ada", "x-user-email": "ada@example.com", "x-user-roles": "admin editor"}
+NOBODY: Mapping[str, str] = {}
+FORGED = [("x-user", "root"), ("x-user-email", "root@example.com"), ("x-user-roles", "admin")]
+PREFLIGHT = [("origin", "https://app.example"), ("access-control-request-method", "GET")]
+
+
+def _with(name: str, value: str, decision: Decision) -> Request:
+    """A request for the API with one token."""
+    return Request(name, decision, headers=[bearer(value)])
+
+
+VALID = bearer(token())
+NOW: int = claims()["iat"]
+
+ASKED = ("/things", ADA)
+PLACES = [
+    Request("no token: the page", ("/", NOBODY), "/"),
+    Request("no token: the page, with a query", ("/?a=/things", NOBODY), "/?a=/things"),
+    Request("no token: the page's headers", ("/", NOBODY), "/", "HEAD"),
+    Request("no token: a file of the page", ("/static/page.js", NOBODY), "/static/page.js"),
+    Request("no token: a file of a part of the page", ("/static/things/page.js", NOBODY), "/static/things/page.js"),
+    Request("no token: the docs", ("/docs", NOBODY), "/docs"),
+    Request("no token: the description of the API", ("/openapi.json", NOBODY), "/openapi.json"),
+    Request("no token: the identity provider", ("/auth/keys", NOBODY), "/auth/keys"),
+    Request("no token: a sign-in", ("/auth/token", NOBODY), "/auth/token", "POST"),
+    Request("no token: the API", 401),
+    Request("no token: a thing", 401, "/things/1"),
+    Request("no token: a stream", 401, "/things/events"),
+    Request("no token: an import", 401, "/things/import", "POST"),
+    Request("no token: what is not there", 401, "/nothing"),
+    Request("no token: the provider's own page", 401, "/auth"),
+    Request("no token: a sub-page of the docs", 401, "/docs/oauth2"),
+    Request("a token: the page", ("/", ADA), "/", headers=[VALID]),
+    Request("a token: what is not there", ("/nothing", ADA), "/nothing", headers=[VALID]),
+]
+METHODS = [
+    *(
+        Request(f"no token: {method} the API", 401, method=method)
+        for method in ("POST", "PUT", "PATCH", "DELETE", "HEAD")
+    ),
+    *(Request(f"no token: {method} the page", 401, "/", method) for method in ("POST", "PUT", "DELETE", "OPTIONS")),
+    *(
+        Request(f"a token: {method} the API", ASKED, method=method, headers=[VALID])
+        for method in ("POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+    ),
+    Request("no token: a method in lower case", 400, "/", "get"),
+    Request(
+        "no token: another method for the API in a header",
+        ("/", NOBODY),
+        "/",
+        headers=[("x-http-method-override", "DELETE")],
+    ),
+    Request("no token: a preflight", 401, method="OPTIONS", headers=PREFLIGHT),
+    Request("a token: a preflight", 401, method="OPTIONS", headers=[*PREFLIGHT, VALID]),
+]
+TOKENS = [
+    _with("valid", token(), ASKED),
+    _with("valid, by the other key", token(RSA), ASKED),
+    _with("valid, without the name of its key", token(EC, {"kid": ""}), ASKED),
+    _with("one of several audiences", token(aud=["other", AUDIENCE]), ASKED),
+    _with("no roles and no e-mail", token(email=None, roles=None), ("/things", {"x-user": "ada"})),
+    _with("a list of roles", token(roles=["admin"]), ("/things", {**ADA, "x-user-roles": "WyJhZG1pbiJd"})),
+    _with("no subject", token(sub=None), 403),
+    _with("an empty subject", token(sub=""), 403),
+    _with("expired", token(exp=NOW - HOUR), 401),
+    _with("expired less than a minute ago", token(exp=NOW - 5), ASKED),
+    _with("not valid yet", token(nbf=NOW + HOUR), 401),
+    _with("no expiry", token(exp=None), ASKED),
+    _with("another issuer", token(iss="https://issuer.example"), 401),
+    _with("no issuer", token(iss=None), 401),
+    _with("an issuer that begins in the same way", token(iss=f"{ISSUER}/"), 401),
+    _with("another audience", token(aud="other"), 401),
+    _with("no audience", token(aud=None), 401),
+    _with("an audience that begins in the same way", token(aud=f"{AUDIENCE}s"), 401),
+    _with("a key that is not published yet", token(NEXT), 401),
+    _with("another key of the same name", token(STOLEN_NAME), 401),
+    _with("a key that the token brings", token(STOLEN_NAME, {"jwk": STOLEN_NAME.as_dict(private=False)}), 401),
+    _with("the name of a key of another algorithm", token(EC, {"kid": "rsa"}), 401),
+    _with("unsigned", unsigned("none"), 401),
+    _with("unsigned, in other letters", unsigned("None"), 401),
+    _with("unsigned, but it says otherwise", unsigned("ES256"), 401),
+    _with("signed with the public key", signed_with_public_key(), 401),
+    _with("changed claims", changed(token(), sub="root"), 401),
+    _with("a signature that is cut off", token()[:-4], 401),
+    _with("two parts", token().rpartition(".")[0], 401),
+    _with("no token at all", "abc", 401),
+]
+WHERE = [
+    Request("in the query", 401, f"/things?access_token={token()}"),
+    Request("in a cookie", 401, headers=[("cookie", f"access_token={token()}; token={token()}")]),
+    Request("in another header", 401, headers=[("x-authorization", f"Bearer {token()}")]),
+    Request("without the scheme", 401, headers=[("authorization", token())]),
+    Request("another scheme", 401, headers=[("authorization", f"Basic {token()}")]),
+    Request("the scheme in lower case", 401, headers=[("authorization", f"bearer {token()}")]),
+    Request("nothing after the scheme", 401, headers=[("authorization", "Bearer ")]),
+    Request("two valid tokens", 401, headers=[VALID, bearer(token(sub="eve"))]),
+    Request("a valid and an expired token", 401, headers=[VALID, bearer(token(exp=NOW - HOUR))]),
+    Request("two tokens in one header", 401, headers=[("authorization", f"Bearer {token()}, Bearer {token()}")]),
+    Request(
+        "valid, and another one in the query",
+        ("/things?access_token=abc", ADA),
+        "/things?access_token=abc",
+        headers=[VALID],
+    ),
+    Request("an invalid token for the page", 401, "/", headers=[bearer("abc")]),
+    Request("an expired token for a sign-in", 401, "/auth/token", "POST", [bearer(token(exp=NOW - HOUR))]),
+]
+FORGERY = [
+    Request("forged: no token", 401, headers=FORGED),
+    Request("forged: no token, the page", ("/", NOBODY), "/", headers=FORGED),
+    Request("forged: the identity provider", ("/auth/keys", NOBODY), "/auth/keys", headers=FORGED),
+    Request("forged: a token", ASKED, headers=[*FORGED, VALID]),
+    Request("forged: the token comes first", ASKED, headers=[VALID, *FORGED]),
+    Request(
+        "forged: a token without these claims",
+        ("/things", {"x-user": "ada"}),
+        headers=[*FORGED, bearer(token(email=None, roles=None))],
+    ),
+    Request("forged: in capitals", ("/", NOBODY), "/", headers=[("X-USER", "root"), ("X-User-Roles", "admin")]),
+    Request(
+        "forged: a preflight of the provider", ("/auth/keys", NOBODY), "/auth/keys", "OPTIONS", [*PREFLIGHT, *FORGED]
+    ),
+    Request("forged: Envoy's own header", 401, headers=[("x-envoy-original-path", "/"), ("x-rewrite-url", "/")]),
+]
+PATHS = [
+    Request("path: dots", 401, "/static/../things"),
+    Request("path: dots, encoded", 401, "/static/%2e%2e/things"),
+    Request("path: dots, encoded in capitals", 401, "/static/%2E%2E/things"),
+    Request("path: dots, encoded twice", ("/static/%252e%252e/things", NOBODY), "/static/%252e%252e/things"),
+    Request("path: dots and an encoded slash", ("/static/..%2fthings", NOBODY), "/static/..%2fthings"),
+    Request("path: dots from the provider", 401, "/auth/../things"),
+    Request("path: a backslash", 401, "/static\\..\\things"),
+    Request("path: a backslash, encoded", 401, "/static%5c..%5cthings"),
+    Request("path: two slashes", 401, "//things"),
+    Request("path: two slashes, and a file", 401, "//static/page.js"),
+    Request("path: dots before two slashes", 401, "/static/..//things"),
+    Request("path: one dot", ("/docs", NOBODY), "/./docs"),
+    Request("path: a slash at the end", 401, "/docs/"),
+    Request("path: capitals", 401, "/DOCS"),
+    Request("path: an encoded letter", ("/docs", NOBODY), "/%64ocs"),
+    Request("path: an encoded slash", 401, "/static%2fpage.js"),
+    Request("path: a parameter", 401, "/docs;a=b"),
+    Request("path: a fragment", 401, "/things#/docs"),
+    Request("path: a question mark, encoded", 401, "/docs%3fa"),
+    Request("path: a zero byte, encoded", 400, "/docs%00"),
+    Request("path: a file's name and nothing before it", 401, "/page.js"),
+    Request("path: the beginning of a folder's name", 401, "/statics/page.js"),
+    Request("path: of another host", 401, "http://localhost/things"),
+    Request("path: the page of another host", ("/docs", NOBODY), "http://localhost/docs"),
+    Request("path: a stream under a public name", ("/static/events", NOBODY), "/static/events"),
+]
+TABLE = [*PLACES, *METHODS, *TOKENS, *WHERE, *FORGERY, *PATHS]
