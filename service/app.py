@@ -25,6 +25,7 @@ from service.telemetry.ops import Ops
 from service.tracing.hooks import OFF, Tracing
 from service.web.admission import Admission
 from service.web.dispatch import Dispatch
+from service.web.endpoint import own
 from service.web.middleware import Middleware
 from service.web.openapi import describe
 from service.web.quart_app import make_quart
@@ -77,13 +78,15 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
     built = [domain.build(machinery) for domain in domains]
 
     quart = make_quart(settings, " ".join(domain.summary for domain in domains if domain.summary))
-    for domain in built:
-        quart.register_blueprint(domain.blueprint)
+    for domain, made in zip(domains, built, strict=True):
+        quart.register_blueprint(made.blueprint)
+        if domain.owned:
+            _own(quart, made.blueprint.name)
 
     @quart.while_serving
     async def lifespan() -> AsyncGenerator[None]:
         await database.open()
-        tasks = (task() for domain in built for task in domain.tasks)
+        tasks = (task() for made in built for task in made.tasks)
         async with background_tasks(readiness.run(), feeds.run(), cleanup.run(), *tasks):
             yield
         await database.close()
@@ -96,6 +99,12 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
         rehearsal = Rehearsal(settings, rehearsed, lambda: describe(quart), lifecycle.show)
         api = rehearsal.recorder.around(api)
     return Application(api, Ops(settings, lifecycle, metrics), lifecycle, metrics, quart, rehearsal)
+
+
+def _own(quart: Quart, blueprint: str) -> None:
+    for name, view in quart.view_functions.items():
+        if name.startswith(f"{blueprint}."):
+            own(view)
 
 
 def _layers(quart: Quart, settings: Settings, tracing: Tracing, lifecycle: Lifecycle, metrics: Metrics) -> Any:

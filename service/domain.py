@@ -54,6 +54,8 @@ class Domain:
     """The group of its own SERVICE_* variables; `machinery.settings.of(group)` returns their values."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Entry points of the API: the path by the name that `GET /` shows."""
+    owned: bool = False
+    """Whether its rows belong to users; its migration calls own_rows(). Otherwise they are public."""
     page: Path | None = None
     """Its part of the page at `/`: a folder in a folder whose name, NAME, no other domain uses.
 

@@ -3,6 +3,7 @@
 ServiceError
 ├── Malformed             400  the start or the end of the request is unclear; the connection is closed
 ├── Invalid               422  a field, a parameter, a header or a line of the request is wrong
+├── Unauthorized          401  no user is known, and the rows belong to users
 ├── Forbidden             403
 ├── NotFound              404
 ├── PreconditionFailed    412  `If-Match` or `If-None-Match` rules out the version that there is
@@ -63,6 +64,14 @@ class Invalid(ServiceError):
     @classmethod
     def field(cls, field: str, message: str) -> "Invalid":
         return cls([{"field": field, "message": message}])
+
+
+class Unauthorized(ServiceError):
+    status = HTTPStatus.UNAUTHORIZED
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"www-authenticate": "Bearer"}
 
 
 class Forbidden(ServiceError):

@@ -48,6 +48,11 @@ class Settings(Group):
     instance: str = Field(
         default_factory=socket.gethostname, description="The replica's name; by default the host (pod) name"
     )
+    identity: Literal["none", "gateway"] = Field(
+        "none",
+        description="`gateway`: the user of a request is whom the gateway names in `x-user` and `x-user-roles`; "
+        "`none`: there are no users, and everyone sees everything",
+    )
     link_tilt: Link = Field("", description="Address of Tilt, for a link on the page at `/`; no link if empty")
     link_grafana: Link = Field("", description="The same for Grafana")
     link_prometheus: Link = Field("", description="The same for Prometheus")

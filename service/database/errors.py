@@ -22,6 +22,7 @@ TRANSIENT_ERRORS = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.UndefinedTableError,  # not migrated yet; `/readyz` reports it
+    asyncpg.UndefinedObjectError,  # the same, of a type
     asyncpg.ReadOnlySQLTransactionError,  # a standby during a failover
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.LockNotAvailableError,

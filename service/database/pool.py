@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from service.database.acting import for_user, know_types
 from service.database.errors import TRANSIENT_ERRORS
 from service.errors import Unavailable
 from service.settings import Settings
@@ -71,6 +72,7 @@ class Database:
             # The service sets no session state, and asyncpg's default reset costs each request a round trip. asyncpg
             # rolls back an open transaction in any case.
             reset=_no_reset,
+            init=know_types,
             **self._connect_options(),
         )
 
@@ -136,7 +138,8 @@ async def _no_reset(_connection: object) -> None:
 class Connection:
     """A connection that one request borrows from the pool for an `async with` block.
 
-    Each statement is measured under its name, and has a span if the request is traced.
+    Each statement is measured under its name, has a span if the request is traced, and runs for the request's user if
+    its rows are owned.
     """
 
     __slots__ = ("_connection", "_database", "_pool")
@@ -176,12 +179,22 @@ class Connection:
     async def fetch(self, statement: Statement, *args: object) -> list[asyncpg.Record]:
         """All rows."""
         with _Execution(self._database, statement):
-            return await self._connection.fetch(statement.sql, *args)
+            sql, args = for_user(statement.sql, args)
+            try:
+                return await self._connection.fetch(sql, *args)
+            except asyncpg.InternalServerError as error:
+                await self._renew_types(error)
+                return await self._connection.fetch(sql, *args)
 
     async def fetchrow(self, statement: Statement, *args: object) -> asyncpg.Record | None:
         """The first row."""
         with _Execution(self._database, statement):
-            return await self._connection.fetchrow(statement.sql, *args)
+            sql, args = for_user(statement.sql, args)
+            try:
+                return await self._connection.fetchrow(sql, *args)
+            except asyncpg.InternalServerError as error:
+                await self._renew_types(error)
+                return await self._connection.fetchrow(sql, *args)
 
     @asynccontextmanager
     async def bulk(self, *, readonly: bool) -> AsyncGenerator[None]:
@@ -199,18 +212,35 @@ class Connection:
     async def copy(
         self, statement: Statement, table: str, columns: Sequence[str], records: AsyncIterable[tuple[Any, ...]]
     ) -> None:
-        """COPY `records` into `table`: all of them or, if `records` raises, none."""
+        """COPY `records` into a public `table`: all of them or, if `records` raises, none."""
         with _Execution(self._database, statement):
             await self._connection.copy_records_to_table(table, columns=columns, records=records, timeout=_NO_TIMEOUT)
 
     async def batches(self, statement: Statement, *args: object, size: int) -> AsyncGenerator[list[asyncpg.Record]]:
         """The rows in batches of `size`, from a server-side cursor; needs a transaction."""
         with _Execution(self._database, statement) as execution:
-            cursor = await self._connection.cursor(statement.sql, *args)
+            sql, args = for_user(statement.sql, args)
+            try:
+                cursor = await self._connection.cursor(sql, *args)
+            except asyncpg.InternalServerError as error:
+                await self._renew_types(error)
+                raise
             while rows := await cursor.fetch(size):
                 execution.pause()
                 yield rows
                 execution.resume()
+
+    async def _renew_types(self, error: asyncpg.InternalServerError) -> None:
+        """Returns if a restore has made the type of a parameter anew; the statement has not begun, so repeat it.
+
+        Otherwise raises the error, or Unavailable if the transaction has failed with the statement.
+        """
+        if not str(error).startswith("cache lookup failed for type"):
+            raise error
+        failed = self._connection.is_in_transaction()
+        await self._connection.reload_schema_state()
+        if failed:
+            raise self._database.unavailable(error) from error
 
 
 class _Execution:

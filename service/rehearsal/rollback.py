@@ -23,8 +23,8 @@ from service.telemetry.metrics import Metrics
 from service.tracing.hooks import OFF, Tracing
 
 # The service answers them with 503, since they also mean an outage. While the connection is open they mean the code:
-# a wrong number of arguments, or a table that does not exist, although the schema was found to be the right one.
-_DEFECTS = (asyncpg.InterfaceError, asyncpg.UndefinedTableError)
+# a wrong number of arguments, or a table or a type that does not exist, although the schema was found to be right.
+_DEFECTS = (asyncpg.InterfaceError, asyncpg.UndefinedTableError, asyncpg.UndefinedObjectError)
 
 _UNDONE_WITHIN = 1.0  # s
 

@@ -4,6 +4,7 @@ fields.py        text and times in models; UUIDv7
 idempotency.py   Idempotency-Key: a POST that is repeated creates only once
 versions.py      ETags: conditional reads and changes
 paging.py        lists, page by page
+owners.py        rows that belong to users
 transfer.py      import and export as lines of JSON
 feed.py          the event stream of one resource
 feeds.py         the feeds of all resources, and the connection that reads for them

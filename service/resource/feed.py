@@ -16,8 +16,10 @@ import asyncpg
 from prometheus_client import Gauge
 from pydantic import BaseModel, Field
 
+from service import identity
 from service.database.pool import Database
 from service.errors import Invalid, Unavailable
+from service.identity import Identity
 from service.lifecycle import Lifecycle
 from service.resource import queries
 from service.resource.fields import Version
@@ -69,6 +71,14 @@ class Position(NamedTuple):
 class _Message(NamedTuple):
     position: Position
     text: bytes
+    owner: str | None
+    for_all: bool
+    """Whether every subscriber gets it, whoever the owner is."""
+
+    def visible_to(self, user: Identity | None) -> bool:
+        if user is None:  # the resource is public
+            return self.owner is None
+        return user.sees_all or self.for_all or (self.owner is not None and self.owner == user.user)
 
 
 class Feed:
@@ -118,9 +128,12 @@ class Feed:
     async def subscribe(self, last_event_id: str | None) -> AsyncGenerator[bytes]:
         """The stream of one subscriber: the events after `last_event_id`, or new events if it is None.
 
+        If the rows are owned, it has only the events of those that the request's user may see.
         Before its first chunk, raises Invalid if the id is wrong and Unavailable if the database does not answer.
         """
+        user = identity.acting.get()
         position, lost = await self._begin(last_event_id)
+        told = position
         self._subscribers.inc()
         try:
             # An id without data: a client that has not seen an event yet knows where to resume.
@@ -131,14 +144,18 @@ class Feed:
                 news = self._news
                 messages = await self._after(position)
                 if messages:
-                    yield b"".join(message.text for message in messages)
                     position = messages[-1].position
+                    if visible := [message for message in messages if message.visible_to(user)]:
+                        yield b"".join(message.text for message in visible)
+                        told = visible[-1].position
                     continue
                 try:
                     async with asyncio.timeout(self._heartbeat):
                         await news.wait()
                 except TimeoutError:
-                    yield b": heartbeat\n\n"
+                    # Who sees no event for long would otherwise resume from one that is not stored any more.
+                    yield b": heartbeat\n\n" if told == position else f"id: {position}\n\n".encode()
+                    told = position
             yield b"retry: 100\n\n"  # this replica stops: clients reconnect at once
         finally:
             self._subscribers.dec()
@@ -179,7 +196,8 @@ class Feed:
 def _message(row: asyncpg.Record) -> _Message:
     position = Position(row["tx"], row["id"])
     event = Event.model_construct(kind=row["kind"], id=row["item"], version=row["version"])
-    return _Message(position, _encode(position, event))
+    owner = row["owner"]
+    return _Message(position, _encode(position, event), owner, for_all=owner is None and event.kind == "reset")
 
 
 def _encode(position: Position, event: Event) -> bytes:

@@ -14,6 +14,7 @@ import asyncpg
 import orjson
 from pydantic import BaseModel, Field, ValidationError
 
+from service import identity
 from service.database.pool import Connection, Statement
 from service.errors import Conflict, Invalid
 from service.resource import queries
@@ -85,11 +86,14 @@ async def once(
 ) -> Created:
     """Insert a row, unless a request with this key has done so: then return the row as that request left it.
 
-    `scope` is the method and the path of the request: the same key elsewhere is another key. `statement` is made by
-    with_key(), `values` are the parameters of the INSERT, and `answer` is the model of the row. `content` is what the
-    client sent: raises Invalid if the key was used with other content, and Conflict if the key cannot be claimed. All
-    other errors of the INSERT are raised as they are, unless the key was used: then the first answer counts.
+    `scope` is the method and the path of the request: the same key elsewhere is another key. So is that of another
+    user, if the rows are owned. `statement` is made by with_key(), `values` are the parameters of the INSERT, and
+    `answer` is the model of the row. `content` is what the client sent: raises Invalid if the key was used with other
+    content, and Conflict if the key cannot be claimed. All other errors of the INSERT are raised as they are, unless
+    the key was used: then the first answer counts.
     """
+    if (user := identity.acting.get()) and user.user:
+        scope = f"{scope}\n{user.user}"  # a path has no such character
     # Without defaults, so that a later version with more optional fields knows the request again.
     fingerprint = hashlib.sha256(content.model_dump_json(exclude_defaults=True).encode()).digest()
     for _ in range(3):

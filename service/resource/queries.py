@@ -11,7 +11,7 @@ FIRST_ANSWER = Statement(
 EVENTS_AFTER = Statement(
     "events_after",
     """
-    SELECT tx, id, kind, item, version FROM events
+    SELECT tx, id, kind, item, version, owner FROM events
      WHERE resource = $1 AND (tx, id) > ($2::bigint, $3::bigint)
        AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
      ORDER BY tx, id LIMIT $4

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import asyncpg
+import orjson
 from pydantic import BaseModel, ValidationError
 
+from service import identity
 from service.database.pool import Connection, Database, Statement
 from service.errors import Conflict, Invalid, TooLarge
 from service.web.problem import wrong_fields
@@ -14,6 +16,7 @@ from service.web.problem import wrong_fields
 NDJSON = "application/x-ndjson"
 
 _BATCH = 200  # rows
+_BATCH_SIZE = 1024 * 1024  # characters
 _CHUNK = 16 * 1024  # bytes
 
 
@@ -41,6 +44,17 @@ class Import:
     @property
     def statement(self) -> Statement:
         return Statement(f"{self.name}_import", f"COPY {self.table} ({', '.join(self.columns)}) FROM STDIN")
+
+    @property
+    def insert(self) -> Statement:
+        """The same for a table whose rows are owned: PostgreSQL refuses COPY under row-level security."""
+        columns = ", ".join(self.columns)
+        return Statement(
+            f"{self.name}_import",
+            f"INSERT INTO {self.table} ({columns}) "  # noqa: S608 - constants of the program
+            f"SELECT {columns} FROM json_populate_recordset(NULL::{self.table}, $1::json) "
+            "ON CONFLICT (id) DO NOTHING RETURNING id",
+        )
 
 
 class ImportResult(BaseModel):
@@ -70,9 +84,13 @@ async def export_lines(database: Database, statement: Statement) -> AsyncGenerat
 async def import_lines(connection: Connection, into: Import, body: AsyncIterable[bytes], max_line: int) -> int:
     """Store the rows of all lines, or none of them. Returns how many.
 
-    A line has at most `max_line` bytes. Raises Invalid, TooLarge and Conflict, each of which names the line.
+    A line has at most `max_line` bytes. Raises Invalid, TooLarge and Conflict, each of which names the line; of owned
+    rows, one that contradicts a rule of the table is only known to be one of a batch.
     """
     source = _Lines(into, body, max_line)
+    if identity.acting.get() is not None:
+        async with connection.bulk(readonly=False):
+            return await _insert(connection, into, source.records())
     try:
         async with connection.bulk(readonly=False):
             await connection.copy(into.statement, into.table, into.columns, source.records())
@@ -81,11 +99,54 @@ async def import_lines(connection: Connection, into: Import, body: AsyncIterable
         line = str(error.context).rpartition("line ")[2]
         where = f"line {line}" if line.isdecimal() else "a line"
         if error.constraint_name == f"{into.table}_pkey":
-            what = f"a {into.name} with this id exists; nothing was imported. Remove the line or change its id."
-        else:
-            what = f"contradicts the rule {error.constraint_name}; nothing was imported. Correct the line."
-        raise Conflict(f"{where}: {what}") from error
+            raise _exists(into, where) from error
+        raise _breaks(where, error) from error
     return source.count
+
+
+async def _insert(connection: Connection, into: Import, records: AsyncIterator[tuple[object, ...]]) -> int:
+    """Store the rows batch by batch; returns how many. Needs a transaction."""
+    stored = 0
+    async for batch in _batches(into, records):
+        lines = f"one of the lines {stored + 1} to {stored + len(batch)}"
+        try:
+            rows = await connection.fetch(into.insert, f"[{','.join(row for _, row in batch)}]")
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise _breaks(lines, error) from error
+        made = {row["id"] for row in rows}
+        for row_id, _ in batch:
+            stored += 1
+            if row_id not in made:  # there was one, or an earlier line has made it
+                raise _exists(into, f"line {stored}")
+            made.remove(row_id)
+    return stored
+
+
+async def _batches(
+    into: Import, records: AsyncIterator[tuple[object, ...]]
+) -> AsyncIterator[list[tuple[object, str]]]:
+    """The id and the JSON of each row."""
+    batch, size = list[tuple[object, str]](), 0
+    async for record in records:
+        row = dict(zip(into.columns, record, strict=True))
+        text = orjson.dumps(row, str).decode()
+        batch.append((row["id"], text))
+        size += len(text)
+        if len(batch) == _BATCH or size > _BATCH_SIZE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _exists(into: Import, where: str) -> Conflict:
+    return Conflict(
+        f"{where}: a {into.name} with this id exists; nothing was imported. Remove the line or change its id."
+    )
+
+
+def _breaks(where: str, error: asyncpg.IntegrityConstraintViolationError) -> Conflict:
+    return Conflict(f"{where}: contradicts the rule {error.constraint_name}; nothing was imported. Correct the line.")
 
 
 class _Lines:

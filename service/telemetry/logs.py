@@ -1,4 +1,5 @@
-"""Logs to stdout: JSON for machines, text for people. The lines of a request carry its id and its trace id."""
+"""Logs to stdout: JSON for machines, text for people. The lines of a request carry its id, its user and
+its trace id."""
 
 import json
 import logging
@@ -10,6 +11,7 @@ from typing import Any, get_args
 
 import orjson
 
+from service import identity
 from service.settings import LogLevel, Settings
 
 logger = logging.getLogger("service.telemetry.logs")
@@ -47,6 +49,8 @@ class JSONFormatter(logging.Formatter):
             line["request_id"] = current
         if (trace := trace_id.get()) is not None:
             line["trace_id"] = trace
+        if (user := identity.caller.get()) is not None:
+            line["user"] = user.user
         line |= _fields(record) | self._common
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -6,7 +6,8 @@ from typing import Any
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-from service.errors import ServiceError, Unavailable
+from service import identity
+from service.errors import ServiceError, Unauthorized, Unavailable
 from service.lifecycle import Lifecycle
 from service.settings import Settings
 from service.web import conditions, error_page
@@ -22,6 +23,8 @@ from service.web.websocket import Socket
 
 logger = getLogger(__name__)
 
+_NO_USER = Unauthorized("This belongs to users, and no user is known. Send a token in the Authorization header.")
+
 
 class Dispatch:
     """The innermost ASGI layer. Quart, behind it, answers the pages and OPTIONS."""
@@ -29,6 +32,7 @@ class Dispatch:
     def __init__(self, app: Any, settings: Settings, lifecycle: Lifecycle) -> None:
         self._quart = app
         self._lifecycle = lifecycle
+        self._has_users = settings.identity == "gateway"
         self._timeout = settings.request_timeout
         self._limits = ReadLimits(settings.max_body, settings.stream_idle_timeout)
 
@@ -38,6 +42,11 @@ class Dispatch:
             await self._quart(scope, receive, send)
             return
         match = match_of(scope)
+        acting = None
+        if match.owned and (acting := identity.caller.get() if self._has_users else identity.EVERYONE) is None:
+            await service_error(_NO_USER, accept_of(scope)).send(send)
+            return
+        identity.acting.set(acting)
         if match.socket is not None:
             await Socket(scope, receive, send).run(match.socket, match.arguments, self._lifecycle)
             return

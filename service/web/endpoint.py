@@ -31,6 +31,7 @@ from service.web.deadline import Deadline
 from service.web.problem import wrong_fields
 
 _ENDPOINT = "_service_endpoint"
+_OWNED = "_service_owned"
 
 View: TypeAlias = Callable[..., Awaitable[Answer | AsyncGenerator[bytes]]]
 Route: TypeAlias = Callable[..., Any]
@@ -191,6 +192,15 @@ def endpoint(
 def endpoint_of(view: Callable[..., Any]) -> Endpoint | None:
     """The endpoint that a view function was made; None if it is an ordinary one."""
     return getattr(view, _ENDPOINT, None)
+
+
+def own(view: Callable[..., Any]) -> None:
+    """Declare that what the route reads and writes belongs to users."""
+    setattr(view, _OWNED, True)
+
+
+def is_owned(view: Callable[..., Any]) -> bool:
+    return getattr(view, _OWNED, False)
 
 
 def _parameters(query_string: bytes) -> dict[str, str | list[str]]:

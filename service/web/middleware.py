@@ -7,6 +7,7 @@ from typing import Any
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
+from service import identity
 from service.errors import Malformed, NotFound, Unavailable
 from service.lifecycle import Lifecycle
 from service.settings import Settings
@@ -41,6 +42,7 @@ class Middleware:
             (b"x-service-instance", settings.instance.encode()),
             *SECURITY_HEADERS,
         ]
+        self._has_users = settings.identity == "gateway"
         self._lifecycle = lifecycle
         self._metrics = metrics
 
@@ -50,6 +52,7 @@ class Middleware:
             return
         exchange = Exchange(scope, receive, send, self._headers, self._lifecycle)
         logs.request_id.set(exchange.request_id)
+        identity.caller.set(identity.from_gateway(scope["headers"]) if self._has_users else None)
         try:
             exchange.check()
             await self._app(scope, exchange.receive, exchange.send)

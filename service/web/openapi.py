@@ -12,7 +12,7 @@ from werkzeug.routing import UUIDConverter
 from werkzeug.routing.converters import BaseConverter
 from werkzeug.routing.rules import Rule
 
-from service.web.endpoint import Media, Route, endpoint_of
+from service.web.endpoint import Media, Route, endpoint_of, is_owned
 from service.web.problem import PROBLEM, title
 
 DOCUMENT = "/openapi.json"
@@ -23,7 +23,15 @@ _HEADERS = "_service_response_headers"
 # Any route may answer these. 400, 429 and 504 come from the ingress: malformed HTTP, rate limit, no answer in time.
 # 503 also comes from the service: too many requests are running, or the database does not answer.
 _EVERYWHERE = (400, 429, 503, 504)
-_WITH_RETRY_AFTER = (429, 503)
+_RETRY_AFTER = ("retry-after", "Seconds to wait before the next attempt")
+_WITH_HEADER = {429: _RETRY_AFTER, 503: _RETRY_AFTER, 401: ("www-authenticate", "`Bearer`")}
+# What belongs to users may answer these, if there are users: 401 without a token that the gateway accepts, and 403,
+# from the gateway, if the token does not give the right.
+_OWNED = (401, 403)
+
+USERS = "USERS"
+"""The key of Quart's configuration that says whether there are users."""
+_SCHEME = "user"
 
 
 class WrongField(BaseModel):
@@ -72,6 +80,9 @@ class Description(OpenAPIProvider):
                 "Problem": Problem.model_json_schema(ref_template="#/components/schemas/{model}"),
             }
             made["components"]["schemas"]["Problem"].pop("$defs", None)
+            if self._app.config[USERS]:
+                bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+                made["components"]["securitySchemes"] = {_SCHEME: bearer}
             self._made = made
         return self._made
 
@@ -91,7 +102,7 @@ class Description(OpenAPIProvider):
         route = self._app.view_functions[rule.endpoint]
         for operations in paths.values():
             for operation in operations.values():
-                _complete(operation, route)
+                _complete(operation, route, owned=self._app.config[USERS] and is_owned(route))
         return paths, components
 
 
@@ -101,7 +112,7 @@ def describe(quart: Quart) -> dict[str, Any]:
     return document
 
 
-def _complete(operation: dict[str, Any], route: Callable[..., Any]) -> None:
+def _complete(operation: dict[str, Any], route: Callable[..., Any], *, owned: bool) -> None:
     responses, endpoint = operation["responses"], endpoint_of(route)
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
@@ -114,7 +125,9 @@ def _complete(operation: dict[str, Any], route: Callable[..., Any]) -> None:
         response["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in headers.items()
         }
-    for status in sorted({*(endpoint.errors if endpoint else ()), *_EVERYWHERE}):
+    if owned:
+        operation["security"] = [{_SCHEME: []}]
+    for status in sorted({*(endpoint.errors if endpoint else ()), *_EVERYWHERE, *(_OWNED if owned else ())}):
         responses[status] = _problem_response(status)
 
 
@@ -127,8 +140,7 @@ def _problem_response(status: int) -> dict[str, Any]:
         "description": title(status),
         "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
-    if status in _WITH_RETRY_AFTER:
-        response["headers"] = {
-            "retry-after": {"description": "Seconds to wait before the next attempt", "schema": {"type": "string"}}
-        }
+    if status in _WITH_HEADER:
+        name, meaning = _WITH_HEADER[status]
+        response["headers"] = {name: {"description": meaning, "schema": {"type": "string"}}}
     return response

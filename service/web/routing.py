@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound as NoSuchPath
 from werkzeug.routing import RequestRedirect
 
 from service.errors import NotFound
-from service.web.endpoint import Endpoint, Kind, endpoint_of
+from service.web.endpoint import Endpoint, Kind, endpoint_of, is_owned
 from service.web.streams import check_path, kind_of
 from service.web.websocket import SocketView, is_handshake
 
@@ -34,6 +34,8 @@ class Match(NamedTuple):
     """The parameters of the path."""
     socket: SocketView | None = None
     """The matched WebSocket route."""
+    owned: bool = False
+    """Whether it belongs to users what the route reads and writes."""
     error: HTTPException | None = None
     """Why there is no route."""
 
@@ -97,8 +99,10 @@ class Routing:
             return Match(kind=kind_of(method, path), error=error)
         if method == "OPTIONS" and cast(QuartRule, rule).provide_automatic_options:
             return Match(rule.rule)
-        endpoint = endpoint_of(self._views[rule.endpoint])
-        match = Match(rule.rule, endpoint, endpoint.kind if endpoint else Kind.REQUEST, arguments)
+        view = self._views[rule.endpoint]
+        endpoint = endpoint_of(view)
+        kind = endpoint.kind if endpoint else Kind.REQUEST
+        match = Match(rule.rule, endpoint, kind, arguments, owned=is_owned(view))
         if not arguments:
             self._known[method, path] = match
         return match
@@ -112,7 +116,7 @@ class Routing:
         except HTTPException:
             raise NotFound("There is no WebSocket at this path.") from None
         socket = cast(SocketView, self._views[rule.endpoint])
-        return Match(rule.rule, kind=Kind.EVENTS, arguments=arguments, socket=socket)
+        return Match(rule.rule, kind=Kind.EVENTS, arguments=arguments, socket=socket, owned=is_owned(socket))
 
 
 def _without_names(template: str) -> str:

@@ -73,11 +73,11 @@ class Clients:
 
     @asynccontextmanager
     async def subscribe(
-        self, path: str = "/things/events", last_event_id: str | None = None
+        self, path: str = "/things/events", last_event_id: str | None = None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[Subscriber]:
         """An open event stream."""
-        headers = {} if last_event_id is None else {"last-event-id": last_event_id}
-        async with self.api.stream("GET", path, headers=headers) as response:
+        given = {**(headers or {}), **({} if last_event_id is None else {"last-event-id": last_event_id})}
+        async with self.api.stream("GET", path, headers=given) as response:
             assert response.status_code == 200, await response.aread()
             yield Subscriber(response)
 

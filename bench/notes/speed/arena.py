@@ -100,9 +100,9 @@ class Arena:
             await connection.execute(_INSERT, first, last, size)
 
     @asynccontextmanager
-    async def superuser(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    async def superuser(self, database: str | None = None) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         """A superuser connection, with enough time and memory to build an index."""
-        connection = await asyncpg.connect(self.postgres.url(SUPERUSER), timeout=60)
+        connection = await asyncpg.connect(self.postgres.url(SUPERUSER, database), timeout=60)
         try:
             await connection.execute(
                 "SET search_path = app; SET statement_timeout = 0; SET maintenance_work_mem = '1GB'"
@@ -201,7 +201,10 @@ async def opened() -> AsyncIterator[Arena]:
         postgres = await open_postgres(_DATA, sockets, console, _POSTGRES)
         async with postgres:
             connection = await asyncpg.connect(postgres.url(SUPERUSER))
-            await connection.execute("ALTER ROLE app_rw CONNECTION LIMIT 250")
+            # The peers have no users: they see the notes of all.
+            await connection.execute(
+                "ALTER ROLE app_rw CONNECTION LIMIT 250; ALTER ROLE app_rw SET app.sees_all = '+'"
+            )
             await connection.close()
             await migrate(service_environment(postgres, {}), console)
             yield Arena(postgres, _DATA, console)

@@ -1,10 +1,11 @@
--- wrk -s requests.lua URL -- METHOD FILE: requests the paths in FILE in turn; for POST, sends its lines to /notes.
+-- wrk -s requests.lua URL -- METHOD FILE [USER]: requests the paths in FILE in turn; for POST, sends its lines to /notes.
 local requests, next_request = {}, 0
 
 function init(arguments)
   local method, file = arguments[1], arguments[2]
   wrk.headers["accept"] = "application/json"
   wrk.headers["user-agent"] = "wrk"
+  wrk.headers["x-user"] = arguments[3]
   for line in io.lines(file) do
     if method == "POST" then
       wrk.headers["content-type"] = "application/json"

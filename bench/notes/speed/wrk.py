@@ -21,6 +21,8 @@ class Load:
 
     method: str
     lines: Path
+    user: str = ""
+    """For services that have users: who the gateway says that it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ async def run(port: int, load: Load, connections: int, seconds: int) -> Run:
     process = await asyncio.create_subprocess_exec(
         *("taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"),
         *("-s", str(_SCRIPT), f"http://127.0.0.1:{port}", "--", load.method, str(load.lines)),
+        *((load.user,) if load.user else ()),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -22,6 +22,7 @@ def _build(machinery: Machinery) -> Built:
 DOMAIN: Domain = Domain(
     build=_build,
     summary="Notes.",
+    owned=True,
     links={"notes": "/notes", "events": "/notes/events"},
     page=Path(__file__).parent / "page",
 )

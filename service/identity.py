@@ -1,0 +1,56 @@
+"""Whose request it is, and for whom SQL statements run.
+
+The gateway verifies users, and sets the headers that from_gateway() reads. With SERVICE_IDENTITY=none there are none.
+"""
+
+import re
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import NamedTuple
+
+ADMIN = "admin"
+"""The role of those who see and change the rows of all users."""
+
+_SUBJECT = re.compile(rb"[\x21-\x7e]{1,255}")  # OpenID Connect Core 1.0, section 2: at most 255 characters of ASCII
+
+
+class Identity(NamedTuple):
+    """A user, or EVERYONE."""
+
+    user: str
+    """The claim `sub`; empty for nobody in particular."""
+    sees_all: bool = False
+    """Whether the rows of all users, and those of nobody, are visible."""
+
+    @property
+    def parameter(self) -> str:
+        """A value of the type `acting_user`, see migrations/shared/0002_owners.sql."""
+        return f"{'+' if self.sees_all else '-'}{self.user}"
+
+
+EVERYONE = Identity("", sees_all=True)
+"""Without users, everyone sees everything. Background tasks that change owned rows run for it too."""
+
+caller: ContextVar[Identity | None] = ContextVar("caller", default=None)
+"""The user whose request is handled; None if there is none."""
+
+acting: ContextVar[Identity | None] = ContextVar("acting", default=None)
+"""For whom statements run. With None, those on public tables work, and owned tables seem to be empty."""
+
+
+def from_gateway(headers: Iterable[tuple[bytes, bytes]]) -> Identity | None:
+    """The user of a request that came through the gateway: `x-user` and `x-user-roles`, separated by spaces.
+
+    None if there is no user, or if a header comes twice: the gateway sets each of them once.
+    """
+    user = roles = None
+    for name, value in headers:
+        if name == b"x-user":
+            if user is not None or not _SUBJECT.fullmatch(value):
+                return None
+            user = value.decode("ascii")
+        elif name == b"x-user-roles":
+            if roles is not None:
+                return None
+            roles = value.decode("latin-1").split(" ")
+    return None if user is None else Identity(user, ADMIN in (roles or ()))
