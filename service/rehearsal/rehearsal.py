@@ -76,7 +76,7 @@ class Rehearsal:
         requests = await self._before.requests()
         if any(request.route == DOCUMENT for request in requests):
             with suppress(Exception):  # the rehearsed request raises it again
-                self._describe()  # which is kept, and takes as long as all other requests together
+                self._describe()  # which takes long, and keeps what it has made
         return requests
 
     async def run(self, doing: Callable[[str], None], remark: Callable[[str], None]) -> str:
