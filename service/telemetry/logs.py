@@ -1,5 +1,4 @@
-"""Logs to stdout: JSON for machines, text for people. The lines of a request carry its id, its user and
-its trace id."""
+"""Logs to stdout: JSON for machines, text for people. The lines of a request carry its id, trace id and user."""
 
 import json
 import logging
