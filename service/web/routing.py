@@ -35,7 +35,7 @@ class Match(NamedTuple):
     socket: SocketView | None = None
     """The matched WebSocket route."""
     owned: bool = False
-    """Whether it belongs to users what the route reads and writes."""
+    """Whether what the route reads and writes belongs to users."""
     error: HTTPException | None = None
     """Why there is no route."""
 
