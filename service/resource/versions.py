@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from asyncpg import Range
 from pydantic import BaseModel, Field
 from werkzeug.datastructures import ETags
 from werkzeug.http import parse_etags
@@ -15,8 +14,8 @@ from service.database.pool import Connection, Statement
 from service.errors import NotFound, PreconditionFailed
 from service.web.answer import Answer, encode, json
 
-Versions: TypeAlias = list["Range[int]"]
-"""For a parameter of the type int8multirange."""
+Versions: TypeAlias = str
+"""PostgreSQL's text form of an int8multirange, of which asyncpg would have to learn the type on each connection."""
 
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
@@ -51,16 +50,17 @@ def answer(row: Mapping[str, Any], name: str = "", conditions: Conditions | None
 def allowed(conditions: Conditions) -> Versions | None:
     """The versions that may be changed; None if the conditions allow any. In a statement:
 
-    WHERE id = $1 AND ($2::int8multirange IS NULL OR version <@ $2)
+    WHERE id = $1 AND ($2::text IS NULL OR version <@ $2::int8multirange)
     """
     included = None if conditions.if_match is None else _Tags(conditions.if_match).versions
     excluded = set() if conditions.if_none_match is None else _Tags(conditions.if_none_match, weak=True).versions
     if excluded is None:
-        return []
+        return "{}"
     if included is not None:
-        return [Range(version, version, upper_inc=True) for version in sorted(included - excluded)]
+        return f"{{{','.join(f'[{version},{version}]' for version in sorted(included - excluded))}}}"
     if excluded:
-        return [Range(*bounds, lower_inc=False) for bounds in pairwise((None, *sorted(excluded), None))]
+        bounds = pairwise(("", *sorted(excluded), ""))
+        return f"{{{','.join(f'({lower},{upper})' for lower, upper in bounds)}}}"
     return None
 
 

@@ -44,13 +44,13 @@ REPLACE = Statement(
     "thing_replace",
     """
     UPDATE things SET name = $2, version = version + 1
-     WHERE id = $1 AND ($3::int8multirange IS NULL OR version <@ $3)
+     WHERE id = $1 AND ($3::text IS NULL OR version <@ $3::int8multirange)
     RETURNING id, name, version
     """,
 )
 DELETE = Statement(
     "thing_delete",
-    "DELETE FROM things WHERE id = $1 AND ($2::int8multirange IS NULL OR version <@ $2) RETURNING id",
+    "DELETE FROM things WHERE id = $1 AND ($2::text IS NULL OR version <@ $2::int8multirange) RETURNING id",
 )
 EXPORT = Statement("thing_export", "SELECT row_to_json(things)::text AS line FROM things ORDER BY id")
 

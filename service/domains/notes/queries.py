@@ -23,14 +23,14 @@ REPLACE = Statement(
     "note_replace",
     """
     UPDATE notes SET title = $2, body = $3, version = version + 1, updated_at = now()
-     WHERE id = $1 AND ($4::int8multirange IS NULL OR version <@ $4)
+     WHERE id = $1 AND ($4::text IS NULL OR version <@ $4::int8multirange)
     RETURNING id, title, body, version, created_at, updated_at
     """,
 )
 
 DELETE = Statement(
     "note_delete",
-    "DELETE FROM notes WHERE id = $1 AND ($2::int8multirange IS NULL OR version <@ $2) RETURNING id",
+    "DELETE FROM notes WHERE id = $1 AND ($2::text IS NULL OR version <@ $2::int8multirange) RETURNING id",
 )
 
 _FIELDS = "id, title, body, version, created_at, updated_at"
