@@ -1,6 +1,7 @@
 """No statement of any domain reads a whole table, however large the table has become."""
 
 import pkgutil
+import re
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from types import ModuleType
@@ -94,12 +95,12 @@ async def reading_all(database: Database, statements: Iterable[Statement]) -> di
     return {name: text for name, text in plans if any(f"Seq Scan on {table}\n" in f"{text}\n" for table in tables)}
 
 
-async def plan(connection: Connection, statement: Statement) -> str:
+async def plan(connection: Connection, statement: Statement, options: str = "COSTS OFF") -> str:
     """The plan for all parameters, which PostgreSQL chooses after a few executions."""
     parameters = (await connection.prepare(statement.sql)).get_parameters()
     given = f"({', '.join('NULL' for _ in parameters)})" if parameters else ""
     await connection.execute(f"PREPARE asked AS {statement.sql}")
-    rows = await connection.fetch(f"EXPLAIN (COSTS OFF) EXECUTE asked{given}")
+    rows = await connection.fetch(f"EXPLAIN ({options}) EXECUTE asked{given}")
     await connection.execute("DEALLOCATE asked")
     return "\n".join(row[0] for row in rows)
 
@@ -109,6 +110,27 @@ async def test_every_statement_finds_its_rows_by_an_index(database: Database, pa
     statements = [statement for statement in statements_of(package) if not statement.name.endswith(EXPORT)]
 
     assert await reading_all(database, statements) == {}
+
+
+@pytest.mark.parametrize("package", [*map(package_of, ALL_DOMAINS)])
+async def test_the_first_line_of_an_export_does_not_wait_for_the_last(database: Database, package: str) -> None:
+    sorts = re.compile(r"(?m)^ *(?:-> +)?Sort\b.*\n +Output: (.*)")
+    async with database.connection("app_rw") as connection:
+        await connection.execute("SET enable_indexscan = off")  # as for a table of a few thousand rows
+        for statement in statements_of(package):
+            if statement.name.endswith(EXPORT):
+                found = await plan(connection, statement, "COSTS OFF, VERBOSE")
+                assert not [columns for columns in sorts.findall(found) if "json" in columns], found
+
+
+# asyncpg asks about others on each new connection, in a query that takes longer than most statements.
+@pytest.mark.parametrize("package", ["service.resource", package_of(things.DOMAIN)])
+async def test_no_connection_has_to_learn_a_type(database: Database, package: str) -> None:
+    async with database.connection("app_rw") as connection:
+        for statement in statements_of(package):
+            prepared = await connection.prepare(statement.sql)
+            types = [*prepared.get_parameters(), *(column.type for column in prepared.get_attributes())]
+            assert {(of.schema, of.kind) for of in types} == {("pg_catalog", "scalar")}, statement.name
 
 
 async def test_a_statement_that_reads_all_is_found(database: Database) -> None:

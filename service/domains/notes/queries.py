@@ -78,16 +78,15 @@ def _search(older: str) -> Statement:
 SEARCH_FIRST = _search("")
 SEARCH_AFTER = _search("AND id < $3")
 
-# PostgreSQL writes the JSON: an export can have millions of lines, and this is the fastest way to make them.
+# PostgreSQL writes the JSON: an export can have millions of lines, and this is the fastest way to make them. The order is
+# that of a subquery: otherwise PostgreSQL may make the JSON of all rows, and sort that, before it returns the first.
 EXPORT = Statement(
     "note_export",
-    by_owner(
-        f"""
+    f"""
     SELECT json_build_object(
                'id', id, 'title', title, 'body', body, 'version', version,
                'created_at', json_time(created_at), 'updated_at', json_time(updated_at)
            )::text AS line
-      FROM notes WHERE {WHOSE} ORDER BY id
-    """
-    ),
+      FROM ({by_owner("SELECT * FROM notes WHERE {whose} ORDER BY id")}) AS notes
+    """,
 )
