@@ -24,7 +24,7 @@ from tests.workbench.things import ANY, LOAD
 LIST = '        return paging.answer("/things", query, rows)\n'
 CREATE = '        return created.answer("/things")\n'
 EVENTS = "        return feed.subscribe(headers.last_event_id)\n"
-EXPORT = "::text AS line FROM things"
+EXPORT = "(SELECT * FROM things ORDER BY id)"
 
 RATE = 50  # requests a second
 
@@ -164,6 +164,17 @@ async def test_a_handler_that_hangs_costs_the_budget_and_is_said(live: Live) -> 
     await live.get(ANY)
     live.sources.edit(MODULE, LIST, f"        await __import__('asyncio').Event().wait()\n{LIST}")
     await live.says(rf"version {live.sources.version} answers after .*, \d+ of \d+ requests rehearsed$")
+
+
+async def test_a_handler_that_hangs_hides_no_other_that_raises(live: Live) -> None:
+    live.sources.write(".env", "SERVICE_REHEARSAL_BUDGET=1\n")
+    await live.says("answers after")
+    live.forget()
+    await create(live)
+    await live.get(ANY)  # the newest request is rehearsed first
+    live.sources.edit(MODULE, CREATE, f"        1 / 0\n{CREATE}")
+    live.sources.edit(MODULE, LIST, f"        await __import__('asyncio').Event().wait()\n{LIST}")
+    await live.says("POST /things: ZeroDivisionError: division by zero; version")
 
 
 async def test_without_a_budget_nothing_is_rehearsed(live: Live) -> None:
