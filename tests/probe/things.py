@@ -52,7 +52,9 @@ DELETE = Statement(
     "thing_delete",
     "DELETE FROM things WHERE id = $1 AND ($2::text IS NULL OR version <@ $2::int8multirange) RETURNING id",
 )
-EXPORT = Statement("thing_export", "SELECT row_to_json(things)::text AS line FROM (SELECT * FROM things ORDER BY id) AS things")
+EXPORT = Statement(
+    "thing_export", "SELECT row_to_json(things)::text AS line FROM (SELECT * FROM things ORDER BY id) AS things"
+)
 
 Name = Annotated[str, Field(min_length=1, max_length=200), STORABLE]
 

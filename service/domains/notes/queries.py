@@ -78,8 +78,8 @@ def _search(older: str) -> Statement:
 SEARCH_FIRST = _search("")
 SEARCH_AFTER = _search("AND id < $3")
 
-# PostgreSQL writes the JSON: an export can have millions of lines, and this is the fastest way to make them. The order is
-# that of a subquery: otherwise PostgreSQL may make the JSON of all rows, and sort that, before it returns the first.
+# PostgreSQL writes the JSON: an export can have millions of lines, and this is the fastest way to make them. The
+# order is that of the subquery: otherwise PostgreSQL may make and sort the JSON of all rows before it returns any.
 EXPORT = Statement(
     "note_export",
     f"""
