@@ -5,6 +5,8 @@ replay NUMBER  replays one of those, the first is 0; a Replay
 describe       the OpenAPI document of its code
 statements     the names and the texts of all its SQL, for service/migrate/
 show TEXT      GET / shows the text from now on; no answer
+same VERSION   code of this version describes the same API as the running one; no answer
+same           the last such version
 """
 
 import asyncio
@@ -56,6 +58,12 @@ class RunningProcess:
             fields = orjson.loads(await self._line())
             return Replay(fields["status"], fields["failed"], fields["cost"] and Cost(**fields["cost"]))
 
+    async def same(self) -> str:
+        """The version of which the supervisor has said that it describes the same API; empty if there is none."""
+        async with asyncio.timeout(_ANSWERED_WITHIN):
+            self._writer.write(b"same\n")
+            return (await self._line()).strip().decode()
+
     def close(self) -> None:
         self._writer.close()
 
@@ -77,6 +85,7 @@ class Answers:
         self._player = player
         self._describe = describe
         self._show = show
+        self._same = b""
 
     async def to(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer until the other side closes the connection."""
@@ -97,6 +106,10 @@ class Answers:
                         writer.write(orjson.dumps(statements()) + b"\n")
                     case b"show":
                         self._show(rest.decode())
+                    case b"same" if rest:
+                        self._same = rest
+                    case b"same":
+                        writer.write(self._same + b"\n")
         except OSError:
             pass  # the other process has ended
         finally:

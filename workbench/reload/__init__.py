@@ -13,6 +13,7 @@ What is decided
     retry.py               when the next start is due without a save
     handover.py            one process serves instead of another
     comparison.py          what a reload has changed: costs of routes, and the API
+    skeleton.py            whether code can describe another API than before
     api_changes.py         compares two OpenAPI documents
 
 What is observed

@@ -1,8 +1,8 @@
 """Compares the code that has taken over with the code before: what its routes cost, and the API that it describes.
 
-All of it happens after the new code has answered, and ends as soon as there is something else to do. The new process
-tells the costs by itself. It describes its API at the socket at which it also hands over its last requests
-(SERVICE_REHEARSAL_SOCKET); service/rehearsal/running.py has the questions.
+All of it but foresee() happens after the new code has answered, and ends as soon as there is something else to do.
+The new process tells the costs by itself. It describes its API at the socket at which it also hands over its last
+requests (SERVICE_REHEARSAL_SOCKET); service/rehearsal/running.py has the questions.
 """
 
 import asyncio
@@ -10,10 +10,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from workbench.reload import code
+from workbench.reload import skeleton
 from workbench.reload.api_changes import changes
 from workbench.reload.receipt import Receipt
 from workbench.reload.service_process import Description, ServiceProcess
+from workbench.reload.target import Target
 from workbench.reload.tasks import first_of
 
 _WITHIN = 2.0  # s
@@ -28,6 +29,18 @@ class Comparison:
     async def learn(self, first: ServiceProcess, files: Mapping[Path, bytes]) -> None:
         """Keep what the first process describes, for the next one. `files` are those that it runs."""
         first.description = await self._description(first, None, files)
+
+    async def foresee(self, old: ServiceProcess | None, candidate: ServiceProcess, target: Target) -> None:
+        """Spare the rehearsal the document of the API, which takes long to make, if it is that of the old process."""
+        if (
+            self._path is not None
+            and old is not None
+            and old.description is not None
+            and old.environment == target.environment
+            and candidate.version == target.version  # a file may have changed since it was read
+            and skeleton.same(old.description.files, target.files)
+        ):
+            await self._ask(f"same {candidate.version}")
 
     async def receipt(
         self, old: ServiceProcess, new: ServiceProcess, files: Mapping[Path, bytes], *others: asyncio.Event
@@ -53,11 +66,10 @@ class Comparison:
         """The process's own, or the known one if that cannot differ."""
         if self._path is None or not await self._compares(process):
             return known
-        sources = code.version({path: content for path, content in files.items() if path.suffix == ".py"})
-        if known is not None and known.sources == sources:
+        if known is not None and skeleton.same(known.files, files):
             return known
         answer = await self._ask("describe")
-        return Description(sources, json.loads(answer)) if answer else known
+        return Description(files, json.loads(answer)) if answer else known
 
     @staticmethod
     async def _compares(process: ServiceProcess) -> bool:

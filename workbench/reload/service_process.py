@@ -28,8 +28,8 @@ _numbers = itertools.count(1)  # in names of sockets, which have to be short
 class Description:
     """The OpenAPI document of some code."""
 
-    sources: str
-    """A hash of the files that it depends on."""
+    files: Mapping[Path, bytes]
+    """The code."""
     document: dict[str, Any]
 
 

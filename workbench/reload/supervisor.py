@@ -146,7 +146,7 @@ class Supervisor:
             if self._is_settled(target, change):
                 return
             counting = asyncio.create_task(self._probe.answered())
-            candidate = await self._start(target)
+            candidate = await self._start(target, change)
         except SupersededError:
             return
         except Exception as error:
@@ -170,7 +170,7 @@ class Supervisor:
 
     # A candidate: from its start until it serves, or does not.
 
-    async def _start(self, target: Target) -> ServiceProcess:
+    async def _start(self, target: Target, change: Change) -> ServiceProcess:
         """A process that is ready to serve the target. Raises NotReadyError, SpawnError, SupersededError."""
 
         moved = partial(self._database.moved, target.version)
@@ -178,6 +178,8 @@ class Supervisor:
             await self._migrations.apply(target, self._processes.serving, self._stopping, moved)
         candidate = await self._spawner.spawn("service", target.environment)
         self._processes.add(candidate)
+        if not change.packages:  # on which the API depends too
+            in_background(self._comparison.foresee(self._processes.serving, candidate, target))
         try:
             while not candidate.ready.is_set():
                 await self._wait_until_ready(candidate)
