@@ -7,6 +7,7 @@ for an answer before the next request would hide a stall, because they send fewe
 import asyncio
 import itertools
 import json
+import math
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
@@ -65,6 +66,8 @@ class Recorder:
     ledger: Ledger
     headers: Callable[[], dict[str, str]] = dict
     """Returns additional headers for each request."""
+    most: float = math.inf
+    """How many requests are open at most; more are left out. Without it, a slow machine fails like a broken one."""
     outcomes: list[Outcome] = field(default_factory=list)
     _idle: deque[Exchange] = field(default_factory=deque)
     _untouched: deque[Entry] = field(default_factory=deque)
@@ -83,6 +86,8 @@ class Recorder:
                     await asyncio.sleep(pause)
                 if self._stopping.is_set():
                     return
+                if self._in_flight >= self.most:
+                    continue
                 if self._in_flight < _MAX_IN_FLIGHT:
                     requests.create_task(next(turns)(due))
                 else:

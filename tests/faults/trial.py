@@ -1,6 +1,7 @@
 """One fault under load, and its result."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -38,10 +39,15 @@ class Trial:
 
 
 async def trial(
-    name: str, url: str, collection: Collection, rate: float, inject: Callable[[], Awaitable[str | None]]
+    name: str,
+    url: str,
+    collection: Collection,
+    rate: float,
+    inject: Callable[[], Awaitable[str | None]],
+    most: float = math.inf,
 ) -> Trial:
     """Applies load, injects the fault, and goes on until every answer of one second was successful."""
-    recorder = Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}", collection))
+    recorder = Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}", collection), most=most)
     async with recording(recorder):
         await asyncio.sleep(_BEFORE)
         async with asyncio.timeout(_ENDS_WITHIN):
