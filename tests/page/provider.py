@@ -29,8 +29,8 @@ class PageProvider:
     """`users` are the claims of each user. A test sets the other fields, and gives back what it has changed."""
 
     users: dict[str, dict[str, Any]]
-    away: bool = False
-    """Whether it answers 503."""
+    away: str = "nothing"
+    """The beginning of the paths that it answers with 503."""
     ended: bool = False
     """Whether refresh tokens are refused."""
     calls: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ class PageProvider:
         query, form = dict(parse_qsl(url.query)), dict(parse_qsl(request.body.decode()))
         if request.method == "OPTIONS":
             await request.respond(204, headers=_CORS)
-        elif self.away:
+        elif url.path.startswith(self.away):
             await request.respond(503, headers=_CORS)
         elif url.path == "/auth/.well-known/openid-configuration":
             await request.respond(200, json.dumps(self._document()).encode(), _JSON)

@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
-from playwright.async_api import Browser, Locator, Page, Request, expect
+from playwright.async_api import Browser, Locator, Page, Request, Route, expect
 
-from tests.page.access import has_no_violations, has_nothing_cut_off
+from tests.page.access import has_no_violations, has_nothing_cut_off, loads_without_jumps
 from tests.page.browser import Conduct, sizes
 from tests.page.elements import button
 from tests.page.fixtures import OpenPage
@@ -108,6 +108,8 @@ async def test_a_user_signs_in_and_out(
     assert provider.calls[-1] == "revoke 200"
     await sign_in(page, "eve", "eve@example.com")
     await expect(page.locator("#user-role")).to_have_text("admin")
+    await loads_without_jumps(page)
+    await expect(page.locator("#user-role")).to_have_text("admin")
     printed = "\n".join(output.lines)
     assert "GET / 200" in printed
     assert not [secret for secret in provider.secrets if secret in printed]
@@ -117,7 +119,8 @@ async def test_who_does_not_sign_in_stays_out(
     open_page: OpenPage, conduct: Conduct, provider: PageProvider, page_url: str
 ) -> None:
     conduct.allowed.append("status of 503")
-    page = await open_page()
+    page = await open_page("/docs")
+    await loads_without_jumps(page)
     await button(page, "Sign in").click()
     await page.get_by_role("link", name="deny").click()
     await expect(gate(page)).to_contain_text("The identity provider says: access_denied: <b>no</b>.")
@@ -138,10 +141,10 @@ async def test_who_does_not_sign_in_stays_out(
     assert len(provider.calls) == before
     assert await page.evaluate(STORED) == []
 
-    provider.away = True
+    provider.away = "/auth"
     await button(page, "Sign in").click()
     await expect(gate(page)).to_contain_text("does not answer (status 503). Try again in a moment.")
-    provider.away = False
+    provider.away = "nothing"
 
 
 async def test_an_expired_session_goes_on_or_ends(
@@ -150,6 +153,7 @@ async def test_an_expired_session_goes_on_or_ends(
     conduct.allowed.append("status of (400|503)")
     page = await open_page(viewport={"width": 320, "height": 700}, reduced_motion="reduce")
     await sign_in(page, "ada", "Ada Lovelace")
+    await has_nothing_cut_off(page, 320)
     streams: list[Request] = []
     page.on("request", lambda request: streams.append(request) if request.url.endswith("/events") else None)
 
@@ -175,14 +179,14 @@ async def test_an_expired_session_goes_on_or_ends(
     assert provider.calls[before:] == ["refresh_token 200"] * 2
 
     # A provider that does not answer ends no session.
-    provider.away = True
+    provider.away = "/auth/token"
     await expire(page, provider, "ada")
     async with page.expect_response(lambda answer: answer.status == 503):
         await page.evaluate("""async () => {
             const { insist } = await import("/static/client.js");
             insist("/things").then(({ status }) => (window.outcome = status));
         }""")
-    provider.away = False
+    provider.away = "nothing"
 
     assert await until(page, "window.outcome") == 200
     await expect(page.locator("html")).to_have_attribute("data-user", "in")
@@ -204,16 +208,40 @@ async def test_an_expired_session_goes_on_or_ends(
     await sign_in(page, "ada", "Ada Lovelace")
 
 
-async def test_the_page_says_where_it_cannot_sign_in(open_page: OpenPage, provider: PageProvider) -> None:
+async def test_the_page_says_where_it_cannot_sign_in(
+    open_page: OpenPage, provider: PageProvider, page_url: str
+) -> None:
     page = await open_page("/docs")
+
+    async def behind_the_ingress(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(response=answer, body=(await answer.text()).replace(provider.issuer, "/auth"))
+
+    async def of_somebody_else(route: Route) -> None:
+        await route.fulfill(json={"issuer": "https://id.example"})
+
+    await page.route("**/", behind_the_ingress)
+    await page.route(f"{page_url}/auth/.well-known/openid-configuration", of_somebody_else)
+    await page.goto("/")
+    await button(page, "Sign in").click()
+    await expect(gate(page)).to_contain_text(f"{page_url}/auth calls itself https://id.example: open this page at")
+
     await page.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined })")
     await page.goto("/")
     await expect(gate(page)).to_contain_text("Signing in needs https, or the host localhost")
     await expect(button(page, "Sign in")).to_be_hidden()
 
 
-async def test_the_docs_sign_in_with_the_same_provider(open_page: OpenPage, provider: PageProvider) -> None:
+async def test_the_docs_sign_in_with_the_same_provider(
+    open_page: OpenPage, conduct: Conduct, provider: PageProvider
+) -> None:
+    conduct.allowed += ["status of 503", "does not answer"]
+    provider.away = "/auth"
     page = await open_page("/docs", reduced_motion="reduce")
+    await button(page, "Authorize").click()
+    await expect(page.locator(".auth-container")).to_have_text(re.compile("http, Bearer"))
+    provider.away = "nothing"
+    await page.reload()
     await button(page, "Authorize").click()
     form = page.locator(".auth-container", has_text="authorizationCode")
     await expect(form).to_contain_text("PKCE")

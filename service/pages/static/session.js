@@ -48,16 +48,9 @@ session.fetch = async (path, options) => {
 	}
 	if (answer && answer.status !== 401) return answer;
 	if (path === "/") return fetch(path, options); // everybody may know whether the service answers
-	if (headers.get("accept") === "text/event-stream") await aborted(options.signal); // no stream without a user
 	const body = JSON.stringify({ detail: "You are not signed in any more. Sign in again: your text is kept, and can be sent then." });
 	return new Response(body, { status: 401, headers: { "content-type": "application/problem+json" } });
 };
-
-const aborted = (signal) =>
-	new Promise((_resolve, reject) => {
-		signal.throwIfAborted();
-		signal.addEventListener("abort", () => reject(signal.reason));
-	});
 
 /** Ask the provider for tokens. The result is null if it refuses; an error means that it does not answer. */
 async function request(parameters) {
@@ -146,7 +139,7 @@ async function signOut() {
 	const { revocation_endpoint: revocation, end_session_endpoint: farewell } = provider;
 	const body = new URLSearchParams({ client_id: CLIENT, token });
 	if (revocation && token) await fetch(revocation, { method: "POST", body, credentials: "omit", signal: AbortSignal.timeout(LIMIT) }).catch(() => {});
-	location.assign(farewell ? `${farewell}?${new URLSearchParams({ client_id: CLIENT, post_logout_redirect_uri: redirect })}` : "/");
+	location.replace(farewell ? `${farewell}?${new URLSearchParams({ client_id: CLIENT, post_logout_redirect_uri: redirect })}` : "/");
 }
 
 // ---- What is shown
