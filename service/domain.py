@@ -65,6 +65,7 @@ class Domain:
 
     The parts of all domains share one page. So ids begin with `NAME-`, and styles are nested in `#NAME-part { }`.
     Modules send their requests with `/static/client.js`: then they are repeated, and each one is a mark on the strip.
+    If there are users, they also have the user's token, and `session.keep` keeps what is typed through a sign-in.
     """
 
 

@@ -19,6 +19,8 @@ Lifetime = Annotated[float, Field(gt=0, le=366 * 86_400)]
 Descriptor = Annotated[str, Field(pattern=r"^fd://\d+$")]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Bind = Annotated[str, Field(pattern=r"^(.+:\d{1,5}|unix:.+|fd://\d+)$")]
+_HOST, _PATH = r"https?://[A-Za-z0-9.:\[\]-]+", r"/[A-Za-z0-9._~%-][A-Za-z0-9._~%/-]*"
+Issuer = Annotated[str, Field(pattern=rf"^({_HOST}/?|({_HOST})?{_PATH})$")]
 Link = Annotated[str, Field(pattern=r"^(https?://[^\s\x00-\x1f]+)?$")]
 
 
@@ -52,6 +54,14 @@ class Settings(Group):
         "none",
         description="`gateway`: the user of a request is whom the gateway names in `x-user` and `x-user-roles`; "
         "`none`: there are no users, and everyone sees everything",
+    )
+    identity_issuer: Issuer = Field(
+        "/auth",
+        description="With users: the identity provider (OpenID Connect) where the pages let them sign in; its "
+        "address, as in `iss`, or a path behind the same ingress",
+    )
+    identity_client: str = Field(
+        "slipway", min_length=1, description="The id that the pages have there, as a public client"
     )
     link_tilt: Link = Field("", description="Address of Tilt, for a link on the page at `/`; no link if empty")
     link_grafana: Link = Field("", description="The same for Grafana")

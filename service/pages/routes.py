@@ -10,23 +10,15 @@ from quart_schema import hide, tag_blueprint
 
 from service.domain import Machinery
 from service.pages.models import DatabaseStatus, Root
-from service.pages.parts import STATIC, assemble, files_of
+from service.pages.parts import STATIC, SignIn, assemble, assemble_docs, files_of
+from service.pages.policies import policies, policy_of
 from service.web.answer import Answer, json
 from service.web.endpoint import endpoint
 
 _OWN_FILES = frozenset({"style.css", "page.js", "client.js", "error.css", "docs.css", "docs.js", "icon.svg"})
+_FILES_FOR_USERS = frozenset({"session.js", "provider.js", "users.css"})
 _SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
-# Nothing inline, and nothing from another host.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_POLICIES = {
-    # With Trusted Types the browser rejects innerHTML and the like, so text never becomes markup by mistake.
-    "/": f"{_POLICY}; require-trusted-types-for 'script'; trusted-types 'none'",
-    # The stylesheet of Swagger UI contains its icons as data: URLs.
-    "/docs": _POLICY.replace("img-src 'self'", "img-src 'self' data:"),
-}
+_REDIRECT = "oauth2-redirect.html"
 _HEADERS = {"vary": "accept", "cache-control": "no-store"}
 
 
@@ -34,16 +26,19 @@ def blueprint(machinery: Machinery) -> Blueprint:
     """The routes of the pages and their files."""
     routes = Blueprint("pages", __name__)
     tag_blueprint(routes, ["service"])
-    _add_root(routes, machinery)
-    _add_docs(routes)
-    _add_files(routes, machinery.parts)
+    settings = machinery.settings
+    sign_in = SignIn(settings.identity_issuer, settings.identity_client) if settings.identity == "gateway" else None
+    _add_root(routes, machinery, sign_in)
+    _add_docs(routes, sign_in)
+    _add_files(routes, machinery.parts, _OWN_FILES | _FILES_FOR_USERS if sign_in else _OWN_FILES)
     return routes
 
 
-def _add_root(routes: Blueprint, machinery: Machinery) -> None:
+def _add_root(routes: Blueprint, machinery: Machinery, sign_in: SignIn | None) -> None:
     settings, lifecycle, readiness = machinery.settings, machinery.lifecycle, machinery.readiness
     tools = {name.removeprefix("link_"): url for name, url in settings if name.startswith("link_") and url}
-    page = assemble(machinery.parts, machinery.links.values(), tools)
+    page = assemble(machinery.parts, machinery.links.values(), tools, sign_in)
+    policy = policies(sign_in)["/"]
 
     @cache
     def document(available: bool, version: str | None, receipt: str) -> Answer:
@@ -68,27 +63,37 @@ def _add_root(routes: Blueprint, machinery: Machinery) -> None:
     @endpoint(answer=Root, for_clients=root_as_json, polled=True)
     async def root() -> Response:
         """Tell which service answers, in which version and on which replica. A browser gets a page."""
-        response = Response(page, content_type="text/html; charset=utf-8")
-        await response.add_etag()
-        return await _page(response, "/")
+        return await _page(page, policy)
 
 
-def _add_docs(routes: Blueprint) -> None:
+def _add_docs(routes: Blueprint, sign_in: SignIn | None) -> None:
+    page, policy = assemble_docs(sign_in), policies(sign_in)["/docs"]
+
     @routes.get("/docs")
     @hide
     async def docs() -> Response:
         """The API docs."""
-        return await _page(await send_from_directory(STATIC, "docs.html"), "/docs")
+        return await _page(page, policy)
+
+    if sign_in:
+        redirect = _swagger_directory() / _REDIRECT
+        redirect_page, redirect_policy = redirect.read_bytes(), policy_of(redirect)
+
+        @routes.get(f"/static/{_REDIRECT}")
+        @hide
+        async def from_provider() -> Response:
+            """Where the provider sends the window that Swagger UI has opened for a sign-in."""
+            return await _page(redirect_page, redirect_policy)
 
 
-def _add_files(routes: Blueprint, parts: Mapping[str, Path]) -> None:
+def _add_files(routes: Blueprint, parts: Mapping[str, Path], own: frozenset[str]) -> None:
     files = {name: files_of(folder) for name, folder in parts.items()}
 
     @routes.get("/static/<name>")
     @hide
     async def file_of_pages(name: str) -> Response:
         """A file of the pages, with an ETag for caches."""
-        if name in _OWN_FILES:
+        if name in own:
             return await _cached(await send_from_directory(STATIC, name))
         if name in _SWAGGER_FILES:
             return await _cached(await send_from_directory(_swagger_directory(), name))
@@ -103,8 +108,10 @@ def _add_files(routes: Blueprint, parts: Mapping[str, Path]) -> None:
         return await _cached(await send_from_directory(parts[part], name))
 
 
-async def _page(response: Response, path: str) -> Response:
-    response.headers["content-security-policy"] = _POLICIES[path]
+async def _page(page: bytes, policy: str) -> Response:
+    response = Response(page, content_type="text/html; charset=utf-8")
+    await response.add_etag()
+    response.headers["content-security-policy"] = policy
     response.headers["vary"] = "accept"
     return await _cached(response)
 

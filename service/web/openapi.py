@@ -31,7 +31,11 @@ _OWNED = (401, 403)
 
 USERS = "USERS"
 """The key of Quart's configuration that says whether there are users."""
-_SCHEME = "user"
+ISSUER = "ISSUER"
+"""The key for the address of their identity provider, or its path."""
+
+# Two ways to send the same: a token that somebody has, or one that a program fetches. docs.js knows the second name.
+_TOKEN, _SIGN_IN = "user", "sign-in"
 
 
 class WrongField(BaseModel):
@@ -81,8 +85,11 @@ class Description(OpenAPIProvider):
             }
             made["components"]["schemas"]["Problem"].pop("$defs", None)
             if self._app.config[USERS]:
-                bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-                made["components"]["securitySchemes"] = {_SCHEME: bearer}
+                discovery = f"{self._app.config[ISSUER].rstrip('/')}/.well-known/openid-configuration"
+                made["components"]["securitySchemes"] = {
+                    _TOKEN: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                    _SIGN_IN: {"type": "openIdConnect", "openIdConnectUrl": discovery},
+                }
             self._made = made
         return self._made
 
@@ -129,7 +136,7 @@ def _complete(operation: dict[str, Any], route: Callable[..., Any], *, owned: bo
             name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in headers.items()
         }
     if owned:
-        operation["security"] = [{_SCHEME: []}]
+        operation["security"] = [{_TOKEN: []}, {_SIGN_IN: []}]
     for status in sorted({*(endpoint.errors if endpoint else ()), *_EVERYWHERE, *(_OWNED if owned else ())}):
         responses[status] = _problem_response(status)
 

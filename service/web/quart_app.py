@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 
 from service.settings import Settings
 from service.web import error_handlers
-from service.web.openapi import DOCUMENT, USERS, Description
+from service.web.openapi import DOCUMENT, ISSUER, USERS, Description
 from service.web.quart_connection import QuartConnection
 from service.web.routing import match_of
 
@@ -33,6 +33,7 @@ def make_quart(settings: Settings, summary: str) -> Quart:
     quart = Pages("service", static_folder=None)
     quart.asgi_http_class = QuartConnection
     quart.config[USERS] = settings.identity == "gateway"
+    quart.config[ISSUER] = settings.identity_issuer
     quart.config.update(
         MAX_CONTENT_LENGTH=settings.max_body,
         # web/dispatch.py gives each request one deadline for everything.

@@ -131,13 +131,16 @@ def test_the_description_has_what_users_need() -> None:
     }
 
     assert "securitySchemes" not in documents["none"]["components"]
-    [scheme] = documents[GATEWAY]["components"]["securitySchemes"].items()
-    assert scheme == ("user", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    discovery = "/auth/.well-known/openid-configuration"
+    assert documents[GATEWAY]["components"]["securitySchemes"] == {
+        "user": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        "sign-in": {"type": "openIdConnect", "openIdConnectUrl": discovery},
+    }
     for setting, document in documents.items():
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 needs_user = setting == GATEWAY and path == "/mine"
-                assert operation.get("security") == ([{"user": []}] if needs_user else None)
+                assert operation.get("security") == ([{"user": []}, {"sign-in": []}] if needs_user else None)
                 refusals = {"401", "403"} & set(map(str, operation["responses"]))
                 assert refusals == ({"401", "403"} if needs_user else set()), path
     refusal = documents[GATEWAY]["paths"]["/mine"]["get"]["responses"]

@@ -22,6 +22,9 @@ export function write(element, text, bad = false) {
 
 // ---- Requests
 
+/** How requests are sent; session.js replaces its parts if there are users, and says what they do. */
+export const session = { fetch: (...request) => fetch(...request), keep() {}, curl: "" };
+
 const PASSING = [408, 425, 429, 500, 502, 503, 504];
 
 /** Wait, unless `signal` is aborted. */
@@ -37,7 +40,7 @@ export async function send(path, { method = "GET", ...options }) {
 	const begun = performance.now();
 	const mark = { at: Date.now(), what: `${method} ${path}`, status: 0, version: "" };
 	try {
-		const answer = await fetch(path, { method, cache: "no-store", ...options });
+		const answer = await session.fetch(path, { method, cache: "no-store", ...options });
 		mark.status = answer.status;
 		mark.instance = answer.headers.get("x-service-instance");
 		mark.version = answer.headers.get("x-service-version") ?? "";
@@ -45,7 +48,7 @@ export async function send(path, { method = "GET", ...options }) {
 	} finally {
 		mark.ms = performance.now() - begun;
 		const aborted = !mark.status && options.signal?.reason?.name === "AbortError"; // by the page itself
-		if (!aborted) dispatchEvent(new CustomEvent("mark", { detail: mark }));
+		if (!aborted && mark.status !== 401) dispatchEvent(new CustomEvent("mark", { detail: mark }));
 	}
 }
 

@@ -7,7 +7,7 @@ from tests.page.fixtures import OpenPage
 async def test_the_page_with_notes_is_small(open_page: OpenPage) -> None:
     found = await sizes(await open_page())
 
-    assert sum(found.values()) < 41_000, found
+    assert sum(found.values()) < 42_500, found
     files = {
         "",
         "style.css",

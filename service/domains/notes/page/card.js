@@ -4,6 +4,7 @@ import { $, announce, insist, make, write } from "/static/client.js";
 import { Form, sameContent } from "./form.js";
 
 const UNDO_FOR = 60_000; // ms
+const REFUSED = [401, 403]; // to the user, or to nobody
 
 const when = (time) => new Date(time).toLocaleString("en-GB", { timeStyle: "short", dateStyle: "medium" });
 
@@ -17,6 +18,19 @@ export class Card {
 	/** Whether it is being edited or deleted. */
 	get inUse() {
 		return this.state !== "shown";
+	}
+
+	/** What would be lost if the page were left: an open editor, or an undo. */
+	get draft() {
+		if (this.state === "editor") return { note: this.base, typed: this.form.draft };
+		if (this.state === "deleted") return { note: this.note };
+	}
+
+	resume({ note, typed }) {
+		this.note = note;
+		if (!typed) return this.offerUndo();
+		this.edit();
+		this.form.draft = typed;
 	}
 
 	find(selector) {
@@ -148,12 +162,20 @@ export class Card {
 			await this.list.fetchNote(note.id);
 			return this.show(this.list.known.get(note.id) ?? note, "delete");
 		}
+		if (REFUSED.includes(answer.status)) {
+			announce(`Not deleted. ${answer.data.detail}`);
+			return this.show(note, "delete");
+		}
+		this.offerUndo();
+		announce("Deleted. You can undo this.");
+	}
+
+	offerUndo() {
 		this.become("deleted");
-		write(this.find("[data-title]"), note.title);
+		write(this.find("[data-title]"), this.note.title);
 		this.button("undo", () => this.undo()).focus();
 		this.timer = setTimeout(() => this.close(), UNDO_FOR);
-		this.list.forget(note.id);
-		announce("Deleted. You can undo this.");
+		this.list.forget(this.note.id);
 	}
 
 	/** Import the note, which keeps its id, its place and its version. */
@@ -162,7 +184,11 @@ export class Card {
 		clearTimeout(this.timer);
 		const headers = { "content-type": "application/x-ndjson" };
 		const body = `${JSON.stringify(this.note)}\n`;
-		await insist("/notes/import", { method: "POST", headers, body }); // 409: the note exists again
+		const answer = await insist("/notes/import", { method: "POST", headers, body }); // 409: the note exists again
+		if (REFUSED.includes(answer.status)) {
+			announce(`Not restored. ${answer.data.detail}`);
+			return this.button("undo", () => this.undo());
+		}
 		this.restored = true;
 		this.show(this.note, "edit");
 		this.list.learn(this.note);

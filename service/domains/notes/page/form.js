@@ -36,6 +36,17 @@ export class Form {
 		this.body.value = given.body;
 	}
 
+	/** What is typed and not saved, to be kept while the page is left. */
+	get draft() {
+		return { ...this.content, key: this.key };
+	}
+
+	set draft({ title, body, key }) {
+		this.title.value = title;
+		this.body.value = body;
+		this.key = key;
+	}
+
 	say(text, bad) {
 		write(this.message, text, bad);
 	}

@@ -1,6 +1,6 @@
 /** The notes: the list with its search, the form for a new one, and the changes of other clients. */
 
-import { $, announce, follow, insist, write } from "/static/client.js";
+import { $, announce, follow, insist, session, write } from "/static/client.js";
 import { Card } from "./card.js";
 import { Form } from "./form.js";
 
@@ -81,7 +81,7 @@ const refresh = () => new Set([all, shown]).forEach((listing) => listing.again()
 async function fetchNote(id) {
 	const answer = await insist(`/notes/${id}`);
 	if (answer.status === 200) learn(answer.data);
-	else forget(id);
+	else if (answer.status === 404) forget(id);
 }
 
 /** Apply changes of other clients. */
@@ -195,6 +195,25 @@ const composer = new Form($("notes-composer"), async () => {
 	announce("Added.");
 });
 
-$("notes-command").textContent = `curl ${location.origin}/notes \\\n  --json '{"title": "Launch"}'`;
+/** What is typed, to be kept while the page is left for a sign-in. */
+function save() {
+	const drafts = [...cards.values()].map(({ draft }) => draft).filter(Boolean);
+	return { composed: composer.draft, drafts, query: $("notes-search").value };
+}
+
+function restore({ composed, drafts, query }) {
+	composer.draft = composed;
+	$("notes-search").value = query;
+	$("notes-search").oninput();
+	for (const { note } of drafts) {
+		known.set(note.id, note);
+		shown.ids.add(note.id);
+	}
+	draw();
+	for (const draft of drafts) cards.get(draft.note.id).resume(draft);
+}
+
+session.keep("notes", save, restore);
+$("notes-command").textContent = `curl${session.curl} ${location.origin}/notes \\\n  --json '{"title": "Launch"}'`;
 follow("/notes/events", take, refresh);
 all.more();
