@@ -1,5 +1,6 @@
 """Reads the kustomizations of the ingress rules: which files they list, and which routes a component adds."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,8 @@ class Place:
     field: str
 
 
+_NOT_PATCHED = ("Gateway", "DestinationRule", "EnvoyFilter", "RequestAuthentication", "AuthorizationPolicy")
+
 PlacedRoute: TypeAlias = tuple[Place, HttpRoute]
 
 
@@ -61,6 +64,16 @@ def read_kustomization(folder: Path) -> Kustomization:
     """Raises IngressRuleError."""
     file = folder / "kustomization.yaml"
     return validated(file, load(file), Kustomization)
+
+
+def route_patches(folder: Path, kustomization: Kustomization) -> list[Path]:
+    """The patches of the VirtualService. Raises IngressRuleError for one of another kind that the workbench reads."""
+    for index, patch in enumerate(kustomization.patches):
+        if any(re.fullmatch(patch.target.kind, kind) for kind in _NOT_PATCHED):
+            reason = "the workbench knows patches of the VirtualService alone; write what it shall be into its file"
+            raise IngressRuleError(folder / "kustomization.yaml", f"patches[{index}].target.kind", reason)
+    routes = VirtualService.__name__
+    return [folder / patch.path for patch in kustomization.patches if re.fullmatch(patch.target.kind, routes)]
 
 
 def with_added_routes(file: Path, virtual_service: VirtualService, patches: Sequence[Path]) -> Sequence[PlacedRoute]:

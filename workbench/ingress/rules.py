@@ -19,7 +19,7 @@ from workbench.ingress.envoyfilter import (
 from workbench.ingress.istio import Destination, Gateway, Metadata, Server, Strict, VirtualService
 from workbench.ingress.istio_destination import DestinationRule
 from workbench.ingress.istio_security import AuthorizationPolicy, JwtRule, RequestAuthentication
-from workbench.ingress.kustomization import Place, PlacedRoute, read_kustomization, with_added_routes
+from workbench.ingress.kustomization import Place, PlacedRoute, read_kustomization, route_patches, with_added_routes
 from workbench.ingress.rule_files import IngressRuleError, load, validated
 from workbench.project import NAME
 
@@ -147,12 +147,7 @@ def read_rules(directory: Path, components: Sequence[Path] = (), own_url: str = 
 
     _check_gateway(gateway_file, gateway)
     _check_virtual_service(virtual_service_file, virtual_service, gateway)
-    patches_of_routes = [
-        folder / patch.path
-        for folder, read in kustomizations.items()
-        for patch in read.patches
-        if patch.target.kind == VirtualService.__name__
-    ]
+    patches_of_routes = [file for folder, read in kustomizations.items() for file in route_patches(folder, read)]
     routes = with_added_routes(virtual_service_file, virtual_service, patches_of_routes)
     _check_routes(routes, destination_rule.spec.policies().keys())
     spec = virtual_service.spec.model_copy(update={"http": [route for _, route in routes]})
