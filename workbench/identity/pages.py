@@ -21,6 +21,7 @@ _PAGE = """\
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <meta name="color-scheme" content="light dark">
     <title>{title}</title>
+    <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
     <link rel="stylesheet" href="/static/style.css">
     <link rel="stylesheet" href="/static/error.css">
   </head>
