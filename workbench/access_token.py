@@ -45,7 +45,7 @@ def of_workbench(data: Path, user: str | None, role: str | None, component: Path
     files, folder = Files.of(data), display_path(data)
     if holder(data) is None:
         raise WorkbenchError(
-            f"no `make dev` runs on {folder}: start one with `make dev IDENTITY=yes`, or name its folder: "
+            f"no workbench runs on {folder}: start one with `make dev IDENTITY=yes`, or name its folder: "
             "make token DATA=..."
         )
     try:
@@ -53,7 +53,7 @@ def of_workbench(data: Path, user: str | None, role: str | None, component: Path
         key = keys.read_key(files.key)
     except FileNotFoundError:
         raise WorkbenchError(
-            f"the `make dev` that runs on {folder} has no identity provider, or is about to start: start it with "
+            f"the workbench on {folder} has no identity provider, or has not started it yet: start it with "
             "`make dev IDENTITY=yes`"
         ) from None
     except (OSError, ValueError) as error:
