@@ -1,5 +1,6 @@
 """A workbench with users: its own identity provider, behind the ingress."""
 
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -19,12 +20,13 @@ from workbench.stack import Stack
 
 @pytest.fixture(scope="package")
 async def stack(new_data: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    provider = Path(shutil.copytree(IDENTITY_PROVIDER, tmp_path_factory.mktemp("component") / "identity-provider"))
     options = StackOptions(
         data=new_data(),
         settings={"SERVICE_SERVER": SERVER, "SERVICE_IDENTITY": "gateway", **PATIENT},
         service=(sys.executable, "-m", MODULE),
-        components=[IDENTITY, IDENTITY_PROVIDER],
-        provider=IDENTITY_PROVIDER,
+        components=[IDENTITY, provider],
+        provider=provider,
         secrets=tmp_path_factory.mktemp("secrets") / "new",
     )
     async with Stack(options, Console(Output())) as stack:

@@ -3,13 +3,21 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.workbench.terminal import STARTED, WORKBENCH, make_dev
+import httpx
+
+from harness.tls import NO_TLS
+from tests.workbench.processtree import descendants
+from tests.workbench.reload.live import Output
+from tests.workbench.terminal import STARTED, WORKBENCH, Terminal, make_dev
+from workbench.console import Console
 from workbench.machine.folders import ROOT
+from workbench.reset import reset
 
 WITH_SECRETS = """
 import sys
@@ -42,7 +50,25 @@ async def test_the_line_that_it_prints_gets_an_answer(new_data: Callable[[], Pat
             subprocess.run, command, cwd=ROOT, env=env, capture_output=True, text=True, check=False
         )
         assert done.stdout.endswith(" 200"), (done.stdout, done.stderr)
+
+        os.kill(identity_of(terminal), signal.SIGKILL)
+        await terminal.until_match(
+            r" identity +ended unexpectedly, killed by SIGKILL: starting it again +\d+\.\d\d s\n"
+        )
+        async with httpx.AsyncClient(base_url=found[2], verify=NO_TLS) as client:
+            assert (await client.get("/auth/keys")).status_code == 200
     assert not (data / "identity" / "url").exists()
+    await asyncio.to_thread(reset, data, Console(Output()))
+    assert not data.exists()
+
+
+def identity_of(terminal: Terminal) -> int:
+    """The process of the provider, which is one of several programs of Python."""
+    for pid in descendants(terminal.process.pid):
+        arguments = subprocess.check_output(["ps", "-o", "args=", "-p", str(pid)], text=True)
+        if "-m workbench.identity" in arguments:
+            return pid
+    raise AssertionError("it does not run")
 
 
 async def test_without_users_nothing_of_them_is_there(new_data: Callable[[], Path]) -> None:

@@ -1,5 +1,6 @@
 """The provider as a part of the workbench: its files, its restarts, and what the gateway thinks of its tokens."""
 
+import asyncio
 import stat
 import time
 from datetime import timedelta
@@ -18,6 +19,7 @@ from workbench.identity.registered import User, read
 from workbench.ingress.rule_files import IngressRuleError
 from workbench.machine import ports
 from workbench.machine.folders import IDENTITY_PROVIDER
+from workbench.manifests import Manifests
 from workbench.parts.identity import Identity
 from workbench.project import NAME
 from workbench.stack import Stack
@@ -115,3 +117,17 @@ async def test_without_it_routes_answer_503_and_the_rest_goes_on(person: Person,
         return (await person.browser.get("/auth/keys")).status_code == 200
 
     await eventually(back, "the provider answers again")
+
+
+async def test_a_save_of_its_configuration_needs_a_person(stack: Stack) -> None:
+    output = Output()
+    taking = asyncio.create_task(Manifests(stack, Console(output)).keep_taking())
+    assert stack.options.provider
+    file = stack.options.provider / "dex.yaml"
+    text = file.read_text()
+    file.write_text(f"{text}# more\n")
+    await output.until(r"identity │ reload: \S+/dex.yaml: .* reads it when it starts: stop, and start `make dev`", 0)
+    file.write_text(text)
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    assert not any("envoy" in line for line in output.lines)
