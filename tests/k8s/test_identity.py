@@ -138,7 +138,7 @@ def test_the_key_survives_a_restart_and_does_not_change(objects: list[Object], d
     [claim] = item["spec"]["volumeClaimTemplates"]
     [mount] = [mount for mount in containers(item)[0]["volumeMounts"] if mount["name"] == claim["metadata"]["name"]]
     assert Path(dex["storage"]["config"]["file"]).is_relative_to(mount["mountPath"])
-    assert int(dex["expiry"]["signingKeys"].removesuffix("h")) > 5 * 365 * 24
+    assert int(dex["signer"]["config"]["keysRotationPeriod"].removesuffix("h")) > 5 * 365 * 24
 
 
 @pytest.mark.skipif(real_command() is None, reason="neither kubectl nor kustomize is installed")
