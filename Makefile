@@ -11,7 +11,7 @@ unexport PYTHONEXECUTABLE PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYT
 PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev live branches test test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
+.PHONY: help dev live token branches test test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
 	destroy status intrude image scan sign changes backup restore load bench-reload faults audit sbom environment-workbench \
 	environment-dev environment-all
 
@@ -23,6 +23,7 @@ help: ## show this list
 	@echo "  PROMETHEUS_PORT=9095; PROMETHEUS=yes fetches it, no runs without it; TRACES=console shows a trace of each request"
 	@echo "  STABLE=main runs one more replica, with the files of that commit"
 	@echo "  BRANCH_DATABASES=yes gives each git branch a database of its own"
+	@echo "  IDENTITY=yes lets only users reach the API, and runs an identity provider"
 	@echo "  DEBUG_PORT=5678; DEBUG=yes lets an editor attach to the first replica there"
 
 # make exports the variables of its command line to the environment, where the workbench reads them.
@@ -31,6 +32,13 @@ dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
 
 live: python ## wait until the code in the files answers, or print what refused it; ARGS=--json; WHERE=cluster
 	@$(PYTHON) -m $(if $(filter cluster,$(WHERE)),cluster,workbench).live $(ARGS)
+
+# The environment has a USER too: the one who works on this machine.
+given = $(if $(filter command,$(origin $(1))),$(2) "$$$(1)")
+
+token: environment-workbench ## print an access token; USER=ada, ROLE=admin; DATA= as for dev; WHERE=cluster
+	@$(VENV_PYTHON) -m $(if $(filter cluster,$(WHERE)),cluster,workbench).access_token \
+		$(call given,USER,--user) $(call given,ROLE,--role)
 
 branches: environment-workbench ## list the git branches that have a database; REMOVE=name removes one, REMOVE=gone old ones
 	@$(VENV_PYTHON) -m workbench.branches

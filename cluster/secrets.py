@@ -5,8 +5,7 @@ certificate is renewed a month before it expires. Needs openssl.
 """
 
 import json
-import os
-import secrets
+import re
 import shutil
 import subprocess
 import sys
@@ -15,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from cluster.kubectl import NAME, NAMESPACE, ClusterError, main
+from workbench.errors import WorkbenchError
+from workbench.machine.folders import IDENTITY_PROVIDER
+from workbench.machine.passwords import FOLDER, make_folder, of_user, password
 
-FOLDER = Path(__file__).resolve().parent.parent / ".secrets"
 PASSWORDS = ("postgres-password", "app-owner-password", "app-rw-password", "metrics-password")
 GRAFANA_PASSWORD = "admin-password"  # noqa: S105 - the key, not the password
 HOSTS = ("DNS:localhost", f"DNS:{NAME}.localhost", "IP:127.0.0.1")  # as in the comment of k8s/istio/gateway.yaml
 
-_PASSWORD_BYTES = 24
 _CERTIFICATE_DAYS = 397  # browsers refuse certificates that are valid for longer
 _RENEW_SECONDS = 30 * 24 * 3600
 
@@ -29,24 +29,34 @@ _RENEW_SECONDS = 30 * 24 * 3600
 def manifests(folder: Path = FOLDER) -> dict[str, Any]:
     """The Secrets, as a List of Kubernetes. Creates the files that are missing in the folder. Raises ClusterError."""
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        grafana = {GRAFANA_PASSWORD: _password(folder / f"grafana-{GRAFANA_PASSWORD}")}
-        database = {name: _password(folder / name) for name in PASSWORDS}
+        make_folder(folder)
+        grafana = {GRAFANA_PASSWORD: password(folder / f"grafana-{GRAFANA_PASSWORD}")}
+        database = {name: password(folder / name) for name in PASSWORDS}
+        identity = {name: password(of_user(name, folder)) for name in users()}
         certificate, key = _certificate(folder)
     except OSError as error:
         raise ClusterError(
             f"{error.filename}: {error.strerror}: make {folder} writable, it keeps the secrets"
         ) from error
+    except WorkbenchError as error:
+        raise ClusterError(str(error)) from error
     return {
         "apiVersion": "v1",
         "kind": "List",
         "items": [
             _secret(NAMESPACE, "database", "Opaque", database),
+            _secret(NAMESPACE, "identity", "Opaque", identity),
             _secret("observability", "grafana", "Opaque", grafana),
             # Istio reads a Gateway's certificate from the namespace of the gateway's pods.
             _secret("istio-system", f"{NAME}-tls", "kubernetes.io/tls", {"tls.crt": certificate, "tls.key": key}),
         ],
     }
+
+
+def users() -> list[str]:
+    """The names of the users for development. Their file is YAML, which the standard library cannot read."""
+    text = (IDENTITY_PROVIDER / "dex.yaml").read_text(encoding="utf-8")
+    return re.findall(r"^    userID: (\S+)$", text, re.MULTILINE)
 
 
 def _secret(namespace: str, name: str, kind: str, data: dict[str, str]) -> dict[str, Any]:
@@ -61,15 +71,6 @@ def _secret(namespace: str, name: str, kind: str, data: dict[str, str]) -> dict[
         },
         "data": {key: b64encode(value.encode()).decode() for key, value in data.items()},
     }
-
-
-def _password(file: Path) -> str:
-    if not file.exists():
-        _write(file, secrets.token_urlsafe(_PASSWORD_BYTES))
-    password = file.read_text().strip()
-    if not password:
-        raise ClusterError(f"{file} is empty: write the password into it, or remove the file to get a new password")
-    return password
 
 
 def _certificate(folder: Path) -> tuple[str, str]:
@@ -99,14 +100,6 @@ def _openssl(*arguments: str, check: bool = True) -> int:
     if check and done.returncode != 0:
         raise ClusterError(f"openssl {arguments[0]}: {done.stderr.strip()}")
     return done.returncode
-
-
-def _write(file: Path, content: str) -> None:
-    """Writes the file atomically. Only its owner can read it."""
-    part = file.with_name(f"{file.name}.new")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-        stream.write(f"{content}\n")
-    part.replace(file)
 
 
 def run() -> int:

@@ -20,9 +20,10 @@ from contextlib import suppress
 
 from workbench.console import Console
 from workbench.errors import PartStopped, UsageError, WorkbenchError
+from workbench.identity.registered import passwords_of, read
 from workbench.machine.folders import display_path
 from workbench.manifests import Manifests
-from workbench.options import StackOptions, from_environment
+from workbench.options import StackOptions, data_folder, from_environment
 from workbench.programs import prometheus
 from workbench.programs.bring import Missing, bring
 from workbench.project import NAME
@@ -119,16 +120,37 @@ def _welcome(stack: Stack, seconds: float) -> str:
     versions = (
         f"\n  versions              canary: your files ({canary})  stable: {stack.stable}" if stack.stable else ""
     )
+    options = stack.options
+    sign_in, ready = _who_can_sign_in(stack), f"curl {stack.ingress_url}/"
+    if stack.identity:
+        token = (
+            "make token" if options.data == data_folder({}) else f"make token DATA={shlex.quote(str(options.data))}"
+        )
+        ready = f'curl -H "Authorization: Bearer $({token})" {stack.ingress_url}/'
     return f"""
 {NAME} is running; the start took {seconds:.1f} s. Ctrl-C stops it.
 
   through the ingress   {stack.ingress_url}
   API documentation     {stack.ingress_url}/docs
   health and metrics    http://localhost:{first.ops_port}/readyz  http://localhost:{first.ops_port}/metrics{prometheus}{debugger}{versions}
-  database              psql {shlex.quote(stack.postgres.url("app_rw"))}
+  database              psql {shlex.quote(stack.postgres.url("app_rw"))}{sign_in}
 
-  try: curl {stack.ingress_url}/
+  try: {ready}
 """
+
+
+def _who_can_sign_in(stack: Stack) -> str:
+    """The users of the identity provider, with their passwords."""
+    options = stack.options
+    if options.provider is None:
+        return ""
+    users = read(options.provider, stack.ingress_url).users
+    passwords = passwords_of(users, options.secrets)
+    text = ""
+    for user in users:
+        name = f"{user.id} ({', '.join(user.roles)})" if user.roles else user.id
+        text += f"\n  {'' if text else 'sign in as':<20}  {name:<15} password {passwords[user.id]}"
+    return text
 
 
 if __name__ == "__main__":

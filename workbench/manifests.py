@@ -6,7 +6,7 @@ The rules of the ingress and of Prometheus are loaded at once. If they are wrong
 import asyncio
 import shlex
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ import watchfiles
 
 from workbench.console import Console
 from workbench.errors import PartFailed, WorkbenchError
+from workbench.identity.registered import CONFIGURATION
 from workbench.ingress.bootstrap import IngressRuleError
 from workbench.ingress.pod_labels import pod_labels
 from workbench.machine.contents import Contents, changed, contents
@@ -50,14 +51,16 @@ class Manifests:
         self._service = service
         self._roles_at_start = contents([roles])
         options = stack.options
+        of_provider = [options.provider / CONFIGURATION] if options.provider else []
         rules = (options.rules, *options.components)
         others = (*rules, options.alerts, roles.parent, service)
         self._folders = [MANIFESTS, *(folder for folder in others if not folder.is_relative_to(MANIFESTS))]
         with_labels = [service / "deployment.yaml", service / "kustomization.yaml"]
         self._kinds = [
-            Kind("envoy", lambda: contents(chain(*(folder.glob("*.yaml") for folder in rules))), self._ingress),
+            Kind("envoy", lambda: contents(file for file in _in(rules) if file not in of_provider), self._ingress),
             Kind("postgres", lambda: contents([roles]), self._roles),
             Kind("service", lambda: contents(with_labels), self._labels),
+            Kind("identity", lambda: contents(of_provider), self._provider),
         ]
         if options.prometheus:
             self._kinds.append(Kind("prometheus", lambda: rule_files(options.alerts), self._alerts))
@@ -123,6 +126,9 @@ class Manifests:
             "or stop, `make reset`, and start again"
         )
 
+    async def _provider(self, files: Sequence[Path]) -> str:
+        return f"{_names(files)}: the identity provider reads it when it starts: stop, and start `make dev` again"
+
     async def _labels(self, files: Sequence[Path]) -> str:
         try:
             if pod_labels(self._service) == self._stack.labels:
@@ -130,6 +136,10 @@ class Manifests:
         except IngressRuleError as error:
             return f"{_located(error)}; the replicas keep their labels"
         return f"{_names(files)}: replicas get their labels when they start: stop, and start `make dev` again"
+
+
+def _in(folders: Sequence[Path]) -> Iterable[Path]:
+    return chain(*(folder.glob("*.yaml") for folder in folders))
 
 
 def _names(files: Sequence[Path]) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.errors import UsageError
-from workbench.machine.folders import ALERTS, INGRESS_RULES, ROOT
+from workbench.machine import passwords
+from workbench.machine.folders import ALERTS, IDENTITY, IDENTITY_PROVIDER, INGRESS_RULES, ROOT
 from workbench.programs import prometheus
 
 MAX_REPLICAS = 9
@@ -21,7 +22,8 @@ class StackOptions:
 
     `service` is the command of a replica, and `sources` the folder it runs in: tests that edit files pass a copy of
     the project. `rules` and `alerts` are folders: the rules of the ingress and of Prometheus. Folders of kustomize's
-    components add to the rules of the ingress. An identity provider listens on `identity_port`, if there is one.
+    components add to the rules of the ingress. The workbench's identity provider runs if `provider` is the folder of
+    its configuration, with the passwords in the folder `secrets`; otherwise one may listen on `identity_port`.
     `prometheus` is the path of the program, or None to run none; it scrapes every `scrape_interval` seconds. With
     `debug`, a debugger can attach to the first replica through `debug_port`. One more replica runs the files of the
     commit `stable`, if it is not empty, of the repository that `sources` is in. With `branch_databases`, each branch
@@ -41,6 +43,8 @@ class StackOptions:
     branch_databases: bool = False
     rules: Path = INGRESS_RULES
     components: Sequence[Path] = ()
+    provider: Path | None = None
+    secrets: Path = passwords.FOLDER
     identity_port: int | None = None
     alerts: Path = ALERTS
     prometheus: str | None = None
@@ -62,16 +66,20 @@ def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env
         raise UsageError(
             f"BRANCH_DATABASES=yes follows your checkout, and STABLE={stable} does not: leave out one of them"
         )
+    identity = _yes(variables, "IDENTITY")
+    own_settings = {"SERVICE_IDENTITY": "gateway"} if identity else {}
     return StackOptions(
         data=data_folder(variables),
         ingress_port=_number(variables, "INGRESS_PORT", 8080, 65535),
         api_port=_number(variables, "API_PORT", 8000, 65535),
         ops_port=_number(variables, "OPS_PORT", 9000, 65535),
         replicas=_number(variables, "REPLICAS", 1, MAX_REPLICAS),
-        settings=read_env_file(env_file) | chosen,
+        settings=own_settings | read_env_file(env_file) | chosen,
         service=(sys.executable, "-m", "workbench.reload"),
         stable=stable,
         branch_databases=branch_databases,
+        components=(IDENTITY, IDENTITY_PROVIDER) if identity else (),
+        provider=IDENTITY_PROVIDER if identity else None,
         prometheus=_prometheus(variables.get("PROMETHEUS") or ""),
         prometheus_port=_number(variables, "PROMETHEUS_PORT", 9095, 65535),
         debug=_yes(variables, "DEBUG"),

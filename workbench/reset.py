@@ -13,7 +13,7 @@ from workbench.machine.lock import data_lock
 from workbench.options import data_folder
 from workbench.parts.pgdata import stop_leftover_server
 
-MADE_BY_THE_WORKBENCH = {"lock", "postgres", "postgres.new", "prometheus", "run", "verdicts"}
+MADE_BY_THE_WORKBENCH = {"identity", "lock", "postgres", "postgres.new", "prometheus", "run", "verdicts"}
 
 
 def reset(data: Path, console: Console) -> None:

@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 from workbench.console import Console
 from workbench.errors import PartFailed, StepFailed, UsageError
+from workbench.identity.data import Files
+from workbench.ingress.address import CLUSTER_URL
 from workbench.ingress.bootstrap import IngressRuleError, Upstream
 from workbench.ingress.pod_labels import pod_labels
 from workbench.machine import ports
@@ -19,6 +21,7 @@ from workbench.machine.folders import SERVICE_MANIFESTS, empty_folder, make_data
 from workbench.machine.lock import data_lock
 from workbench.options import SERVICE, StackOptions
 from workbench.parts.envoy import Envoy
+from workbench.parts.identity import Identity
 from workbench.parts.pgdata import open_postgres
 from workbench.parts.postgres import BRANCH_SETTING, SUPERUSER, Postgres
 from workbench.parts.process import Part
@@ -30,7 +33,7 @@ CANARY = {"version": "canary"}
 """What k8s/components/canary changes in the labels of its pods, beside those that run the stable version."""
 
 
-Component: TypeAlias = Postgres | Replica | Envoy | Prometheus
+Component: TypeAlias = Postgres | Replica | Identity | Envoy | Prometheus
 
 
 class Stack:
@@ -42,6 +45,8 @@ class Stack:
     postgres: Postgres
     replicas: list[Replica]
     envoy: Envoy
+    identity: Identity | None = None
+    """The provider of the workbench, if it runs one."""
     prometheus: Prometheus | None = None
     labels: Mapping[str, str]
     """Of a replica of the stable version, as k8s/service/ had them at the start."""
@@ -98,6 +103,8 @@ class Stack:
         self.labels = labels = _labels()
         make_data_folder(options.data)
         undo.enter_context(data_lock(options.data))
+        files = Files.of(options.data)
+        files.url.unlink(missing_ok=True)  # of a workbench that was killed
         wanted = {
             "INGRESS_PORT": options.ingress_port,
             "API_PORT": options.api_port,
@@ -116,7 +123,7 @@ class Stack:
             await self.postgres.start()
         branch_variables = await self._follow_branch(checkout) if checkout else {}
 
-        free = iter(ports.free(2 * options.replicas + 6, excluding=wanted.values()))
+        free = iter(ports.free(2 * options.replicas + 7, excluding=wanted.values()))
         prometheus_port = options.prometheus_port or next(free)
         env = service_environment(self.postgres, _links(options, prometheus_port) | dict(options.settings))
         env |= branch_variables
@@ -142,18 +149,24 @@ class Stack:
         if self.debug_port:
             self.replicas[0].debug(self.debug_port)
         upstreams = [Upstream(replica.api_port, replica.ops_port, replica.labels) for replica in self.replicas]
+        ingress_port, identity_port, own_url = options.ingress_port or next(free), options.identity_port, CLUSTER_URL
+        if options.provider:
+            identity_port, own_url = next(free), f"http://localhost:{ingress_port}"
+            self.identity = Identity(identity_port, own_url, options.provider, options.data, options.secrets, console)
+            undo.callback(files.url.unlink, missing_ok=True)
         self.envoy = Envoy(
-            options.ingress_port or next(free),
+            ingress_port,
             upstreams,
             options.rules,
             run,
             console,
             stats_port=next(free),
             components=options.components,
-            identity_port=options.identity_port,
+            identity_port=identity_port,
+            own_url=own_url,
             timeouts=not options.debug,  # or it would end a request whose process has stopped at a breakpoint
         )
-        self.components += [*self.replicas, self.envoy]
+        self.components += [*self.replicas, *([self.identity] if self.identity else []), self.envoy]
         undo.push_async_callback(self._stop_serving)
         with console.step("service", f"{options.replicas} replica{'s' * (options.replicas > 1)} ready"):
             for replica in working:
@@ -162,6 +175,10 @@ class Stack:
         if self.stable:
             with console.step("stable", f"a replica with the files of {self.stable}"):
                 await self._start_stable(self.stable, self.replicas[-1], run / "stable")
+        if self.identity:
+            with console.step("identity", "identity provider answers"):
+                await self.identity.start()
+                await asyncio.to_thread(files.url.write_text, own_url)
         with console.step("envoy", "ingress answers"):
             await self.envoy.start()
         if options.prometheus:

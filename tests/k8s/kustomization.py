@@ -28,17 +28,21 @@ _TEMPLATES = (
 _HASH = re.compile(r"-[0-9a-z]{10}$")
 
 
-def build(folder: Path) -> list[Object]:
-    """The objects of a kustomization. Raises ValueError for a field of a kustomization that it does not know."""
+def build(folder: Path, others: list[Object] | None = None) -> list[Object]:
+    """The objects of a kustomization. Raises ValueError for a field of a kustomization that it does not know.
+
+    A component also changes the `others`, which are in the list that it returns. Alone, it has nothing to change.
+    """
     file = folder / "kustomization.yaml"
     kustomization: Object = yaml.safe_load(file.read_text())
-    for field in ("apiVersion", "kind"):
-        kustomization.pop(field)
-    objects: list[Object] = []
-    # Of a component, only what it adds is known here, not what it changes in the objects of the others.
-    for name in kustomization.pop("resources", []) + kustomization.pop("components", []):
+    kustomization.pop("apiVersion")
+    alone = kustomization.pop("kind") == "Component" and others is None
+    objects = [] if others is None else others
+    for name in kustomization.pop("resources", []):
         path = folder / name
         objects += build(path) if path.is_dir() else list(yaml.load_all(path.read_text(), LOADER))
+    for name in kustomization.pop("components", []):
+        objects = build(folder / name, objects)
     options = kustomization.pop("generatorOptions", {})
     for generator in kustomization.pop("configMapGenerator", []):
         objects.append(_config_map(folder, generator, options))
@@ -54,7 +58,8 @@ def build(folder: Path) -> list[Object]:
         for item in objects:
             _set_image(item, image)
     for patch in kustomization.pop("patches", []):
-        _patch(objects, folder, patch)
+        if not alone:
+            _patch(objects, folder, patch)
     suffix = kustomization.pop("nameSuffix", "")
     for item in objects:
         item["metadata"]["name"] += suffix
@@ -140,11 +145,15 @@ def _set_image(item: Object, image: Object) -> None:
 
 def _patch(objects: list[Object], folder: Path, entry: Object) -> None:
     """Changes or deletes the objects that the target selects, or else the one that the patch names."""
-    patch: Object = yaml.safe_load(entry["patch"] if "patch" in entry else (folder / entry["path"]).read_text())
+    patch: Any = yaml.safe_load(entry["patch"] if "patch" in entry else (folder / entry["path"]).read_text())
     target = entry.get("target", {})
     found = [item for item in objects if (_selected(item, **target) if target else _key(item) == _key(patch))]
     if not found or (len(found) > 1 and not target):
         raise ValueError(f"{folder}: {len(found)} objects for the patch {entry}")
+    if isinstance(patch, list):
+        for item in found:
+            _add(item, patch)
+        return
     for name in ("name", "namespace"):  # which a target does not read
         patch["metadata"].pop(name, None)
     for item in found:
@@ -152,6 +161,18 @@ def _patch(objects: list[Object], folder: Path, entry: Object) -> None:
             objects.remove(item)
         else:
             _merge(item, patch)
+
+
+def _add(item: Object, operations: list[Object]) -> None:
+    """JSON Patch (RFC 6902), of which it knows how to add to a list."""
+    for operation in operations:
+        if operation.keys() != {"op", "path", "value"} or operation["op"] != "add":
+            raise ValueError(f"{Path(__file__).name} does not know {operation}: add it there")
+        *steps, index = operation["path"].split("/")[1:]
+        part: Any = item
+        for step in steps:
+            part = part[step]
+        part.insert(int(index), deepcopy(operation["value"]))
 
 
 def _key(item: Object) -> tuple[str, str, str]:

@@ -42,10 +42,10 @@ def all_pods(objects: list[Object]) -> dict[str, Pod]:
     return own | OTHERS
 
 
-def allowed(objects: list[Object]) -> set[Flow]:
-    """The flows that the policies allow, of all pairs of pods and all ports that are used anywhere."""
+def allowed(objects: list[Object], *more: int) -> set[Flow]:
+    """The flows that the policies allow, of all pairs of pods, all ports that are used anywhere, and some more."""
     known = all_pods(objects)
-    ports = {port for _, _, port in table()} | {80, 9000, 15021, 15090}
+    ports = {port for _, _, port in table()} | {80, 9000, 15021, 15090, *more}
     return {
         (source, target, port)
         for source, target, port in product(known, known, ports)

@@ -13,7 +13,7 @@ from workbench.project import NAME
 
 
 def test_every_kustomization_builds(folders: list[Path]) -> None:
-    assert len(folders) == 15
+    assert len(folders) == 17
     for folder in folders:
         assert build(folder), folder
 
@@ -22,6 +22,8 @@ def test_every_manifest_is_in_its_kustomization(folders: list[Path]) -> None:
     for folder in folders:
         kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
         named = {*kustomization["resources"], *(patch.get("path", "") for patch in kustomization.get("patches", []))}
+        named |= {file for made in kustomization.get("configMapGenerator", []) for file in made["files"]}
+        named = {entry for entry in named if "/" not in entry}
         files = {file.name for file in folder.glob("*.yaml") if file.name != INSTALL.name} - {"kustomization.yaml"}
         assert {entry for entry in named if entry.endswith(".yaml")} == files, folder
 

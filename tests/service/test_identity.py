@@ -24,9 +24,13 @@ from tests.service.fixtures import StartService
 from tests.service.processes import service_process
 from tests.service.raw import raw_connection
 from tests.service.serving import PROBE, Service
-from tests.service.users import ADA, CARELESS, GATEWAY, OWNED, OWNERS
+from tests.service.users import ADA, CARELESS, GATEWAY, OWNED, OWNERS, roles
 from tests.service.websockets import handshake
 from tests.waiting import WITHIN
+
+ADMIN_TOO = roles("reader", "admin").encode()
+NO_ADMIN = roles("administrator", "reader,admin", "Admin", "").encode()
+NO_LISTS = (b"admin", b"reader admin", b"ImFkbWluIg", b"eyJhZG1pbiI6MX0", b'["admin"]', b"W*yJhZG1pbiJd", b"\xe9")
 
 
 def build_public(machinery: Machinery) -> Built:
@@ -163,9 +167,12 @@ def build_owned_route(_machinery: Machinery) -> Built:
     [
         ([(b"x-user", b"ada")], Identity("ada")),
         ([(b"x-user", b"ada"), (b"x-user-roles", b"")], Identity("ada")),
-        ([(b"x-user", b"ada"), (b"x-user-roles", b"reader admin")], Identity("ada", sees_all=True)),
-        ([(b"x-user-roles", b"admin"), (b"x-user", b"ada")], Identity("ada", sees_all=True)),
-        ([(b"x-user", b"ada"), (b"x-user-roles", b"administrator reader,admin Admin")], Identity("ada")),
+        ([(b"x-user", b"ada"), (b"x-user-roles", ADMIN_TOO)], Identity("ada", sees_all=True)),
+        ([(b"x-user", b"ada"), (b"x-user-roles", ADMIN_TOO.rstrip(b"="))], Identity("ada", sees_all=True)),
+        ([(b"x-user-roles", b"WyJhZG1pbiJd"), (b"x-user", b"ada")], Identity("ada", sees_all=True)),
+        ([(b"x-user", b"ada"), (b"x-user-roles", NO_ADMIN)], Identity("ada")),
+        # A text, as of a provider whose claim is one; JSON that is no list; what is not base64url.
+        *(([(b"x-user", b"ada"), (b"x-user-roles", value)], Identity("ada")) for value in NO_LISTS),
         ([(b"x-user", b"ada"), (b"x-user", b"ada")], None),
         ([(b"x-user", b"\xe9")], None),
         ([(b"x-user", b"a\tb")], None),

@@ -1,6 +1,8 @@
 """Users as the gateway names them, and the probe domain with things that belong to users."""
 
+from base64 import urlsafe_b64encode
 from dataclasses import replace
+from json import dumps
 
 from quart import Blueprint
 
@@ -14,9 +16,15 @@ GATEWAY = "gateway"
 OWNERS = "SELECT own_rows('things')"
 """The migration of owned things."""
 
+
+def roles(*names: str) -> str:
+    """The header `x-user-roles`, as the gateway writes it."""
+    return urlsafe_b64encode(dumps(names).encode()).decode()
+
+
 ADA = {"x-user": "ada"}
-BOB = {"x-user": "bob", "x-user-roles": "reader writer"}
-ROOT = {"x-user": "root", "x-user-roles": "reader admin"}
+BOB = {"x-user": "bob", "x-user-roles": roles("reader", "writer")}
+ROOT = {"x-user": "root", "x-user-roles": roles("reader", "admin")}
 
 CARELESS = {
     "read": Statement("careless_read", "SELECT id, name FROM things"),

@@ -13,7 +13,7 @@ import pytest
 
 from workbench.errors import PortTaken, UsageError
 from workbench.machine import ports
-from workbench.machine.folders import ROOT
+from workbench.machine.folders import IDENTITY, IDENTITY_PROVIDER, ROOT
 from workbench.options import from_environment, read_env_file
 from workbench.programs import prometheus
 
@@ -38,6 +38,22 @@ def test_an_empty_variable_has_the_default(tmp_path: Path) -> None:
     options = from_environment({"INGRESS_PORT": "", "DATA": ""}, tmp_path / ".env")
     assert options.ingress_port == 8080
     assert options.data == Path.cwd() / ".workbench"
+
+
+def test_users_are_off_by_default_and_one_variable_switches_them_on(tmp_path: Path) -> None:
+    for off in ({}, {"IDENTITY": ""}, {"IDENTITY": "no"}):
+        options = from_environment(off, tmp_path / ".env")
+        assert (options.components, options.provider, options.settings) == ((), None, {})
+    options = from_environment({"IDENTITY": "yes"}, tmp_path / ".env")
+    assert options.components == (IDENTITY, IDENTITY_PROVIDER)
+    assert options.provider == IDENTITY_PROVIDER
+    assert options.settings == {"SERVICE_IDENTITY": "gateway"}
+
+
+@pytest.mark.parametrize("value", ["on", "YES", "true", "1"])
+def test_another_value_of_identity_is_refused(value: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"^IDENTITY={value} is neither yes nor no$"):
+        from_environment({"IDENTITY": value}, tmp_path / ".env")
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:

@@ -22,11 +22,12 @@ from workbench.ingress.authorization import rbac_filters
 from workbench.ingress.cluster import Upstream, envoy_cluster, identity_cluster
 from workbench.ingress.envoy_json import Json, typed
 from workbench.ingress.envoyfilter import merged
-from workbench.ingress.istio import MAX_BODY, HttpRoute
+from workbench.ingress.istio import MAX_BODY, Destination, HttpRoute
+from workbench.ingress.istio_destination import ConsistentHash
 from workbench.ingress.istio_values import MAX_REGEX_PROGRAM_SIZE
 from workbench.ingress.routes import CORS, envoy_routes, without_timeouts
 from workbench.ingress.rule_files import IngressRuleError
-from workbench.ingress.rules import IDENTITY_HOST, SERVICE_HOST, SERVICE_PORT, IngressRules, read_rules
+from workbench.ingress.rules import IDENTITY_HOST, IDENTITY_PORT, SERVICE_HOST, SERVICE_PORT, IngressRules, read_rules
 
 __all__ = [
     "CLUSTER",
@@ -46,7 +47,7 @@ def cluster_name(subset: str) -> str:
 
 CLUSTER = cluster_name("")
 """The cluster of all replicas, for the destinations that name no subset."""
-IDENTITY_CLUSTER = f"outbound|80||{IDENTITY_HOST}"
+IDENTITY_CLUSTER = f"outbound|{IDENTITY_PORT}||{IDENTITY_HOST}"
 _UNIX_PATH_MAX = 107  # bytes; sockaddr_un of Linux
 
 # As Istio starts its proxies: a fragment in a path is cut off, where Envoy's default refuses the request, and regular
@@ -74,7 +75,7 @@ def envoy_bootstrap(
     include ::1 if the machine has it, since localhost can mean either address. The administration interface listens
     only on the Unix socket `admin_socket`. With `stats_port`, the statistics can be read at that port of 127.0.0.1.
     Without `timeouts`, those of the routes are left out. At `identity_port` of 127.0.0.1 is the identity provider,
-    where the keys of a `jwksUri` are fetched; without it there are none, so no token is valid.
+    where the keys of a `jwksUri` are fetched; without it no token is valid, and its routes answer 503.
 
     Raises IngressRuleError if the rules contain anything that this translation does not support, and ValueError if
     `admin_socket` is too long for a socket.
@@ -83,7 +84,9 @@ def envoy_bootstrap(
         raise ValueError(f"{admin_socket} is longer than the maximum of a socket's path ({_UNIX_PATH_MAX} bytes)")
     read = read_rules(rules) if isinstance(rules, Path) else rules
     destination = read.destination_rule.spec
-    any_uri = any(rule.jwks_uri for rule in read.jwt_rules)
+    provider = any(rule.jwks_uri for rule in read.jwt_rules) or any(
+        to.host == IDENTITY_HOST for to in read.virtual_service.spec.destinations()
+    )
     listener, *more = ({"socket_address": {"address": address, "port_value": port}} for address in addresses)
     return {
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
@@ -110,7 +113,7 @@ def envoy_bootstrap(
                     )
                     for subset, policy in destination.policies().items()
                 ),
-                *([identity_cluster(IDENTITY_CLUSTER, identity_port)] if any_uri else []),
+                *([identity_cluster(IDENTITY_CLUSTER, identity_port)] if provider else []),
                 envoy_stats.cluster(admin_socket),
             ],
         },
@@ -119,12 +122,14 @@ def envoy_bootstrap(
 
 def _connection_manager(rules: IngressRules, timeouts: bool) -> Json:
     http_port = rules.server.port.number
-    routes = envoy_routes(
-        rules.virtual_service.spec.http,
-        rules.route_patches,
-        cluster_name,
-        rules.destination_rule.spec.consistent_hash,
-    )
+
+    def cluster(to: Destination) -> str:
+        return IDENTITY_CLUSTER if to.host == IDENTITY_HOST else cluster_name(to.subset)
+
+    def consistent_hash(to: Destination) -> ConsistentHash | None:
+        return None if to.host == IDENTITY_HOST else rules.destination_rule.spec.consistent_hash(to.subset)
+
+    routes = envoy_routes(rules.virtual_service.spec.http, rules.route_patches, cluster, consistent_hash)
     if not timeouts:
         without_timeouts(routes)
     return {

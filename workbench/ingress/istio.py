@@ -272,10 +272,10 @@ class VirtualServiceSpec(Strict):
     gateways: Annotated[list[str], Field(min_length=1)]
     http: Annotated[list[HttpRoute], Field(min_length=1)]
 
-    def subsets(self) -> set[str]:
-        """The subsets that get requests, or copies of them."""
-        mirrors = {route.mirror.subset for route in self.http if route.mirror}
-        return mirrors | {to.destination.subset for route in self.http for to in route.destinations}
+    def destinations(self) -> list[Destination]:
+        """Those that get requests, or copies of them."""
+        mirrors = [route.mirror for route in self.http if route.mirror]
+        return [*mirrors, *(to.destination for route in self.http for to in route.destinations)]
 
 
 class VirtualService(Strict):

@@ -5,12 +5,12 @@ header's value, and its own configuration in an EnvoyFilter, is found here, by a
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from workbench.ingress.envoyfilter import HttpRoutePatch
 from workbench.ingress.istio import Headers, HttpRoute
 from workbench.ingress.istio_destination import DestinationRuleSpec, Subset
+from workbench.ingress.kustomization import Place
 from workbench.ingress.rule_files import IngressRuleError
 from workbench.ingress.rules import IngressRules, PlacedPatch
 
@@ -26,12 +26,6 @@ _OPTIONAL = (
     "timeout",
     "retries",
 )  # fields without which a route is still one
-
-
-@dataclass(frozen=True)
-class _Place:
-    file: Path
-    field: str
 
 
 async def refused_rule(rules: IngressRules, refuses: Refuses) -> IngressRuleError | None:
@@ -50,23 +44,20 @@ async def refused_rule(rules: IngressRules, refuses: Refuses) -> IngressRuleErro
             accepted = middle
     place = places[accepted]
     field = place.field
-    if place.file == rules.virtual_service_file:
+    if place in rules.route_places:
         field += await _field_of_last_route(_first(refused, rules), refuses)
     return IngressRuleError(place.file, field, f"Envoy refuses it: {words}")
 
 
-def _places(rules: IngressRules) -> list[_Place]:
+def _places(rules: IngressRules) -> list[Place]:
     """The places of all rules, in an order in which those that others need come first."""
     servers = rules.gateway.spec.servers
     return [
-        _Place(rules.gateway_file, f"spec.servers[{servers.index(rules.server)}].hosts"),
-        _Place(rules.destination_rule_file, "spec"),
-        *(
-            _Place(rules.virtual_service_file, f"spec.http[{index}]")
-            for index in range(len(rules.virtual_service.spec.http))
-        ),
-        *(_Place(placed.file, "spec") for placed in rules.policies),
-        *(_Place(patch.file, patch.field) for patch in _patches(rules)),
+        Place(rules.gateway_file, f"spec.servers[{servers.index(rules.server)}].hosts"),
+        Place(rules.destination_rule_file, "spec"),
+        *rules.route_places,
+        *(Place(placed.file, "spec") for placed in rules.policies),
+        *(Place(patch.file, patch.field) for patch in _patches(rules)),
     ]
 
 

@@ -8,6 +8,7 @@ from workbench.ingress.envoy_json import Json, duration, typed
 from workbench.ingress.envoyfilter import HttpRoutePatch
 from workbench.ingress.istio import (
     CorsPolicy,
+    Destination,
     HeaderOperations,
     Headers,
     HttpRoute,
@@ -25,12 +26,12 @@ CORS = "envoy.filters.http.cors"
 def envoy_routes(
     routes: Sequence[HttpRoute],
     patches: Sequence[HttpRoutePatch],
-    cluster: Callable[[str], str],
-    consistent_hash: Callable[[str], ConsistentHash | None],
+    cluster: Callable[[Destination], str],
+    consistent_hash: Callable[[Destination], ConsistentHash | None],
 ) -> list[Json]:
     """Keeps the order, since the first match wins in both. Each alternative of a match becomes a route of its own.
 
-    `cluster` returns the name of a subset's cluster, and `consistent_hash` by what requests to it are hashed.
+    `cluster` returns the name of a destination's cluster, and `consistent_hash` by what requests to it are hashed.
     """
     translated = [
         _route(route, match, cluster, consistent_hash)
@@ -67,8 +68,8 @@ def _merge(into: Json, value: Json) -> None:
 def _route(
     route: HttpRoute,
     match: RequestMatch,
-    cluster: Callable[[str], str],
-    consistent_hash: Callable[[str], ConsistentHash | None],
+    cluster: Callable[[Destination], str],
+    consistent_hash: Callable[[Destination], ConsistentHash | None],
 ) -> Json:
     # Those of several destinations are in their weighted clusters.
     of_destination = [] if route.weighted else [to.headers for to in route.route]
@@ -88,14 +89,16 @@ def _route(
     else:
         translated["route"] = _action(route, cluster, consistent_hash)
         if route.mirror and (share := route.mirror_percentage.value):
-            translated["route"]["request_mirror_policies"] = [_mirror(cluster(route.mirror.subset), share)]
+            translated["route"]["request_mirror_policies"] = [_mirror(cluster(route.mirror), share)]
     return translated
 
 
 def _action(
-    route: HttpRoute, cluster: Callable[[str], str], consistent_hash: Callable[[str], ConsistentHash | None]
+    route: HttpRoute,
+    cluster: Callable[[Destination], str],
+    consistent_hash: Callable[[Destination], ConsistentHash | None],
 ) -> Json:
-    hashes = [by for to in route.destinations if (by := consistent_hash(to.destination.subset))]
+    hashes = [by for to in route.destinations if (by := consistent_hash(to.destination))]
     action: Json = {**_clusters(route, cluster), "timeout": duration(route.timeout or timedelta())}
     retries = route.retries or Retries(attempts=2)  # Istio's default
     if retries.attempts:
@@ -107,11 +110,11 @@ def _action(
     return action
 
 
-def _clusters(route: HttpRoute, cluster: Callable[[str], str]) -> Json:
+def _clusters(route: HttpRoute, cluster: Callable[[Destination], str]) -> Json:
     if not route.weighted:
-        return {"cluster": cluster(route.route[0].destination.subset)}
+        return {"cluster": cluster(route.route[0].destination)}
     weighted = [
-        {"name": cluster(to.destination.subset), "weight": to.weight, **_header_changes(to.headers)}
+        {"name": cluster(to.destination), "weight": to.weight, **_header_changes(to.headers)}
         for to in route.destinations
     ]
     return {"weighted_clusters": {"clusters": weighted}}

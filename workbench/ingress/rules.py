@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
+from workbench.ingress.address import CLUSTER_URL, moved
 from workbench.ingress.envoyfilter import (
     ConnectionManager,
     EnvoyFilter,
@@ -18,24 +19,17 @@ from workbench.ingress.envoyfilter import (
 from workbench.ingress.istio import Destination, Gateway, Metadata, Server, Strict, VirtualService
 from workbench.ingress.istio_destination import DestinationRule
 from workbench.ingress.istio_security import AuthorizationPolicy, JwtRule, RequestAuthentication
+from workbench.ingress.kustomization import Place, PlacedRoute, read_kustomization, route_patches, with_added_routes
 from workbench.ingress.rule_files import IngressRuleError, load, validated
 from workbench.project import NAME
 
 SERVICE_HOST = f"{NAME}.{NAME}.svc.cluster.local"
 SERVICE_PORT = 80  # of the Service; a replica listens on another port
 IDENTITY_HOST = f"identity.{NAME}.svc.cluster.local"  # of the identity provider, at port 80
+IDENTITY_PORT = 80
 GATEWAY_NAMESPACE = "istio-system"  # of the gateway's pods, see k8s/istio/install.yaml; also Istio's root namespace
 
 _Kind = TypeVar("_Kind", bound=Strict)
-
-
-class Kustomization(Strict):
-    """Lists the files that are applied to the cluster."""
-
-    api_version: Literal["kustomize.config.k8s.io/v1beta1", "kustomize.config.k8s.io/v1alpha1"]
-    kind: Literal["Kustomization", "Component"]
-    resources: list[str]
-    labels: list[dict[str, Any]] | None = None  # of the objects, which say nothing about requests
 
 
 class ObjectMetadata(BaseModel):
@@ -71,8 +65,9 @@ class IngressRules:
     """In the order in which Istio applies them."""
     policies: Sequence[PlacedPolicy]
     """Of the gateway, in the order in which they are listed."""
+    route_places: Sequence[Place]
+    """Of each route of the VirtualService."""
     gateway_file: Path
-    virtual_service_file: Path
     destination_rule_file: Path
 
     @property
@@ -113,15 +108,16 @@ class IngressRules:
         return next(server for server in self.gateway.spec.servers if server.port.protocol == "HTTP")
 
 
-def read_rules(directory: Path, components: Sequence[Path] = ()) -> IngressRules:
+def read_rules(directory: Path, components: Sequence[Path] = (), own_url: str = CLUSTER_URL) -> IngressRules:
     """Raises IngressRuleError for anything in the files that the workbench does not support.
 
     The files are those that `kustomization.yaml` lists, there and in the folders of kustomize's components. Other
-    kinds, and the policies of other pods, are ignored.
+    kinds, and the policies of other pods, are ignored. `own_url` takes the place of CLUSTER_URL in their values.
     """
     listed = directory / "kustomization.yaml"
-    files = [file for folder in (directory, *components) for file in _listed(folder / "kustomization.yaml")]
-    documents = {file: load(file) for file in files}
+    kustomizations = {folder: read_kustomization(folder) for folder in (directory, *components)}
+    files = [folder / name for folder, read in kustomizations.items() for name in read.resources]
+    documents = {file: moved(load(file), own_url) for file in files}
     objects = {file: validated(file, document, KubernetesObject) for file, document in documents.items()}
 
     def all_of(kind: type[_Kind], *namespaces: str) -> dict[Path, _Kind]:
@@ -150,8 +146,12 @@ def read_rules(directory: Path, components: Sequence[Path] = ()) -> IngressRules
     }
 
     _check_gateway(gateway_file, gateway)
-    subsets = destination_rule.spec.policies().keys()
-    _check_virtual_service(virtual_service_file, virtual_service, gateway, subsets)
+    _check_virtual_service(virtual_service_file, virtual_service, gateway)
+    patches_of_routes = [file for folder, read in kustomizations.items() for file in route_patches(folder, read)]
+    routes = with_added_routes(virtual_service_file, virtual_service, patches_of_routes)
+    _check_routes(routes, destination_rule.spec.policies().keys())
+    spec = virtual_service.spec.model_copy(update={"http": [route for _, route in routes]})
+    virtual_service = virtual_service.model_copy(update={"spec": spec})
     if destination_rule.spec.host != SERVICE_HOST:
         reason = f"{destination_rule.spec.host!r} does not run in the workbench; use {SERVICE_HOST}"
         raise IngressRuleError(destination_rule_file, "spec.host", reason)
@@ -174,15 +174,10 @@ def read_rules(directory: Path, components: Sequence[Path] = ()) -> IngressRules
         destination_rule,
         patches,
         [PlacedPolicy(file, policy) for file, policy in policies.items()],
+        [place for place, _ in routes],
         gateway_file,
-        virtual_service_file,
         destination_rule_file,
     )
-
-
-def _listed(file: Path) -> list[Path]:
-    """The files that a kustomization lists, where it is."""
-    return [file.parent / name for name in validated(file, load(file), Kustomization).resources]
 
 
 def _check_gateway(file: Path, gateway: Gateway) -> None:
@@ -191,9 +186,7 @@ def _check_gateway(file: Path, gateway: Gateway) -> None:
         raise IngressRuleError(file, "spec.servers", "the workbench needs exactly one server with protocol HTTP")
 
 
-def _check_virtual_service(
-    file: Path, virtual_service: VirtualService, gateway: Gateway, subsets: Collection[str]
-) -> None:
+def _check_virtual_service(file: Path, virtual_service: VirtualService, gateway: Gateway) -> None:
     spec = virtual_service.spec
     name = f"{gateway.metadata.namespace}/{gateway.metadata.name}"
     if spec.gateways != [name]:
@@ -201,21 +194,31 @@ def _check_virtual_service(
     if spec.hosts != ["*"]:
         # Istio serves the intersection with the Gateway's hosts; one place to name hosts is enough.
         raise IngressRuleError(file, "spec.hosts", 'must be ["*"]; name the hosts in the Gateway')
-    for index, http_route in enumerate(spec.http):
+
+
+def _check_routes(routes: Sequence[PlacedRoute], subsets: Collection[str]) -> None:
+    for place, http_route in routes:
         destinations = [
             (f"route[{position}].destination", route.destination) for position, route in enumerate(http_route.route)
         ]
         if http_route.mirror:
             destinations.append(("mirror", http_route.mirror))
         for name, destination in destinations:
-            _check_destination(file, f"spec.http[{index}].{name}", destination, subsets)
-    for index, http_route in enumerate(spec.http[:-1]):
+            _check_destination(place.file, f"{place.field}.{name}", destination, subsets)
+    for place, http_route in routes[:-1]:
         if not http_route.match:
             reason = "a route without match takes every request, so later routes get none; move it to the end"
-            raise IngressRuleError(file, f"spec.http[{index}]", reason)
+            raise IngressRuleError(place.file, place.field, reason)
 
 
 def _check_destination(file: Path, field: str, destination: Destination, subsets: Collection[str]) -> None:
+    if destination.host == IDENTITY_HOST:
+        if destination.port.number != IDENTITY_PORT:
+            reason = f"the identity provider has no port {destination.port.number}; use {IDENTITY_PORT}"
+            raise IngressRuleError(file, f"{field}.port.number", reason)
+        if destination.subset:
+            raise IngressRuleError(file, f"{field}.subset", "the identity provider has no subsets; remove it")
+        return
     if destination.host != SERVICE_HOST:
         reason = f"{destination.host!r} does not run in the workbench; use {SERVICE_HOST}"
         raise IngressRuleError(file, f"{field}.host", reason)

@@ -17,6 +17,8 @@ ROLES = MANIFESTS / "postgres" / "roles.sql"
 INGRESS_RULES = MANIFESTS / "istio"
 ALERTS = MANIFESTS / "observability" / "prometheus" / "rules"
 SERVICE_MANIFESTS = MANIFESTS / "service"
+IDENTITY = MANIFESTS / "components" / "identity"
+IDENTITY_PROVIDER = MANIFESTS / "components" / "identity-provider"
 
 # Bytes: sizeof(sockaddr_un.sun_path) without its final NUL.
 SOCKET_PATH_LIMIT = 107 if sys.platform == "linux" else 103

@@ -9,6 +9,7 @@ from pathlib import Path
 from workbench.console import Console
 from workbench.errors import PartFailed, StepFailed
 from workbench.ingress import bootstrap as ingress
+from workbench.ingress.address import CLUSTER_URL
 from workbench.ingress.discovery import divide
 from workbench.ingress.envoy_json import Json
 from workbench.ingress.refused_rule import refused_rule
@@ -47,6 +48,7 @@ class Envoy:
         *,
         components: Sequence[Path] = (),
         identity_port: int | None = None,
+        own_url: str = CLUSTER_URL,
         timeouts: bool = True,
     ) -> None:
         self.port = port
@@ -56,6 +58,7 @@ class Envoy:
         self.rules = rules
         self._components = components
         self._identity_port = identity_port
+        self._own_url = own_url
         self._run = run
         self._console = console
         self._timeouts = timeouts
@@ -79,7 +82,7 @@ class Envoy:
             if self._serving and self.refused:
                 self._console.say(f"envoy starts with the last good rules: {self.refused}")
             try:
-                rules = self._serving or ingress.read_rules(self.rules, self._components)
+                rules = self._serving or self._read()
             except ingress.IngressRuleError as error:
                 raise StepFailed(f"the ingress rules are wrong: {error}") from error
             lacking = self._say_which_subsets_lack_replicas(rules)
@@ -126,7 +129,7 @@ class Envoy:
         return self.part
 
     async def _reload(self) -> bool:
-        rules = ingress.read_rules(self.rules, self._components)
+        rules = self._read()
         if self._serving is None:
             raise ValueError("it has not started yet")
         old, new = (divide(self._bootstrap(each), self._run)[1] for each in (self._serving, rules))
@@ -155,7 +158,7 @@ class Envoy:
 
     def _say_which_subsets_lack_replicas(self, rules: ingress.IngressRules) -> bool:
         """Subsets that get requests, and have no replica for them. Returns whether there are any."""
-        in_use = rules.virtual_service.spec.subsets()
+        in_use = {destination.subset for destination in rules.virtual_service.spec.destinations()}
         lacking = [
             subset
             for subset in rules.destination_rule.spec.subsets
@@ -168,6 +171,9 @@ class Envoy:
                 "requests get 503: correct the labels, or run two versions with `make dev STABLE=main`"
             )
         return bool(lacking)
+
+    def _read(self) -> ingress.IngressRules:
+        return ingress.read_rules(self.rules, self._components, self._own_url)
 
     def _bootstrap(self, rules: ingress.IngressRules) -> Json:
         return ingress.envoy_bootstrap(

@@ -1,12 +1,14 @@
 """What a developer can choose: flags, environment variables, and the subcommand of Tilt."""
 
 import re
+from collections import Counter
 from copy import deepcopy
 
 import pytest
 
-from tests.k8s.objects import find
-from tests.k8s.project import ROOT, Object
+from tests.k8s.kustomization import build
+from tests.k8s.objects import find, identity
+from tests.k8s.project import K8S, ROOT, Object
 from tests.k8s.tiltfile.api import TiltfileError
 from tests.k8s.tiltfile.conftest import Run
 from tests.k8s.tiltfile.declared import Declared
@@ -73,6 +75,26 @@ def test_a_replica_can_be_debugged(declared: Declared, tilt: Run) -> None:
     patches = find(debugged.objects, "EnvoyFilter", "request-buffer")["spec"]["configPatches"]
     routes = [patch["patch"]["value"].get("route", {}) for patch in patches]
     assert {route["idle_timeout"] for route in routes if route} == {"0s"}
+
+
+def test_users_can_be_switched_on(declared: Declared, tilt: Run) -> None:
+    with_users = tilt(flags={"identity": True})
+
+    assert with_users.resources.keys() - declared.resources.keys() == {"identity"}
+    added = with_users.resources["identity"]
+    assert set(added["resource_deps"]) == {"secrets", "istiod", "mesh-rules"}
+    assert {item["kind"] for item in added["objects"]} >= {"StatefulSet", "Service", "RequestAuthentication"}
+    assert Counter(map(identity, with_users.objects)) == Counter(
+        map(identity, build(K8S / "overlays" / "dev-identity") + not_of_kustomize(declared))
+    )
+    container = find(with_users.objects, *DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "SERVICE_IDENTITY", "value": "gateway"} in container["env"]
+
+
+def not_of_kustomize(declared: Declared) -> list[Object]:
+    """Istio, and the Secrets."""
+    known = {*map(identity, build(K8S / "overlays" / "dev"))}
+    return [item for item in declared.objects if identity(item) not in known]
 
 
 def test_resources_can_be_named_on_the_command_line(declared: Declared, tilt: Run) -> None:

@@ -16,14 +16,15 @@ from tests.workbench.ingress.tokens import (
     STOLEN_NAME,
     changed,
     claims,
+    header_of,
     signed_with_public_key,
     token,
     unsigned,
 )
 
-ADA = {"x-user": "ada", "x-user-email": "ada@example.com", "x-user-roles": "admin editor"}
+ADA = {"x-user": "ada", "x-user-email": "ada@example.com", "x-user-roles": header_of("admin", "editor")}
 NOBODY: Mapping[str, str] = {}
-FORGED = [("x-user", "root"), ("x-user-email", "root@example.com"), ("x-user-roles", "admin")]
+FORGED = [("x-user", "root"), ("x-user-email", "root@example.com"), ("x-user-roles", header_of("admin"))]
 PREFLIGHT = [("origin", "https://app.example"), ("access-control-request-method", "GET")]
 
 
@@ -81,8 +82,10 @@ TOKENS = [
     _with("valid, by the other key", token(RSA), ASKED),
     _with("valid, without the name of its key", token(EC, {"kid": ""}), ASKED),
     _with("one of several audiences", token(aud=["other", AUDIENCE]), ASKED),
-    _with("no roles and no e-mail", token(email=None, roles=None), ("/things", {"x-user": "ada"})),
-    _with("a list of roles", token(roles=["admin"]), ("/things", {**ADA, "x-user-roles": "WyJhZG1pbiJd"})),
+    _with("no roles and no e-mail", token(email=None, groups=None), ("/things", {"x-user": "ada"})),
+    _with("one role", token(groups=["admin"]), ("/things", {**ADA, "x-user-roles": "WyJhZG1pbiJd"})),
+    _with("a list without roles", token(groups=[]), ("/things", {**ADA, "x-user-roles": header_of()})),
+    _with("roles as a text", token(groups="admin"), ("/things", {**ADA, "x-user-roles": "admin"})),
     _with("no subject", token(sub=None), 403),
     _with("an empty subject", token(sub=""), 403),
     _with("expired", token(exp=NOW - HOUR), 401),
@@ -136,7 +139,7 @@ FORGERY = [
     Request(
         "forged: a token without these claims",
         ("/things", {"x-user": "ada"}),
-        headers=[*FORGED, bearer(token(email=None, roles=None))],
+        headers=[*FORGED, bearer(token(email=None, groups=None))],
     ),
     Request("forged: in capitals", ("/", NOBODY), "/", headers=[("X-USER", "root"), ("X-User-Roles", "admin")]),
     Request(

@@ -40,7 +40,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "aud": AUDIENCE,
         "sub": "ada",
         "email": "ada@example.com",
-        "roles": "admin editor",
+        "groups": ["admin", "editor"],
         "iat": now,
         "exp": now + HOUR,
     }
@@ -69,6 +69,11 @@ def changed(valid: str, **changes: Any) -> str:
     """Other claims with the signature of a valid token."""
     header, _, signature = valid.split(".")
     return f"{header}.{_part(claims(**changes))}.{signature}"
+
+
+def header_of(*roles: str) -> str:
+    """What the service gets of a list of roles."""
+    return base64.urlsafe_b64encode(json.dumps(roles, separators=(",", ":")).encode()).decode()
 
 
 def _part(content: Mapping[str, Any]) -> str:
