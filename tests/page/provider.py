@@ -63,7 +63,7 @@ class PageProvider:
 
     def token(self, user: str, **changes: Any) -> str:
         """An access token."""
-        return tokens.token(self.key, iss=self.issuer, sub=user, **{"roles": None, **self.users[user], **changes})
+        return tokens.token(self.key, iss=self.issuer, sub=user, **{"groups": None, **self.users[user], **changes})
 
     def trusted_in(self, component: Path) -> None:
         """Makes a copy of k8s/components/identity believe this provider."""

@@ -177,12 +177,12 @@ let typed = stored(TYPED);
 function begin() {
 	const tokens = stored(TOKENS);
 	if (!tokens) return page.dataset.user ?? stayOut(OUT);
-	const { sub, name, email, groups = [], roles = [] } = { ...claims(tokens.access_token), ...claims(tokens.id_token ?? "") };
+	const { sub, name, email, groups = [] } = { ...claims(tokens.access_token), ...claims(tokens.id_token ?? "") };
 	whose = sub;
 	if (typed?.user !== whose) typed = null; // the text of somebody else
 	store(TYPED, null);
 	write($("user-name"), name ?? email ?? sub ?? "Signed in");
-	$("user-role").hidden = ![groups, roles].flat().join(" ").split(" ").includes("admin");
+	$("user-role").hidden = ![groups].flat().includes("admin");
 	show("in", "");
 	if (typed) announce("You are signed in again, and what you typed is back.");
 }
