@@ -29,7 +29,7 @@ def policies(sign_in: SignIn | None) -> Mapping[str, str]:
 
 
 def policy_of(html: Path) -> str:
-    """A policy under which the file's own inline scripts and handlers run, and nothing else."""
+    """A policy that allows the inline scripts and handlers of this file, and nothing else."""
     text = html.read_text(encoding="utf-8")
     inline = re.findall(r"<script>(.*?)</script>|\son\w+=\"(.*?)\"", text, re.DOTALL)
     hashes = " ".join(sorted(_hash(script or handler) for script, handler in inline))

@@ -59,7 +59,7 @@ class RunningProcess:
             return Replay(fields["status"], fields["failed"], fields["cost"] and Cost(**fields["cost"]))
 
     async def same(self) -> str:
-        """The version of which the supervisor has said that it describes the same API; empty if there is none."""
+        """The last version that describes the same API, as the supervisor says; empty if it has named none."""
         async with asyncio.timeout(_ANSWERED_WITHIN):
             self._writer.write(b"same\n")
             return (await self._line()).strip().decode()

@@ -1,5 +1,7 @@
-"""Code without what its asynchronous functions do. The description of the API is made by synchronous code, from the
-modules, the models and the signatures of the routes: so it is the same if the skeleton is.
+"""The skeleton of code: all of it but the bodies of asynchronous functions.
+
+Synchronous code makes the description of the API, from the modules, the models and the signatures of the routes. So
+two versions with the same skeleton describe the same API.
 """
 
 import ast

@@ -172,7 +172,6 @@ class Supervisor:
 
     async def _start(self, target: Target, change: Change) -> ServiceProcess:
         """A process that is ready to serve the target. Raises NotReadyError, SpawnError, SupersededError."""
-
         moved = partial(self._database.moved, target.version)
         if self._migrations:
             await self._migrations.apply(target, self._processes.serving, self._stopping, moved)

@@ -70,7 +70,7 @@ async def test_what_is_typed_outlives_the_session(
     await expect(note(page, f"{word} stays")).to_be_visible()
     await has_no_violations(page)
     provider.ended = False
-    # Who comes back without a sign-in loses nothing either.
+    # A person who comes back without having signed in loses nothing either.
     await button(page, "Sign in again").click()
     await page.get_by_role("link", name="deny").click()
     await expect(page.locator("#gate-text")).to_contain_text("access_denied")
