@@ -23,7 +23,7 @@ help: ## show this list
 	@echo "  PROMETHEUS_PORT=9095; PROMETHEUS=yes fetches it, no runs without it; TRACES=console shows a trace of each request"
 	@echo "  STABLE=main runs one more replica, with the files of that commit"
 	@echo "  BRANCH_DATABASES=yes gives each git branch a database of its own"
-	@echo "  IDENTITY=yes lets only users reach the API, and runs an identity provider"
+	@echo "  IDENTITY=no lets everybody do everything, and runs no identity provider"
 	@echo "  DEBUG_PORT=5678; DEBUG=yes lets an editor attach to the first replica there"
 
 # make exports the variables of its command line to the environment, where the workbench reads them.

@@ -31,8 +31,10 @@ from bench.target import CannotCreate, Target, find_target
 from cluster.kubectl import NAME, REPLICAS, get, kubectl, main
 from cluster.live import EVERY, of_cluster
 from harness.breakages import APP, DEFECTS, MODULE
+from harness.sign_in import SignIn, to_ingress
 from harness.steady_load import Answer, Load, loaded
 from workbench import live
+from workbench.errors import WorkbenchError
 from workbench.reload import code
 
 EDITED = Path(MODULE)
@@ -60,7 +62,7 @@ async def edits(arguments: argparse.Namespace, target: Target) -> None:
     try:
         async with loaded(_load(arguments, target)) as load:
             await load.more(int(arguments.rate))
-            await _fill_rehearsals(arguments, len(replicas))
+            await _fill_rehearsals(arguments, target.resource.user, len(replicas))
             for number in range(arguments.edits):
                 begin, saved = len(load.answers), time.time()
                 save(f"{original}\n# edit {number} of {saved}\n")
@@ -94,7 +96,7 @@ async def defects(arguments: argparse.Namespace, target: Target) -> None:
     try:
         async with loaded(_load(arguments, target)) as load:
             await load.more(int(arguments.rate))
-            await _fill_rehearsals(arguments, len(before))
+            await _fill_rehearsals(arguments, target.resource.user, len(before))
             for number, (_, _, defect) in enumerate(DEFECTS):
                 save(original + defect, file)
                 broken.add(code.version(code.read()))
@@ -116,9 +118,9 @@ def _load(arguments: argparse.Namespace, target: Target) -> Load:
     return replace(target.load(arguments.port, arguments.rate), most=IN_FLIGHT)
 
 
-async def _fill_rehearsals(arguments: argparse.Namespace, replicas: int) -> None:
+async def _fill_rehearsals(arguments: argparse.Namespace, user: SignIn, replicas: int) -> None:
     for _ in range(ROUNDS * replicas):
-        await request_each(_url(arguments))
+        await request_each(_url(arguments), user)
 
 
 def _all_refuse() -> bool:
@@ -226,13 +228,13 @@ def run() -> int:
     say(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs ({platform.machine()}), Kubernetes {kubernetes}")
     try:
         asyncio.run(_measure(measurements[chosen.measurement], chosen))
-    except CannotCreate as error:
+    except (CannotCreate, WorkbenchError) as error:
         sys.exit(f"bench.cluster: {error}")
     return 0
 
 
 async def _measure(measurement: Measurement, arguments: argparse.Namespace) -> None:
-    target = await find_target(_url(arguments))
+    target = await find_target(_url(arguments), await asyncio.to_thread(to_ingress, _url(arguments)))
     say(f"{target}. {target.why_only_reads}".strip())
     await measurement(arguments, target)
 

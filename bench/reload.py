@@ -31,6 +31,7 @@ from bench.subjects import PEERS, Subject, behind_envoy
 from bench.target import CannotCreate, Target, find_target
 from harness.breakages import BREAKAGES, DEFECTS
 from harness.sandbox import Sandbox
+from harness.sign_in import to_stack
 from harness.steady_load import Load, loaded
 from workbench.console import Console
 from workbench.options import StackOptions, from_environment
@@ -87,18 +88,24 @@ async def main(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as name, (Path(name) / "log").open("w") as log:
         folder, console = Path(name), Console(log)
         sources = Sandbox(folder / "sources", "bench")
+        # With users or without, and with the settings of `make dev`, such as SERVICE_REHEARSAL_BUDGET=0.
+        of_dev = from_environment(os.environ)
         options = StackOptions(
             data=folder / "data",
             sources=sources.root,
             service=(sys.executable, "-m", "workbench.reload"),
-            # Those of `make dev` too, such as SERVICE_REHEARSAL_BUDGET=0.
-            settings={"SERVICE_LOG_LEVEL": "warning", **from_environment(os.environ).settings},
+            settings={"SERVICE_LOG_LEVEL": "warning", **of_dev.settings},
+            components=of_dev.components,
+            provider=of_dev.provider,
+            secrets=folder / "secrets",
         )
         async with Stack(options, console) as stack:
-            target = await find_target(stack.ingress_url)
+            user = to_stack(stack)
+            target = await find_target(stack.ingress_url, user)
             if target.why_only_reads:
                 say(target.why_only_reads)
-            say(f"new code is rehearsed with {await request_each(stack.ingress_url)} operations, and with the load")
+            operations = await request_each(stack.ingress_url, user)
+            say(f"new code is rehearsed with {operations} operations, and with the load")
             ours = Subject("make dev", (), ops_port=stack.replicas[0].ops_port)
             load = target.load(stack.envoy.port, arguments.rate, keys=False)
             result = await edits(ours, load, sources, arguments.edits)

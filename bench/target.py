@@ -16,6 +16,7 @@ from harness.clients import missing
 from harness.openapi import Described, collections, description
 from harness.resource import Resource
 from harness.samples import sample
+from harness.sign_in import NOBODY, SignIn
 from harness.steady_load import Load
 from harness.tls import NO_TLS
 
@@ -41,7 +42,7 @@ class Target:
 
     async def lost(self, url: str, load: Load) -> list[str]:
         """The paths of the members whose creation was acknowledged to a load, and which are not there."""
-        return await missing(url, [f"{self.resource.path}/{member}" for member in load.created])
+        return await missing(url, [f"{self.resource.path}/{member}" for member in load.created], self.resource.user)
 
     def __str__(self) -> str:
         if self.why_only_reads:
@@ -49,22 +50,22 @@ class Target:
         return f"GET {self.resource.read} and POST {self.resource.path} in turn"
 
 
-async def find_target(url: str) -> Target:
-    """The target of loads on the service at `url`. Creates two members of a collection to try it, unless told more.
+async def find_target(url: str, user: SignIn = NOBODY) -> Target:
+    """The target of a user's loads on the service at `url`. Creates two members to try it, unless told more.
 
     Raises CannotCreate if COLLECTION names a collection that cannot be used, or if the service does not answer.
     """
     path, _, field = os.environ.get("COLLECTION", "").partition(":")
     if field:
-        return Target(Resource(path, lambda number: {field: f"Load {number}"}, READ))
+        return Target(Resource(path, lambda number: {field: f"Load {number}"}, READ, user))
     refusals = []
     try:
         document = await description(url)
         has_root = READ in document["paths"]
-        async with httpx.AsyncClient(base_url=url, timeout=30, verify=NO_TLS) as client:
+        async with httpx.AsyncClient(base_url=url, auth=user, timeout=30, verify=NO_TLS) as client:
             for found in collections(document):
                 if path in ("", found.path):
-                    resource = Resource(found.path, partial(_body, found), READ if has_root else found.path)
+                    resource = Resource(found.path, partial(_body, found), READ if has_root else found.path, user)
                     refusal = await _refusal(client, resource)
                     if not refusal:
                         return Target(resource)
@@ -74,7 +75,7 @@ async def find_target(url: str) -> Target:
     why = f"{'; '.join(refusals) or f'{url}/openapi.json describes no collection {path}'.rstrip()}: {_ADVICE}"
     if path:
         raise CannotCreate(why)
-    return Target(Resource("", lambda _: {}, READ if has_root else "/openapi.json"), why)
+    return Target(Resource("", lambda _: {}, READ if has_root else "/openapi.json", user), why)
 
 
 def _body(described: Described, number: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`make load`: sends a steady load to an ingress and prints one line a second. Exit status 1 if a request failed.
 
-Half of the requests are POST, so it creates members of a collection; target.py says of which one.
+Half of the requests are POST, so it creates members of a collection; target.py says of which one. If the ingress has
+users, they are requests of the first one.
 """
 
 import argparse
@@ -11,7 +12,9 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from bench.target import CannotCreate, find_target
+from harness.sign_in import to_ingress
 from harness.steady_load import Answer, loaded
+from workbench.errors import WorkbenchError
 
 
 async def main(url: str, rate: float, seconds: int) -> int:
@@ -28,8 +31,8 @@ async def main(url: str, rate: float, seconds: int) -> int:
         )
         return 1
     try:
-        target = await find_target(url)
-    except CannotCreate as error:
+        target = await find_target(url, await asyncio.to_thread(to_ingress, url))
+    except (CannotCreate, WorkbenchError) as error:
         sys.stderr.write(f"make load: {error}\n")
         return 2
     sys.stdout.write(f"{rate:g} requests/s: {target}\n")

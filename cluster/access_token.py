@@ -22,7 +22,7 @@ from workbench.machine.passwords import FOLDER, of_user
 from workbench.project import NAME
 
 WITHIN = 10.0  # s
-START = "start it with `tilt up -- --identity`"
+START = "start it with `tilt up -- --identity=yes`"
 
 
 def of_cluster(user: str | None, role: str | None, url: str = CLUSTER_URL, folder: Path = FOLDER) -> str:

@@ -2,6 +2,7 @@
 
 sandbox.py      a copy of the project's sources that can be edited
 breakages.py    edits after which the service cannot serve
+sign_in.py      requests of a user, with the token that the ingress wants
 resource.py     what the requests of a load create and read
 openapi.py      what a load can create, according to the description of a service
 samples.py      JSON that fits a JSON Schema

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from harness.resource import Resource
+from harness.sign_in import NOBODY, SignIn
 from harness.tls import NO_TLS
 
 
@@ -55,7 +56,9 @@ async def clients(url: str, count: int, resource: Resource, timeout: float = 30.
     stop = asyncio.Event()
     numbers = itertools.count()
     limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
-    async with httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, verify=NO_TLS) as client:
+    async with httpx.AsyncClient(
+        base_url=url, auth=resource.user, timeout=timeout, limits=limits, verify=NO_TLS
+    ) as client:
         tasks = [asyncio.create_task(_client(client, record, stop, resource, numbers)) for _ in range(count)]
         try:
             yield record
@@ -64,10 +67,10 @@ async def clients(url: str, count: int, resource: Resource, timeout: float = 30.
             await asyncio.gather(*tasks)
 
 
-async def missing(url: str, paths: list[str]) -> list[str]:
-    """Returns those of `paths` that are not found. Repeats a request that was answered with 503."""
+async def missing(url: str, paths: list[str], user: SignIn = NOBODY) -> list[str]:
+    """Returns those of `paths` that the user does not find. Repeats a request that was answered with 503."""
     at_once = asyncio.Semaphore(16)  # httpx would count the time in its own queue against the timeout
-    async with httpx.AsyncClient(base_url=url, timeout=60, verify=NO_TLS) as client:
+    async with httpx.AsyncClient(base_url=url, auth=user, timeout=60, verify=NO_TLS) as client:
 
         async def is_there(path: str) -> bool:
             async with at_once:

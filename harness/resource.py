@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from harness.sign_in import NOBODY, SignIn
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -14,3 +16,5 @@ class Resource:
     """The JSON of the POST with this number."""
     read: str
     """The path of requests with GET; it answers 200, whether there are members or not."""
+    user: SignIn = NOBODY
+    """Whose requests they are."""

@@ -148,7 +148,7 @@ class Load:
         self._news.set()
 
     def _request(self, method: str, number: int) -> bytes:
-        headers = {"accept": "application/json"}
+        headers = {"accept": "application/json", **self.resource.user.headers()}
         if method == "POST" and self.keys:
             headers["idempotency_key"] = f"load-{id(self)}-{time.time_ns()}-{number}"
         path, body = self.resource.read, b""

@@ -13,12 +13,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.sign_in import NOBODY, SignIn, to_ingress, to_stack
 from tests.ingress.contract import Contract
 from tests.servers import SERVER
 from tests.waiting import PATIENT, UNHURRIED
 from workbench.console import Console
+from workbench.errors import WorkbenchError
 from workbench.machine.folders import run_folder
-from workbench.options import StackOptions
+from workbench.options import StackOptions, users_by_default, with_users
 from workbench.parts.pgdata import NOT_DURABLE, open_postgres
 from workbench.stack import Stack
 
@@ -60,13 +62,15 @@ def new_data(database_template: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 async def stack(new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
-    """Two replicas behind Envoy, and a database that survives crashes. A test that stops a part restarts it."""
+    """Two replicas behind Envoy, and a database that survives crashes. A test that stops a part restarts it.
+
+    It has users if `make dev` has them by default.
+    """
     data = new_data()
+    settings = {"SERVICE_SERVER": SERVER, **PATIENT, **UNHURRIED}
+    options = StackOptions(data=data, replicas=2, settings=settings, secrets=data / "secrets")
     with (data.parent / f"{data.name}.log").open("w") as log:
-        async with Stack(
-            StackOptions(data=data, replicas=2, settings={"SERVICE_SERVER": SERVER, **PATIENT, **UNHURRIED}),
-            Console(log),
-        ) as stack:
+        async with Stack(with_users(options) if users_by_default() else options, Console(log)) as stack:
             yield stack
 
 
@@ -82,10 +86,40 @@ def ingress_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-async def client(ingress_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the ingress. Other clients may use the service at the same time."""
+def user_of(request: pytest.FixtureRequest, ingress_url: str) -> Callable[[str], SignIn]:
+    """Whose requests to the ingress they are, by the name of the user: NOBODY if the ingress has no users."""
+
+    def user(name: str) -> SignIn:
+        try:
+            return to_ingress(ingress_url, name) if INGRESS_URL else to_stack(request.getfixturevalue("stack"), name)
+        except WorkbenchError as error:
+            pytest.exit(str(error), returncode=1)
+
+    return user
+
+
+@pytest.fixture(scope="session")
+def ada(user_of: Callable[[str], SignIn]) -> SignIn:
+    """The user whose requests those of `client` are."""
+    return user_of("ada")
+
+
+@pytest.fixture(scope="session")
+def sign_in(user_of: Callable[[str], SignIn]) -> Callable[[str], httpx.Auth | None]:
+    """The `auth` of a user, by their name; None if the ingress has no users."""
+
+    def auth(name: str) -> httpx.Auth | None:
+        user = user_of(name)
+        return None if user is NOBODY else user
+
+    return auth
+
+
+@pytest.fixture(scope="session")
+async def client(ingress_url: str, ada: SignIn) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the ingress, of the user ada if there are users. Others may use the service at the same time."""
     headers = {"user-agent": "tests"}
-    async with httpx.AsyncClient(base_url=ingress_url, headers=headers, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=ingress_url, auth=ada, headers=headers, timeout=30) as client:
         await _until_routable(client)
         yield client
 

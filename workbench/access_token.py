@@ -45,8 +45,7 @@ def of_workbench(data: Path, user: str | None, role: str | None, component: Path
     files, folder = Files.of(data), display_path(data)
     if holder(data) is None:
         raise WorkbenchError(
-            f"no workbench runs on {folder}: start one with `make dev IDENTITY=yes`, or name its folder: "
-            "make token DATA=..."
+            f"no workbench runs on {folder}: start one with `make dev`, or name its folder: make token DATA=..."
         )
     try:
         url = files.url.read_text()

@@ -3,12 +3,13 @@
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workbench.errors import UsageError
+from workbench.ingress.rule_files import IngressRuleError, load
 from workbench.machine import passwords
-from workbench.machine.folders import ALERTS, IDENTITY, IDENTITY_PROVIDER, INGRESS_RULES, ROOT
+from workbench.machine.folders import ALERTS, DEV_OVERLAY, IDENTITY, IDENTITY_PROVIDER, INGRESS_RULES, ROOT
 from workbench.programs import prometheus
 
 MAX_REPLICAS = 9
@@ -66,24 +67,41 @@ def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env
         raise UsageError(
             f"BRANCH_DATABASES=yes follows your checkout, and STABLE={stable} does not: leave out one of them"
         )
-    identity = _yes(variables, "IDENTITY")
-    own_settings = {"SERVICE_IDENTITY": "gateway"} if identity else {}
-    return StackOptions(
+    options = StackOptions(
         data=data_folder(variables),
         ingress_port=_number(variables, "INGRESS_PORT", 8080, 65535),
         api_port=_number(variables, "API_PORT", 8000, 65535),
         ops_port=_number(variables, "OPS_PORT", 9000, 65535),
         replicas=_number(variables, "REPLICAS", 1, MAX_REPLICAS),
-        settings=own_settings | read_env_file(env_file) | chosen,
+        settings=read_env_file(env_file) | chosen,
         service=(sys.executable, "-m", "workbench.reload"),
         stable=stable,
         branch_databases=branch_databases,
-        components=(IDENTITY, IDENTITY_PROVIDER) if identity else (),
-        provider=IDENTITY_PROVIDER if identity else None,
         prometheus=_prometheus(variables.get("PROMETHEUS") or ""),
         prometheus_port=_number(variables, "PROMETHEUS_PORT", 9095, 65535),
         debug=_yes(variables, "DEBUG"),
         debug_port=_number(variables, "DEBUG_PORT", 5678, 65535),
+    )
+    return with_users(options) if _yes(variables, "IDENTITY", users_by_default()) else options
+
+
+def users_by_default(overlay: Path = DEV_OVERLAY) -> bool:
+    """Whether `tilt up` has users, so that `make dev` has them too. Raises UsageError if it cannot be read."""
+    try:
+        kustomization = load(overlay / "kustomization.yaml")
+    except IngressRuleError as error:
+        raise UsageError(f"{error}: it says whether there are users") from error
+    components = kustomization.get("components") if isinstance(kustomization, dict) else None
+    return any((overlay / str(component)).resolve() == IDENTITY for component in components or [])
+
+
+def with_users(options: StackOptions) -> StackOptions:
+    """The same, but only users reach the API, and the workbench's provider signs them in."""
+    return replace(
+        options,
+        settings={"SERVICE_IDENTITY": "gateway", **options.settings},
+        components=(IDENTITY, IDENTITY_PROVIDER),
+        provider=IDENTITY_PROVIDER,
     )
 
 
@@ -145,8 +163,8 @@ def _prometheus(wanted: str) -> str | None:
     return found
 
 
-def _yes(variables: Mapping[str, str], name: str) -> bool:
-    text = variables.get(name) or "no"
+def _yes(variables: Mapping[str, str], name: str, default: bool = False) -> bool:
+    text = variables.get(name) or ("yes" if default else "no")
     if text not in {"yes", "no"}:
         raise UsageError(f"{name}={text} is neither yes nor no")
     return text == "yes"

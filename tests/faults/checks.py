@@ -15,7 +15,7 @@ async def loses_no_write(site: Site, fault: Fault) -> None:
     """Whatever the fault does, every acknowledged write is stored exactly once."""
     assert fault.briefly is not None
     inject = partial(fault.inject, site, fault.briefly)
-    ended = await trial(fault.name, site.url, site.collection, RATE, inject, MOST)
+    ended = await trial(fault.name, site.url, site.collection, RATE, inject, MOST, site.user)
     found = complaints(ended, fault.failures)
     assert not found, "\n".join(found)
     assert ended.verdict.acknowledged > 0, f"no write was acknowledged: {ended.answers}"

@@ -95,7 +95,8 @@ async def _connection(
     # A small buffer, so that the server has to wait soon when the client does not read.
     reader, writer = await asyncio.open_connection("127.0.0.1", site.stack.envoy.port, limit=1024)
     try:
-        writer.write(_HEAD.format(request, headers).encode())
+        user = "".join(f"{name}: {value}\r\n" for name, value in site.user.headers().items())
+        writer.write(_HEAD.format(request, headers + user).encode())
         await writer.drain()
         yield reader, writer
     finally:

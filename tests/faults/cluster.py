@@ -15,11 +15,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 from cluster.kubectl import CONTEXT, NAME, REPLICAS, command
+from harness.sign_in import to_ingress
 from tests.faults import overload
 from tests.faults.recorder import NO_ANSWER
 from tests.faults.table import HEAD, row
 from tests.faults.trial import complaints, trial
 from tests.probe.collection import Collection, NoCollection
+from workbench.errors import WorkbenchError
 
 _READY_WITHIN = "180s"
 _UNAVAILABLE = frozenset({"503"})
@@ -88,12 +90,13 @@ _say = partial(print, flush=True)
 
 
 async def main(url: str, rate: float, only: str, overloaded_for: float) -> int:
-    collection, wrong = await Collection.of(url), list[str]()
+    collection, wrong, user = await Collection.of(url), list[str](), await asyncio.to_thread(to_ingress, url)
     _say(f"{datetime.now(UTC):%Y-%m-%d}, {CONTEXT}, {url}, {rate:g} requests a second to {collection.path}")
     _say(HEAD)
     for fault in FAULTS:
         if only in fault.name:
-            ended = await trial(fault.name, url, collection, rate, partial(fault.inject, fault.seconds))
+            inject = partial(fault.inject, fault.seconds)
+            ended = await trial(fault.name, url, collection, rate, inject, user=user)
             _say(row(ended, fault.seconds))
             wrong += complaints(ended, fault.failures)
     if only in {"", "load"}:
@@ -147,5 +150,5 @@ if __name__ == "__main__":
     url = os.environ.get("INGRESS_URL") or "http://localhost:8080"
     try:
         sys.exit(asyncio.run(main(url, chosen.rate, chosen.only, chosen.overloaded_for)))
-    except NoCollection as error:
+    except (NoCollection, WorkbenchError) as error:
         sys.exit(f"make faults: {error}")

@@ -38,7 +38,7 @@ async def idle_and_slow_connections(site: Site, rate: float) -> str:
 async def _idle_connections(site: Site) -> AsyncGenerator[None]:
     """Each connection has received one answer, so that the server keeps it alive."""
     connections: list[Exchange] = []
-    request = encode("GET", f"{site.collection.path}?limit=1", "localhost")
+    request = encode("GET", f"{site.collection.path}?limit=1", "localhost", b"", **site.user.headers())
     try:
         for _ in range(0, _IDLE, _OPENED_AT_ONCE):
             opened = [Exchange.open("127.0.0.1", site.stack.envoy.port) for _ in range(_OPENED_AT_ONCE)]
@@ -76,7 +76,7 @@ async def _slow_connections(site: Site, begin: bytes, more: bytes) -> AsyncGener
 
 
 async def _requests(site: Site, rate: float) -> Sequence[Outcome]:
-    recorder = Recorder(site.url, rate, Ledger(f"f{uuid4().hex[:8]}", site.collection))
+    recorder = Recorder(site.url, rate, Ledger(f"f{uuid4().hex[:8]}", site.collection), site.user)
     await recorder.run_for(_SECONDS, rate)
     recorder.close()
     return recorder.outcomes

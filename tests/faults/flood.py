@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import uvloop
 
+from harness.sign_in import to_ingress
 from tests.faults.ledger import Ledger
 from tests.faults.recorder import Outcome, Recorder, kinds
 from tests.probe.collection import Collection
@@ -53,7 +54,8 @@ class Flood:
 
 
 async def main(url: str, collection: Collection, seconds: float, factor: float, rate: float) -> None:
-    recorder = Recorder(url, 0, Ledger(f"f{uuid4().hex[:8]}", collection))
+    user = await asyncio.to_thread(to_ingress, url)
+    recorder = Recorder(url, 0, Ledger(f"f{uuid4().hex[:8]}", collection), user)
     await recorder.saturate(_CLIENTS, 1)  # opens connections and prepares statements
     sustainable = rate or await recorder.saturate(_CLIENTS, _MEASURED_FOR)
     begin, busy = time.monotonic(), time.process_time()
@@ -61,7 +63,7 @@ async def main(url: str, collection: Collection, seconds: float, factor: float, 
     await asyncio.sleep(seconds)
     end, busy = time.monotonic(), time.process_time() - busy
     # The requests after the flood do not wait for its last answers.
-    after = Recorder(url, 0, recorder.ledger)
+    after = Recorder(url, 0, recorder.ledger, user)
     await asyncio.gather(flooding, after.run_for(_AFTERWARDS, sustainable / 4))
     flood = [outcome for outcome in recorder.outcomes if outcome.due >= begin]
     answered = [outcome for outcome in flood if not outcome.failed]

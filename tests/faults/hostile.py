@@ -8,6 +8,7 @@ from typing import Literal
 import httpx
 import pytest
 
+from harness.sign_in import SignIn
 from tests.faults.site import Site
 
 ANSWERED_WITHIN = 20.0
@@ -26,6 +27,11 @@ class Target:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def user(self) -> SignIn:
+        """Whose requests they are."""
+        return self.site.user if self.door == "ingress" else self.site.service_user
 
 
 @pytest.fixture(params=["ingress", "service"])
@@ -55,7 +61,7 @@ async def everything_sent(port: int, request: bytes) -> bytes:
 
 
 async def still_serves(target: Target) -> None:
-    async with httpx.AsyncClient(base_url=target.url) as client:
+    async with httpx.AsyncClient(base_url=target.url, auth=target.user) as client:
         assert (await client.get(target.site.collection.path, params={"limit": 1})).status_code == 200
 
 
@@ -101,7 +107,9 @@ async def body_is_not_kept(target: Target, path: str, media_type: str, status: b
     """A body of 100 MiB is answered with this status, and read and discarded, or the connection is closed."""
     before = target.site.resident()
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: {media_type}\r\nContent-Length: {100 * 2**20}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: {media_type}\r\nContent-Length: {100 * 2**20}\r\n"
+        + "".join(f"{name}: {value}\r\n" for name, value in target.user.headers().items())
+        + "\r\n"
     )
     answer = await _upload(target.port, head.encode(), 100)
     assert answer in {status, b""}, (path, answer)  # empty: the connection was closed before everything was sent

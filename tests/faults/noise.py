@@ -45,7 +45,7 @@ async def noise_harms_nothing(site: Site, *more: str) -> None:
     Every answer is a client error or a success, and no replica ends.
     """
     stack, collection = site.stack, site.collection.path
-    urls = [site.url, f"http://127.0.0.1:{stack.replicas[0].api_port}"]
+    doors = [(site.url, site.user), (f"http://127.0.0.1:{stack.replicas[0].api_port}", site.service_user)]
     paths = ["/", collection, f"{collection}/import", f"{collection}/export", "/openapi.json", *more]
     pids = [replica.part.pid for replica in stack.replicas if replica.part]
 
@@ -61,12 +61,13 @@ async def noise_harms_nothing(site: Site, *more: str) -> None:
             )
             @given(_requests(collection, paths))
             def request(noise: dict[str, object]) -> None:
-                for url in urls:
+                for url, user in doors:
                     answer = client.request(
                         str(noise["method"]),
                         f"{url}{noise['path']}{noise['query']}",
                         headers={k.encode(): v for k, v in noise["headers"].items()},  # type: ignore[attr-defined]
                         content=noise["body"],  # type: ignore[arg-type]
+                        auth=user,
                     )
                     assert answer.status_code < 500 or answer.status_code == 501, answer.text
                     assert "Traceback" not in answer.text

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from harness.exchange import Broken, Exchange, Response, encode
+from harness.sign_in import NOBODY, SignIn
 from tests.faults.ledger import Entry, Ledger, Verdict
 
 ANSWERED_WITHIN = 25.0
@@ -64,8 +65,8 @@ class Recorder:
     url: str
     rate: float
     ledger: Ledger
-    headers: Callable[[], dict[str, str]] = dict
-    """Returns additional headers for each request."""
+    user: SignIn = NOBODY
+    """Whose requests they are."""
     most: float = math.inf
     """How many requests are open at most; more are left out. Without it, a slow machine fails like a broken one."""
     outcomes: list[Outcome] = field(default_factory=list)
@@ -136,7 +137,7 @@ class Recorder:
 
     async def verdict(self) -> Verdict:
         """Compares what was acknowledged with what is stored. Waits until the service can export."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=self.url, auth=self.user, timeout=60) as client:
             deadline = time.monotonic() + _SETTLED_WITHIN
             while True:
                 async with client.stream("GET", f"{self.ledger.collection.path}/export") as response:
@@ -194,7 +195,7 @@ class Recorder:
             async with asyncio.timeout(ANSWERED_WITHIN):
                 exchange = await self._exchange()
                 address = urlsplit(self.url).netloc
-                response = await exchange.ask(encode(method, path, address, body, **headers, **self.headers()))
+                response = await exchange.ask(encode(method, path, address, body, **headers, **self.user.headers()))
                 answer = str(response.status)
                 self._idle.append(exchange)
         except TimeoutError:

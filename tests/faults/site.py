@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import asyncpg
 import httpx
 
 from harness import usage
+from harness.sign_in import NOBODY, AsGateway, SignIn, to_stack
+from service.identity import ADMIN
 from tests.faults.proxy import Network
 from tests.probe import stack as probe
 from tests.probe.collection import THINGS, Collection
 from tests.workbench.processtree import descendants
 from workbench.console import Console
-from workbench.options import StackOptions
+from workbench.options import StackOptions, users_by_default, with_users
 from workbench.parts.postgres import SUPERUSER
 from workbench.parts.replica import Replica
 from workbench.stack import Stack
@@ -34,6 +37,8 @@ class Service:
     collection: Collection
     start: Callable[[StackOptions, Console], AbstractAsyncContextManager[Stack]] = Stack
     """Starts a workbench of it."""
+    users: bool = False
+    """Whether its rows have owners, so that it can have users."""
 
 
 PROBE = Service(probe.MODULE, THINGS, probe.probe_stack)
@@ -46,6 +51,16 @@ class Site:
     stack: Stack
     collection: Collection
     network: Network | None = None
+
+    @cached_property
+    def user(self) -> SignIn:
+        """An admin, if there are users: for requests through the ingress."""
+        return to_stack(self.stack, role=ADMIN)
+
+    @property
+    def service_user(self) -> SignIn:
+        """The same for requests straight to the service."""
+        return NOBODY if self.user is NOBODY else AsGateway("admin", ADMIN)
 
     @property
     def url(self) -> str:
@@ -83,9 +98,17 @@ class Site:
 
 @asynccontextmanager
 async def site(
-    service: Service = PROBE, *, network: bool = False, folder: Path | None = None, **options: Any
+    service: Service = PROBE,
+    *,
+    network: bool = False,
+    folder: Path | None = None,
+    users: bool = True,
+    **options: Any,
 ) -> AsyncIterator[Site]:
-    """A separate workbench with two replicas. Its data are in `folder`, or in a folder that is removed at the end."""
+    """A separate workbench with two replicas. Its data are in `folder`, or in a folder that is removed at the end.
+
+    It has users if the service can have them and `make dev` has, unless `users` says no.
+    """
     # Not in the project, as nothing of it should stay. The path is short because the folder also contains sockets.
     data = folder or Path(tempfile.mkdtemp(prefix="faults-"))
     data.chmod(0o755)
@@ -98,6 +121,9 @@ async def site(
             between = await undo.enter_async_context(Network(data / "run" / ".s.PGSQL.5432").running())
             url = f"postgresql://app_rw@127.0.0.1:{between.port}/app"
             command = [shutil.which("env") or "env", f"SERVICE_DATABASE_URL={url}", *command]
-        chosen = StackOptions(**{"data": data, "replicas": 2, "service": command, **options})
+        defaults = {"data": data, "replicas": 2, "service": command, "secrets": data / "secrets"}
+        chosen = StackOptions(**{**defaults, **options})
+        if users and service.users and users_by_default():
+            chosen = with_users(chosen)
         stack = await undo.enter_async_context(service.start(chosen, Console(log)))
         yield Site(stack, service.collection, between)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
+from harness.sign_in import NOBODY, SignIn
 from tests.faults.ledger import Ledger, Verdict
 from tests.faults.recorder import ANSWERED_WITHIN, Recorder, kinds, recording
 from tests.probe.collection import Collection
@@ -45,9 +46,10 @@ async def trial(
     rate: float,
     inject: Callable[[], Awaitable[str | None]],
     most: float = math.inf,
+    user: SignIn = NOBODY,
 ) -> Trial:
     """Applies load, injects the fault, and goes on until every answer of one second was successful."""
-    recorder = Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}", collection), most=most)
+    recorder = Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}", collection), user, most)
     async with recording(recorder):
         await asyncio.sleep(_BEFORE)
         async with asyncio.timeout(_ENDS_WITHIN):

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import schemathesis
 
+from harness.sign_in import SignIn
 from tests.ingress import generated
 from tests.ingress.contract import OF_ANY, Contract
 
@@ -51,7 +52,7 @@ async def test_the_gateway_refuses_with_a_described_answer(client: httpx.AsyncCl
 
 
 async def test_generated_requests_get_described_answers(
-    client: httpx.AsyncClient, ingress_url: str, contract: Contract
+    client: httpx.AsyncClient, ingress_url: str, ada: SignIn, contract: Contract
 ) -> None:
     """Tries all operations that only read, except streams of events, which never end.
 
@@ -64,7 +65,7 @@ async def test_generated_requests_get_described_answers(
     if len(reading) == len(endless):
         return  # a service without a domain; Schemathesis fails if there is nothing to test
 
-    assert await generated.send(ingress_url, config, *options) == len(reading) - len(endless)
+    assert await generated.send(ingress_url, ada, config, *options) == len(reading) - len(endless)
 
 
 def is_endless(response: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from tests.waiting import WITHIN
 SLOW = 150
 
 
-async def test_endless_bodies_do_not_block_other_clients(client: httpx.AsyncClient, ingress_url: str) -> None:
+async def test_endless_bodies_do_not_block_other_clients(client: httpx.AsyncClient) -> None:
     begun = asyncio.Semaphore(0)
 
     async def endless() -> AsyncIterator[bytes]:
@@ -21,7 +21,7 @@ async def test_endless_bodies_do_not_block_other_clients(client: httpx.AsyncClie
 
     unlimited = httpx.Limits(max_connections=None)
     async with (
-        httpx.AsyncClient(base_url=ingress_url, timeout=WITHIN, limits=unlimited) as slow,
+        httpx.AsyncClient(base_url=client.base_url, auth=client.auth, timeout=WITHIN, limits=unlimited) as slow,
         asyncio.timeout(WITHIN),
         asyncio.TaskGroup() as group,
     ):

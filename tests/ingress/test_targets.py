@@ -6,6 +6,7 @@ import ssl
 import httpx
 import pytest
 
+from harness.sign_in import SignIn
 from tests.ingress.answers import assert_problem
 from tests.ingress.contract import Contract
 from tests.service.websockets import UPGRADE, handshake
@@ -31,9 +32,16 @@ async def ask(url: str, request: bytes) -> httpx.Response:
     return httpx.Response(int(status.split(" ")[1]), headers=headers, content=body)
 
 
-async def test_a_handshake_is_refused_at_once_on_every_path(ingress_url: str, contract: Contract) -> None:
+def lines(user: SignIn) -> str:
+    """The headers of a user's request."""
+    return "".join(f"{name}: {value}\r\n" for name, value in user.headers().items())
+
+
+async def test_a_handshake_is_refused_at_once_on_every_path(
+    ingress_url: str, ada: SignIn, contract: Contract
+) -> None:
     for path in ("/", "/nothing", "/openapi.json", "/any/events", "/any/export", "/any/import", *contract.paths):
-        response = await ask(ingress_url, handshake(path))
+        response = await ask(ingress_url, handshake(path, lines(ada)))
 
         assert_problem(response, 404)
         assert "WebSocket" in response.json()["detail"], "it is the service's answer"
@@ -41,8 +49,11 @@ async def test_a_handshake_is_refused_at_once_on_every_path(ingress_url: str, co
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/openapi.json", "/any/import", "/any/events"])
-async def test_an_incomplete_handshake_is_refused_at_once(ingress_url: str, method: str, path: str) -> None:
-    response = await ask(ingress_url, f"{method} {path} HTTP/1.1\r\nHost: test\r\n{UPGRADE}\r\n".encode())
+async def test_an_incomplete_handshake_is_refused_at_once(
+    ingress_url: str, ada: SignIn, method: str, path: str
+) -> None:
+    request = f"{method} {path} HTTP/1.1\r\nHost: test\r\n{UPGRADE}{lines(ada)}\r\n"
+    response = await ask(ingress_url, request.encode())
 
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
@@ -56,11 +67,11 @@ async def test_a_request_that_asks_for_no_websocket_does_not_wait(ingress_url: s
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-async def test_a_target_can_be_an_http_url(ingress_url: str, contract: Contract, method: str) -> None:
+async def test_a_target_can_be_an_http_url(ingress_url: str, ada: SignIn, contract: Contract, method: str) -> None:
     for path in ("/openapi.json", *(path for path in contract.paths if "{" not in path)):
         target = f"http://a.example{path}"
         plain, absolute = [
-            await ask(ingress_url, f"{method} {target} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
+            await ask(ingress_url, f"{method} {target} HTTP/1.1\r\nHost: a.example\r\n{lines(ada)}\r\n".encode())
             for target in (path, target)
         ]
 

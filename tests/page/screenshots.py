@@ -1,8 +1,8 @@
 """Takes pictures of the page: python -m tests.page.screenshots (make screenshots) writes them to PICTURES.
 
-They show a separate workbench with three replicas in the middle of a change from one version to the next. If there is
-a file `tests/NAME/page/rows.ndjson`, its lines are imported at `/NAME/import` first, so that a part has something to
-show.
+They show a separate workbench with three replicas in the middle of a change from one version to the next, and its
+first user if it has users. If there is a file `tests/NAME/page/rows.ndjson`, its lines are imported at `/NAME/import`
+first, so that a part has something to show.
 """
 
 import asyncio
@@ -16,11 +16,14 @@ import httpx
 from playwright.async_api import Browser, Page, expect
 
 from harness.sandbox import Sandbox
+from harness.sign_in import to_stack
 from tests.page.browser import Conduct, NoBrowser, chromium, new_page
 from workbench.console import Console
 from workbench.errors import WorkbenchError
+from workbench.identity.registered import read
+from workbench.machine import passwords
 from workbench.machine.folders import ROOT
-from workbench.options import StackOptions
+from workbench.options import StackOptions, users_by_default, with_users
 from workbench.stack import Stack
 
 PICTURES = ROOT / "docs" / "measured"
@@ -41,25 +44,30 @@ async def main() -> None:
             service=(sys.executable, "-m", "workbench.reload"),
             sources=sources.root,
             settings={f"SERVICE_LINK_{name.upper()}": f"http://localhost:{port}" for name, port in LINKS.items()},
+            secrets=Path(folder) / "secrets",
         )
+        options = with_users(options) if users_by_default() else options
         async with chromium() as browser, Stack(options, Console(log)) as stack:
-            await import_rows(stack.ingress_url)
-            await take(browser, stack.ingress_url, sources)
+            await import_rows(stack)
+            await take(browser, stack, sources)
 
 
-async def import_rows(url: str) -> None:
-    async with httpx.AsyncClient(base_url=url, headers={"content-type": "application/x-ndjson"}) as client:
+async def import_rows(stack: Stack) -> None:
+    headers = {"content-type": "application/x-ndjson"}
+    async with httpx.AsyncClient(base_url=stack.ingress_url, auth=to_stack(stack), headers=headers) as client:
         for file in sorted((ROOT / "tests").glob("*/page/rows.ndjson")):
             answer = await client.post(f"/{file.parents[1].name}/import", content=file.read_bytes())
             answer.raise_for_status()
 
 
-async def take(browser: Browser, url: str, sources: Sandbox) -> None:
+async def take(browser: Browser, stack: Stack, sources: Sandbox) -> None:
     """Takes all pictures at the same moment, when a third of the strip shows requests after the change."""
-    conduct = Conduct(urlsplit(url).netloc)
-    pages = {name: await new_page(browser, url, conduct, **options) for name, options in FORMS.items()}
+    conduct = Conduct(urlsplit(stack.ingress_url).netloc)
+    pages = {name: await new_page(browser, stack.ingress_url, conduct, **options) for name, options in FORMS.items()}
     for page in pages.values():
         await page.goto("/")
+        if stack.options.provider:
+            await sign_in(page, stack, stack.options.provider)
     await asyncio.gather(*(marks(page, 40) for page in pages.values()))
     sources.append("service/errors.py", "\n# Another version.\n")
     await asyncio.gather(*(marks(page, 60) for page in pages.values()))
@@ -71,6 +79,16 @@ async def take(browser: Browser, url: str, sources: Sandbox) -> None:
         sys.stdout.write(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1000:.0f} kB\n")
         await page.context.close()
     conduct.check()
+
+
+async def sign_in(page: Page, stack: Stack, provider: Path) -> None:
+    """Through the form of the identity provider, and back."""
+    user = read(provider, stack.ingress_url).users[0]
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_label("Name or e-mail").fill(user.id)
+    await page.get_by_label("Password").fill(passwords.of_user(user.id, stack.options.secrets).read_text().strip())
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#user-name")).to_be_visible()
 
 
 async def marks(page: Page, count: int) -> None:

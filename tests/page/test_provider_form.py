@@ -13,31 +13,24 @@ from tests.page.elements import button
 from tests.servers import SERVER
 from tests.waiting import PATIENT
 from workbench.console import Console
-from workbench.machine.folders import IDENTITY, IDENTITY_PROVIDER
-from workbench.options import StackOptions
+from workbench.options import StackOptions, with_users
 from workbench.stack import Stack
 
 
 @pytest.fixture(scope="module")
-async def with_users(browser: Browser, new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
+async def workbench(browser: Browser, new_data: Callable[[], Path]) -> AsyncIterator[Stack]:
     data = new_data()
-    options = StackOptions(
-        data=data,
-        settings={"SERVICE_SERVER": SERVER, "SERVICE_IDENTITY": "gateway", **PATIENT},
-        components=[IDENTITY, IDENTITY_PROVIDER],
-        provider=IDENTITY_PROVIDER,
-        secrets=data / "secrets",
-    )
+    options = StackOptions(data=data, settings={"SERVICE_SERVER": SERVER, **PATIENT}, secrets=data / "secrets")
     with (data.parent / f"{data.name}.log").open("w") as log:
-        async with Stack(options, Console(log)) as stack:
+        async with Stack(with_users(options), Console(log)) as stack:
             yield stack
 
 
 @pytest.fixture
-async def form(browser: Browser, with_users: Stack) -> AsyncIterator[Page]:
+async def form(browser: Browser, workbench: Stack) -> AsyncIterator[Page]:
     """The form to which the page leads."""
-    conduct = Conduct(urlsplit(with_users.ingress_url).netloc, allowed=["status of 401"])
-    page = await new_page(browser, with_users.ingress_url, conduct)
+    conduct = Conduct(urlsplit(workbench.ingress_url).netloc, allowed=["status of 401"])
+    page = await new_page(browser, workbench.ingress_url, conduct)
     await page.goto("/")
     await button(page, "Sign in").click()
     await page.get_by_label("Password").wait_for()
@@ -46,8 +39,8 @@ async def form(browser: Browser, with_users: Stack) -> AsyncIterator[Page]:
     conduct.check()
 
 
-async def test_a_person_signs_in_by_keyboard_after_a_mistake(form: Page, with_users: Stack) -> None:
-    password = (with_users.options.secrets / "user-grace-password").read_text().strip()
+async def test_a_person_signs_in_by_keyboard_after_a_mistake(form: Page, workbench: Stack) -> None:
+    password = (workbench.options.secrets / "user-grace-password").read_text().strip()
     await expect(form.get_by_label("Name or e-mail")).to_be_focused()
     await form.keyboard.type("grace")
     await form.keyboard.press("Tab")

@@ -13,8 +13,8 @@ import pytest
 
 from workbench.errors import PortTaken, UsageError
 from workbench.machine import ports
-from workbench.machine.folders import IDENTITY, IDENTITY_PROVIDER, ROOT
-from workbench.options import from_environment, read_env_file
+from workbench.machine.folders import IDENTITY, IDENTITY_PROVIDER, MANIFESTS, ROOT
+from workbench.options import from_environment, read_env_file, users_by_default
 from workbench.programs import prometheus
 
 
@@ -40,14 +40,40 @@ def test_an_empty_variable_has_the_default(tmp_path: Path) -> None:
     assert options.data == Path.cwd() / ".workbench"
 
 
-def test_users_are_off_by_default_and_one_variable_switches_them_on(tmp_path: Path) -> None:
-    for off in ({}, {"IDENTITY": ""}, {"IDENTITY": "no"}):
-        options = from_environment(off, tmp_path / ".env")
-        assert (options.components, options.provider, options.settings) == ((), None, {})
+def test_one_variable_says_whether_there_are_users(tmp_path: Path) -> None:
+    options = from_environment({"IDENTITY": "no"}, tmp_path / ".env")
+    assert (options.components, options.provider, options.settings) == ((), None, {})
     options = from_environment({"IDENTITY": "yes"}, tmp_path / ".env")
     assert options.components == (IDENTITY, IDENTITY_PROVIDER)
     assert options.provider == IDENTITY_PROVIDER
     assert options.settings == {"SERVICE_IDENTITY": "gateway"}
+    for unset in ({}, {"IDENTITY": ""}):
+        assert (from_environment(unset, tmp_path / ".env").provider is not None) == users_by_default()
+
+
+@pytest.mark.parametrize(
+    ("components", "users"),
+    [
+        ("components: [../../k8s/components/identity, ../other]", True),
+        ("components: [../other]", False),
+        ("components:", False),
+        ("kind: Kustomization", False),
+        ("", False),
+    ],
+)
+def test_there_are_users_if_the_overlay_of_the_cluster_has_them(tmp_path: Path, components: str, users: bool) -> None:
+    (tmp_path / "k8s").symlink_to(MANIFESTS)
+    overlay = tmp_path / "overlays" / "dev"
+    overlay.mkdir(parents=True)
+    (overlay / "kustomization.yaml").write_text(components)
+
+    assert users_by_default(overlay) == users
+
+
+def test_an_overlay_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "kustomization.yaml").write_text("components: [\n")
+    with pytest.raises(UsageError, match=r"kustomization\.yaml: line 2: .*: it says whether there are users"):
+        users_by_default(tmp_path)
 
 
 @pytest.mark.parametrize("value", ["on", "YES", "true", "1"])
@@ -59,7 +85,7 @@ def test_another_value_of_identity_is_refused(value: str, tmp_path: Path) -> Non
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("# a comment\n\nSERVICE_POOL_SIZE=5\nSERVICE_LOG_LEVEL=debug\n")
-    options = from_environment({"SERVICE_LOG_LEVEL": "error", "HOME": "/"}, file)
+    options = from_environment({"SERVICE_LOG_LEVEL": "error", "HOME": "/", "IDENTITY": "no"}, file)
     assert options.settings == {"SERVICE_POOL_SIZE": "5", "SERVICE_LOG_LEVEL": "error"}
 
 
@@ -80,7 +106,8 @@ def test_prometheus_runs_if_it_is_installed(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_traces_sets_opentelemetrys_exporter(tmp_path: Path) -> None:
-    options = from_environment({"TRACES": "console", "OTEL_TRACES_SAMPLER": "always_off"}, tmp_path / ".env")
+    variables = {"TRACES": "console", "OTEL_TRACES_SAMPLER": "always_off", "IDENTITY": "no"}
+    options = from_environment(variables, tmp_path / ".env")
 
     assert options.settings == {"OTEL_TRACES_EXPORTER": "console", "OTEL_TRACES_SAMPLER": "always_off"}
     with pytest.raises(UsageError, match=r"^TRACES=yes is not valid: use console, otlp or none$"):

@@ -1,4 +1,4 @@
-"""A small OpenID Connect provider for development, in the place that Dex has in the cluster: `make dev IDENTITY=yes`.
+"""A small OpenID Connect provider for development, in the place that Dex has in the cluster.
 
 __main__.py      the process, which parts/identity.py runs
 registered.py    the issuer, the clients and the users, from k8s/components/identity-provider/dex.yaml

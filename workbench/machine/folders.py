@@ -17,6 +17,7 @@ ROLES = MANIFESTS / "postgres" / "roles.sql"
 INGRESS_RULES = MANIFESTS / "istio"
 ALERTS = MANIFESTS / "observability" / "prometheus" / "rules"
 SERVICE_MANIFESTS = MANIFESTS / "service"
+DEV_OVERLAY = MANIFESTS / "overlays" / "dev"
 IDENTITY = MANIFESTS / "components" / "identity"
 IDENTITY_PROVIDER = MANIFESTS / "components" / "identity-provider"
 

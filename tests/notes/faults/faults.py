@@ -15,7 +15,7 @@ from tests.faults.faults import Fault
 from tests.faults.site import Service, Site
 from tests.probe.collection import Collection
 
-NOTES = Service("service", Collection("/notes", "title"))
+NOTES = Service("service", Collection("/notes", "title"), users=True)
 
 _MANY = """
     INSERT INTO app.notes (title, body) SELECT 'long export', repeat('x', 10000) FROM generate_series(1, 2000)
@@ -26,7 +26,7 @@ _YEARS = 10 * 365 * 86_400.0
 async def clock_jumps(site: Site, _: float) -> str:
     """Clients that are ten years ahead or behind choose times and ids. Each note must be on exactly one page."""
     word, made = f"w{uuid4().hex}", []
-    async with httpx.AsyncClient(base_url=site.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=site.url, auth=site.user, timeout=30) as client:
         for jump in (0.0, _YEARS, -_YEARS, 0.0):
             now = time.time() + jump
             note = {"id": _uuid7(now), "title": word, "created_at": datetime.fromtimestamp(now, UTC).isoformat()}

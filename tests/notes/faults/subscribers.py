@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 
 from harness.exchange import encode
+from harness.sign_in import SignIn
 from tests.faults.site import Site
 
 _SUBSCRIBERS = 1000
@@ -21,13 +22,13 @@ _ARRIVES_WITHIN = 20.0
 async def subscribers(site: Site, _: float) -> str:
     """Each of 20 changes reaches each of 1,000 subscribers."""
     before = site.resident()
-    crowd = [Subscriber() for _ in range(_SUBSCRIBERS)]
+    crowd = [Subscriber(site.user) for _ in range(_SUBSCRIBERS)]
     for start in range(0, _SUBSCRIBERS, _OPENED_AT_ONCE):
         await asyncio.gather(*(one.open(site) for one in crowd[start : start + _OPENED_AT_ONCE]))
     await _until(lambda: all(one.begun for one in crowd), "every stream has begun")
     each = (site.resident() - before) / _SUBSCRIBERS / 1024
     slowest = []
-    async with httpx.AsyncClient(base_url=site.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=site.url, auth=site.user, timeout=30) as client:
         for _ in range(_EVENTS):
             made = time.monotonic()
             note_id = (await client.post("/notes", json={"title": f"event {uuid4()}"})).json()["id"]
@@ -47,6 +48,7 @@ async def subscribers(site: Site, _: float) -> str:
 class Subscriber(asyncio.Protocol):
     """Follows /notes/events and records when the event of each note arrived."""
 
+    user: SignIn
     begun: bool = False
     seen: dict[str, float] = field(default_factory=dict)
     _rest: bytes = b""
@@ -59,7 +61,7 @@ class Subscriber(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
-        transport.write(encode("GET", "/notes/events", "localhost"))
+        transport.write(encode("GET", "/notes/events", "localhost", b"", **self.user.headers()))
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")

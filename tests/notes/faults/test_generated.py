@@ -23,11 +23,14 @@ async def test_answers_are_as_described_without_the_ingress(workbench: Site, tmp
     config = tmp_path / "schemathesis.toml"
     config.write_text(through_ingress.replace("stateful.enabled = false", "stateful.enabled = true"))
     url = f"http://127.0.0.1:{workbench.stack.replicas[0].api_port}"
-    async with httpx.AsyncClient(base_url=url) as client:
+    user = workbench.service_user
+    headers = (f"--header={name}: {value}" for name, value in user.headers().items())
+    async with httpx.AsyncClient(base_url=url, auth=user) as client:
         note = await create(client, "generated")
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", config),
-            *("run", f"{url}/openapi.json", "--max-examples", EXAMPLES, "--no-color"),
+            *("run", f"{url}/openapi.json", "--max-examples", EXAMPLES, "--no-color", *headers),
+            "--exclude-checks=ignored_auth",  # the service believes whoever reaches its port
             cwd=ROOT,
             env=os.environ | {"NOTE_ID": note["id"]},
             stdout=asyncio.subprocess.PIPE,

@@ -11,7 +11,7 @@ from tests.faults.hostile import NDJSON, Target, body_is_not_kept, columns, inje
 
 
 async def test_text_that_looks_like_code_is_only_data(target: Target) -> None:
-    async with httpx.AsyncClient(base_url=target.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=target.url, auth=target.user, timeout=30) as client:
         before = await columns(target.site)
         for text in injections("notes"):
             key = f"{uuid4().hex}{re.sub(r'[^!-~]', '', text)}"[:200]

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.sign_in import to_stack
 from tests.faults.dumps import backups, contents, dumped, ready
 from tests.notes.ingress.events import subscribed
 from tests.notes.ingress.notes import create
@@ -16,7 +17,7 @@ from workbench.stack import Stack
 
 @pytest.fixture
 async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=stack.ingress_url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=stack.ingress_url, auth=to_stack(stack), timeout=30) as client:
         yield client
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.sign_in import SignIn
 from tests.ingress import generated
 from tests.ingress.contract import OF_ANY, Contract
 from tests.notes.ingress.notes import create
@@ -51,14 +52,14 @@ async def test_the_stream_of_events_is_described(client: httpx.AsyncClient, cont
 
 
 async def test_generated_requests_get_described_answers(
-    client: httpx.AsyncClient, ingress_url: str, word: str
+    client: httpx.AsyncClient, ingress_url: str, ada: SignIn, word: str
 ) -> None:
     others = [await create(client, word) for _ in range(10)]  # the newest notes, so every list contains them
     note = await create(client, word)
     config = Path(__file__).with_name("schemathesis.toml")
     try:
         tested = await generated.send(
-            ingress_url, config, "--include-path-regex=^/notes", variables={"NOTE_ID": note["id"]}
+            ingress_url, ada, config, "--include-path-regex=^/notes", variables={"NOTE_ID": note["id"]}
         )
     finally:
         await client.delete(f"/notes/{note['id']}")  # it may no longer contain the word

@@ -44,7 +44,7 @@ class References(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
-            if value and (name == "href" or name.startswith(("src", "data", "action", "poster"))):
+            if value and (name in {"href", "data", "action", "poster"} or name.startswith("src")):
                 (self.links if tag == "a" else self.loaded).append(value)
 
 

@@ -67,7 +67,7 @@ async def test_without_such_a_user_it_says_who_there_is(stack: Stack, arguments:
 def test_without_a_workbench_it_says_how_to_start_one(tmp_path: Path) -> None:
     done = make_token(f"DATA={tmp_path}")
     assert (done.returncode != 0, done.stdout) == (True, "")
-    assert f"no workbench runs on {tmp_path}: start one with `make dev IDENTITY=yes`" in done.stderr
+    assert f"no workbench runs on {tmp_path}: start one with `make dev`, or name its folder" in done.stderr
 
 
 def test_without_a_provider_it_says_how_to_start_one(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`make dev IDENTITY=yes` as a person uses it: the line that it prints works as it is."""
+"""`make dev` with users, as a person uses it: the line that it prints works as it is."""
 
 import asyncio
 import os
