@@ -22,7 +22,7 @@ from workbench.machine.passwords import FOLDER, of_user
 from workbench.project import NAME
 
 WITHIN = 10.0  # s
-START = "start it with `tilt up -- --identity=yes`"
+START = "start it with `tilt up`"
 
 
 def of_cluster(user: str | None, role: str | None, url: str = CLUSTER_URL, folder: Path = FOLDER) -> str:
@@ -52,7 +52,10 @@ def of_cluster(user: str | None, role: str | None, url: str = CLUSTER_URL, folde
     if isinstance(token := answer.get("access_token"), str):
         return token
     if status in (404, 405):
-        raise WorkbenchError(f"{url} has no identity provider: {START}")
+        raise WorkbenchError(
+            f"{url} has no identity provider: {START}, without --identity=no, and list the components identity and "
+            "identity-provider in k8s/overlays/dev/kustomization.yaml"
+        )
     if answer.get("error") == "access_denied":
         raise WorkbenchError(
             f"Dex has another password for {found.id} than {display_path(folder)}: restart it with "

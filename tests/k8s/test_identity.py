@@ -1,4 +1,7 @@
-"""k8s/components/identity and identity-provider. What the gateway decides is tested in tests/workbench/ingress/."""
+"""k8s/components/identity and identity-provider, and the overlays that have them or not.
+
+What the gateway decides is tested in tests/workbench/ingress/.
+"""
 
 import re
 from base64 import b64decode
@@ -6,49 +9,42 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from cluster import secrets
-from tests.k8s import references, rules
-from tests.k8s.kustomization import build, build_with, real_command, without_hashes
+from tests.k8s.kustomization import build, without_hashes
 from tests.k8s.objects import containers, describe, find, of_kind, selected
 from tests.k8s.project import K8S, Object
-from tests.k8s.schemas import check_istio, kubernetes_version
-from tests.k8s.test_flows import allowed
+from workbench.ingress.address import CLUSTER_URL
 from workbench.project import NAME
 
-OVERLAY = K8S / "overlays" / "dev-identity"
 PORT = 5556
 
 
 @pytest.fixture(scope="module")
-def objects() -> list[Object]:
-    return build(OVERLAY)
-
-
-@pytest.fixture(scope="module")
-def dex(objects: list[Object]) -> Any:
-    [config] = [item for item in of_kind(objects, "ConfigMap") if item["metadata"]["name"].startswith("identity-")]
+def dex(with_users: list[Object]) -> Any:
+    [config] = [item for item in of_kind(with_users, "ConfigMap") if item["metadata"]["name"].startswith("identity-")]
     return yaml.safe_load(config["data"]["dex.yaml"])
 
 
-def test_users_alone_add_policies_of_the_gateway_and_one_variable(dev: list[Object]) -> None:
-    objects = build(K8S / "components" / "identity", deepcopy(dev))
-    for item in objects[len(dev) :]:
+def test_users_alone_add_policies_of_the_gateway_and_one_variable(without_users: list[Object]) -> None:
+    objects = build(K8S / "components" / "identity", deepcopy(without_users))
+    for item in objects[len(without_users) :]:
         assert item["kind"] in {"AuthorizationPolicy", "EnvoyFilter", "RequestAuthentication"}
         assert item["metadata"]["namespace"] == "istio-system"
         selector = item["spec"].get("workloadSelector") or {"labels": item["spec"]["selector"]["matchLabels"]}
         assert selector == {"labels": {"istio": "ingressgateway"}}
     [service] = containers(find(objects, "Deployment", NAME))[1:]
     service["env"].remove({"name": "SERVICE_IDENTITY", "value": "gateway"})
-    assert objects[: len(dev)] == dev
+    assert objects[: len(without_users)] == without_users
 
 
-def test_the_provider_adds_a_route_and_changes_nothing_else(dev: list[Object], objects: list[Object]) -> None:
-    before = without_hashes(build(K8S / "components" / "identity", deepcopy(dev)))
-    after = without_hashes(objects)
+def test_the_provider_adds_a_route_and_changes_nothing_else(
+    without_users: list[Object], with_users: list[Object]
+) -> None:
+    before = without_hashes(build(K8S / "components" / "identity", deepcopy(without_users)))
+    after = without_hashes(with_users)
     routes = find(after, "VirtualService", NAME)["spec"]["http"]
     assert [route["name"] for route in routes[:4]] == ["curl-is-throttled", "websockets", "identity", "events"]
     del routes[2]
@@ -59,52 +55,27 @@ def test_the_provider_adds_a_route_and_changes_nothing_else(dev: list[Object], o
     }
 
 
-@pytest.mark.parametrize(
-    "check", [*references.CHECKS, *rules.CHECKS, rules.root_is_read_only], ids=lambda check: check.__name__
-)
-def test_its_objects_pass_the_checks(objects: list[Object], check: references.Check) -> None:
-    assert [error for error in check(objects) if f"Deployment {NAME}/{NAME}:" not in error] == []
-
-
-def test_its_objects_are_valid(objects: list[Object], istio_schemas: dict[tuple[str, str], Object]) -> None:
-    for item in objects:
-        if ".istio.io/" in item["apiVersion"]:
-            check_istio(item, istio_schemas)
-        else:
-            kubernetes_validate.validate(item, kubernetes_version(), strict=True)
-
-
-def test_only_the_gateway_and_istiod_reach_the_provider_and_it_reaches_nobody(
-    objects: list[Object], dev: list[Object]
-) -> None:
-    of_all_sidecars = {("identity", "dns", 53), ("identity", "istiod", 15012), ("prometheus", "identity", 15020)}
-    assert allowed(objects, PORT) - allowed(dev, PORT) - of_all_sidecars == {
-        ("gateway", "identity", PORT),
-        ("istiod", "identity", PORT),
-    }
-
-
-def test_without_mutual_tls_only_the_keys_can_be_read(objects: list[Object]) -> None:
+def test_without_mutual_tls_only_the_keys_can_be_read(with_users: list[Object]) -> None:
     """istiod, which fetches them, has no identity in the mesh."""
-    mtls = find(objects, "PeerAuthentication", "identity")["spec"]
+    mtls = find(with_users, "PeerAuthentication", "identity")["spec"]
     assert (mtls["mtls"], mtls["portLevelMtls"]) == ({"mode": "STRICT"}, {str(PORT): {"mode": "PERMISSIVE"}})
     [keys] = [
         rule
-        for rule in find(objects, "AuthorizationPolicy", "identity")["spec"]["rules"]
+        for rule in find(with_users, "AuthorizationPolicy", "identity")["spec"]["rules"]
         if "serviceAccounts" not in rule.get("from", [{"source": {}}])[0]["source"]
     ]
     assert keys == {"to": [{"operation": {"ports": [str(PORT)], "methods": ["GET"], "paths": ["/auth/keys"]}}]}
 
 
-def test_the_gateway_expects_what_the_provider_sends(objects: list[Object], dex: Any) -> None:
-    [rule] = find(objects, "RequestAuthentication", "users")["spec"]["jwtRules"]
+def test_the_gateway_expects_what_the_provider_sends(with_users: list[Object], dex: Any) -> None:
+    [rule] = find(with_users, "RequestAuthentication", "users")["spec"]["jwtRules"]
     [client] = dex["staticClients"]
     assert rule["issuer"] == dex["issuer"]
     assert rule["audiences"] == [client["id"]] == [NAME]
-    service = find(objects, "Service", "identity")
+    service = find(with_users, "Service", "identity")
     assert rule["jwksUri"] == f"http://identity.{service['metadata']['namespace']}.svc.cluster.local/auth/keys"
     assert {to["claim"] for to in rule["outputClaimToHeaders"]} == {"sub", "email", "groups"}
-    [policy] = [item for item in of_kind(objects, "AuthorizationPolicy") if item["metadata"]["name"] == "users"]
+    [policy] = [item for item in of_kind(with_users, "AuthorizationPolicy") if item["metadata"]["name"] == "users"]
     [allowed_principals] = [rule["from"] for rule in policy["spec"]["rules"] if "from" in rule]
     assert allowed_principals == [{"source": {"requestPrincipals": [f"{dex['issuer']}/*"]}}]
     assert dex["web"]["http"].endswith(f":{PORT}")
@@ -113,7 +84,9 @@ def test_the_gateway_expects_what_the_provider_sends(objects: list[Object], dex:
     assert "admin" in {role for user in dex["staticPasswords"] for role in user.get("groups", [])}
 
 
-def test_each_user_has_a_password_that_is_in_no_file_of_git(objects: list[Object], dex: Any, tmp_path: Path) -> None:
+def test_each_user_has_a_password_that_is_in_no_file_of_git(
+    with_users: list[Object], dex: Any, tmp_path: Path
+) -> None:
     users = [user["userID"] for user in dex["staticPasswords"]]
     assert secrets.users() == users
     [made] = [item for item in secrets.manifests(tmp_path)["items"] if item["metadata"]["name"] == "identity"]
@@ -121,7 +94,7 @@ def test_each_user_has_a_password_that_is_in_no_file_of_git(objects: list[Object
     assert {b64decode(value).decode() for value in made["data"].values()} == {
         (tmp_path / f"user-{user}-password").read_text().strip() for user in users
     }
-    pod = find(objects, "StatefulSet", "identity")["spec"]["template"]["spec"]
+    pod = find(with_users, "StatefulSet", "identity")["spec"]["template"]["spec"]
     assert {"name": "passwords", "secret": {"secretName": "identity"}} in pod["volumes"]
     [container] = pod["containers"]
     folder = next(mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "passwords")
@@ -132,17 +105,52 @@ def test_each_user_has_a_password_that_is_in_no_file_of_git(objects: list[Object
         )
 
 
-def test_the_key_survives_a_restart_and_does_not_change(objects: list[Object], dex: Any) -> None:
+def test_the_key_survives_a_restart_and_does_not_change(with_users: list[Object], dex: Any) -> None:
     """istiod asks for new keys every 20 minutes, and Dex would sign with a new one at once."""
-    [item] = selected(objects, NAME, {"app.kubernetes.io/name": "identity"})
+    [item] = selected(with_users, NAME, {"app.kubernetes.io/name": "identity"})
     [claim] = item["spec"]["volumeClaimTemplates"]
     [mount] = [mount for mount in containers(item)[0]["volumeMounts"] if mount["name"] == claim["metadata"]["name"]]
     assert Path(dex["storage"]["config"]["file"]).is_relative_to(mount["mountPath"])
     assert int(dex["signer"]["config"]["keysRotationPeriod"].removesuffix("h")) > 5 * 365 * 24
 
 
-@pytest.mark.skipif(real_command() is None, reason="neither kubectl nor kustomize is installed")
-def test_kustomize_builds_the_same(objects: list[Object]) -> None:
-    command = real_command()
-    assert command
-    assert without_hashes(objects) == without_hashes(build_with(command, OVERLAY))
+def test_the_gateway_and_the_service_of_an_overlay_know_the_same_users(overlay: list[Object]) -> None:
+    """Or none: the service believes nobody whom no rule of the gateway has verified."""
+    verified = [rule for item in of_kind(overlay, "RequestAuthentication") for rule in item["spec"]["jwtRules"]]
+    service = containers(find(overlay, "Deployment", NAME))[-1]
+    settings = {entry["name"]: entry.get("value") for entry in service["env"]}
+    settings = {name: value for name, value in settings.items() if name.startswith("SERVICE_IDENTITY")}
+
+    admitted = [source["requestPrincipals"] for rule in rules_of_users(overlay) for source in sources(rule)]
+    assert admitted == [[f"{rule['issuer']}/*"] for rule in verified]
+    expected = [{"SERVICE_IDENTITY": "gateway"} | elsewhere(rule) for rule in verified]
+    assert [settings] == (expected or [{}])
+
+
+def elsewhere(rule: Object) -> dict[str, str]:
+    """How the pages find a provider that is not behind the ingress."""
+    issuer, [client] = rule["issuer"], rule["audiences"]
+    if issuer.startswith(CLUSTER_URL):
+        return {}
+    assert rule["jwksUri"].startswith(f"{issuer}/")
+    return {"SERVICE_IDENTITY_ISSUER": issuer, "SERVICE_IDENTITY_CLIENT": client}
+
+
+def rules_of_users(objects: list[Object]) -> list[Object]:
+    """Those of the gateway that say who reaches the API."""
+    policies = [item for item in of_kind(objects, "AuthorizationPolicy") if item["metadata"]["name"] == "users"]
+    return [rule for item in policies for rule in item["spec"]["rules"]]
+
+
+def sources(rule: Object) -> list[Object]:
+    return [entry["source"] for entry in rule.get("from", [])]
+
+
+def test_only_a_provider_behind_the_ingress_is_reached_without_a_token(overlay: list[Object]) -> None:
+    everybody = [to["operation"] for rule in rules_of_users(overlay) if not sources(rule) for to in rule["to"]]
+    open_to_all = {path for operation in everybody for path in operation["paths"]}
+    routes = {route["name"] for route in find(overlay, "VirtualService", NAME)["spec"]["http"]}
+
+    assert ("/auth/*" in open_to_all) is ("identity" in routes)
+    others = [operation for operation in everybody if "/auth/*" not in operation["paths"]]
+    assert all(operation["methods"] == ["GET", "HEAD"] for operation in others)

@@ -34,7 +34,7 @@ def test_each_file_holds_one_object(folders: list[Path]) -> None:
 
 
 @pytest.mark.skipif(real_command() is None, reason="neither kubectl nor kustomize is installed")
-@pytest.mark.parametrize("overlay_name", ["dev", "production"])
+@pytest.mark.parametrize("overlay_name", ["dev", "dev-without-identity", "production"])
 def test_kustomize_and_its_stand_in_agree(overlay_name: str) -> None:
     folder = K8S / "overlays" / overlay_name
     command = real_command()
@@ -50,9 +50,15 @@ def test_the_stand_in_refuses_an_unknown_field(tmp_path: Path) -> None:
         build(tmp_path)
 
 
-def test_dev_changes_only_what_live_update_needs(dev: list[Object]) -> None:
+def test_by_default_the_local_cluster_has_users_and_their_provider_or_neither(
+    dev: list[Object], with_users: list[Object], without_users: list[Object]
+) -> None:
+    assert without_hashes(dev) in (without_hashes(with_users), without_hashes(without_users))
+
+
+def test_dev_changes_only_what_live_update_needs(without_users: list[Object]) -> None:
     base = without_hashes(build(K8S / "base"))
-    changed = [item for item in without_hashes(dev) if item not in base]
+    changed = [item for item in without_hashes(without_users) if item not in base]
 
     assert {*map(describe, changed)} == {f"Deployment {NAME}/{NAME}", "Deployment observability/grafana"}
     service, expected = (find(objects, "Deployment", NAME) for objects in (changed, deepcopy(base)))

@@ -20,9 +20,11 @@ def test_the_manifests_pass(overlay: list[Object], check: references.Check) -> N
     assert check(overlay) == []
 
 
-def test_only_the_reloading_container_can_write_to_its_root(dev: list[Object], production: list[Object]) -> None:
+def test_only_the_reloading_container_can_write_to_its_root(
+    with_users: list[Object], production: list[Object]
+) -> None:
     assert rules.root_is_read_only(production) == []
-    [error] = rules.root_is_read_only(dev)
+    [error] = rules.root_is_read_only(with_users)
     assert error.startswith(f"Deployment {NAME}/{NAME}: container service can write")
 
 

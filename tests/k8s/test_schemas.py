@@ -55,9 +55,9 @@ def test_istio_objects_are_valid(overlay: list[Object], istio_schemas: dict[tupl
     ],
 )
 def test_a_wrong_istio_object_is_refused(
-    dev: list[Object], istio_schemas: dict[tuple[str, str], Object], kind: str, path: str, value: object
+    without_users: list[Object], istio_schemas: dict[tuple[str, str], Object], kind: str, path: str, value: object
 ) -> None:
-    [item] = deepcopy([*of_kind(dev, kind)])
+    [item] = deepcopy([*of_kind(without_users, kind)])
     change(item, path, value)
 
     with pytest.raises(jsonschema.ValidationError):

@@ -1,17 +1,21 @@
 """What a developer can choose: flags, environment variables, and the subcommand of Tilt."""
 
 import re
+import shutil
 from collections import Counter
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.k8s.kustomization import build
 from tests.k8s.objects import find, identity
 from tests.k8s.project import K8S, ROOT, Object
 from tests.k8s.tiltfile.api import TiltfileError
 from tests.k8s.tiltfile.conftest import Run
 from tests.k8s.tiltfile.declared import Declared
+from tests.k8s.tiltfile.interpreter import run
+from tests.k8s.tiltfile.machine import Machine
 from workbench.project import NAME
 from workbench.reload import debugging
 
@@ -36,6 +40,7 @@ def test_the_flag_changes_only_the_replicas(
     [
         *(("replicas", value, "is not a number from 1 to 9") for value in ("0", "many", "10", "-1", "1.5", "", "٣")),
         ("server", "gunicorn", "is neither hypercorn nor uvicorn"),
+        ("identity", "true", "is neither yes nor no"),
     ],
 )
 def test_an_invalid_value_is_refused(flag: str, value: str, problem: str, tilt: Run) -> None:
@@ -77,24 +82,51 @@ def test_a_replica_can_be_debugged(declared: Declared, tilt: Run) -> None:
     assert {route["idle_timeout"] for route in routes if route} == {"0s"}
 
 
-def test_users_can_be_switched_on(declared: Declared, tilt: Run) -> None:
-    with_users = tilt(flags={"identity": True})
+def test_users_can_be_left_out(declared: Declared, dev: list[Object], without_users: list[Object], tilt: Run) -> None:
+    without = tilt(flags={"identity": "no"})
 
-    assert with_users.resources.keys() - declared.resources.keys() == {"identity"}
-    added = with_users.resources["identity"]
-    assert set(added["resource_deps"]) == {"secrets", "istiod", "mesh-rules"}
-    assert {item["kind"] for item in added["objects"]} >= {"StatefulSet", "Service", "RequestAuthentication"}
-    assert Counter(map(identity, with_users.objects)) == Counter(
-        map(identity, build(K8S / "overlays" / "dev-identity") + not_of_kustomize(declared))
-    )
-    container = find(with_users.objects, *DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]
+    assert not without.resources.keys() & {"identity", "users"}
+    not_of_kustomize = Counter(map(identity, declared.objects)) - Counter(map(identity, dev))  # Istio, the Secrets
+    assert Counter(map(identity, without.objects)) == Counter(map(identity, without_users)) + not_of_kustomize
+    assert find(without.objects, *DEPLOYMENT) in without_users
+
+
+def with_components(project: Path, *names: str) -> Path:
+    """The project, whose overlay `dev` lists these components, or none."""
+    (project / "k8s").unlink()
+    shutil.copytree(K8S, project / "k8s")
+    file = project / "k8s" / "overlays" / "dev" / "kustomization.yaml"
+    components = {"components": [f"../../components/{name}" for name in names]}
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | components))
+    return project
+
+
+@pytest.mark.parametrize("flags", [{}, {"identity": "yes"}])
+@pytest.mark.parametrize("provider", [["identity-provider"], []], ids=["Dex", "elsewhere"])
+def test_the_overlay_says_whether_there_are_users(
+    flags: dict[str, str], provider: list[str], project: Path, folder: Path
+) -> None:
+    """Nobody reaches the service before the rules are there, nor do these come before the keys of the provider."""
+    declared = run(with_components(project, "identity", *provider), Machine(folder), flags=flags)
+
+    identities = {"identity"} if provider else set()
+    assert declared.resources.keys() & {"identity", "users"} == {"users", *identities}
+    assert declared.waits_for["users"] == {"mesh-rules", *identities}
+    assert "users" in declared.waits_for[NAME]
+    rules = {item["kind"] for item in declared.resources["users"]["objects"]}
+    assert rules == {"RequestAuthentication", "AuthorizationPolicy", "EnvoyFilter"}
+    container = find(declared.objects, *DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]
     assert {"name": "SERVICE_IDENTITY", "value": "gateway"} in container["env"]
 
 
-def not_of_kustomize(declared: Declared) -> list[Object]:
-    """Istio, and the Secrets."""
-    known = {*map(identity, build(K8S / "overlays" / "dev"))}
-    return [item for item in declared.objects if identity(item) not in known]
+def test_users_that_the_overlay_does_not_have_are_refused(project: Path, folder: Path) -> None:
+    without = with_components(project)
+    assert run(without, Machine(folder)).resources.keys().isdisjoint({"identity", "users"})
+
+    with pytest.raises(
+        TiltfileError, match=r"^--identity=yes, and k8s/overlays/dev has no users: list the components"
+    ):
+        run(without, Machine(folder), flags={"identity": "yes"})
 
 
 def test_resources_can_be_named_on_the_command_line(declared: Declared, tilt: Run) -> None:

@@ -54,7 +54,7 @@ async def test_the_token_of_a_user(folder: Path, user: str | None, role: str | N
         (
             404,
             {"status": 404, "title": "Not Found"},
-            r"has no identity provider: start it with `tilt up -- --identity=yes`",
+            r"has no identity provider: start it with `tilt up`, without --identity=no, and list the components",
         ),
         (401, {"error": "access_denied"}, r"Dex has another password for ada than .*: restart it with `kubectl"),
         (503, {"detail": "no healthy upstream"}, r"answered 503: no healthy upstream: look at the log of `identity`"),
@@ -71,9 +71,7 @@ def test_nothing_answers(folder: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        with pytest.raises(
-            WorkbenchError, match=f"nothing answers at {url} .*: start it with `tilt up -- --identity=yes`"
-        ):
+        with pytest.raises(WorkbenchError, match=f"nothing answers at {url} .*: start it with `tilt up`"):
             of_cluster(None, None, url, folder)
 
 
