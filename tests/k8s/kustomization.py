@@ -175,8 +175,10 @@ def _add(item: Object, operations: list[Object]) -> None:
         part.insert(int(index), deepcopy(operation["value"]))
 
 
-def _key(item: Object) -> tuple[str, str, str]:
-    return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
+def _key(item: Object) -> tuple[str, str, str, str]:
+    """By which kustomize finds the object of a patch without target."""
+    metadata = item["metadata"]
+    return item["apiVersion"], item["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
 def _selected(item: Object, kind: str, labelSelector: str = "") -> bool:  # noqa: N803 - the name of the field
