@@ -187,8 +187,10 @@ def _place(part: Any, step: str) -> Any:
     return int(step) if isinstance(part, list) else step
 
 
-def _key(item: Object) -> tuple[str, str, str]:
-    return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
+def _key(item: Object) -> tuple[str, str, str, str]:
+    """By which kustomize finds the object of a patch without target."""
+    metadata = item["metadata"]
+    return item["apiVersion"], item["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
 def _selected(item: Object, kind: str, name: str = ".*", labelSelector: str = "") -> bool:  # noqa: N803 - the field

@@ -28,16 +28,20 @@ def dex(with_users: list[Object]) -> Any:
     return yaml.safe_load(config["data"]["dex.yaml"])
 
 
-def test_users_alone_add_policies_of_the_gateway_and_one_variable(without_users: list[Object]) -> None:
+def test_users_alone_add_policies_of_the_gateway_and_one_variable_and_remove_the_limit_by_key(
+    without_users: list[Object],
+) -> None:
     objects = build(K8S / "components" / "identity", deepcopy(without_users))
-    for item in objects[len(without_users) :]:
+    left = [item for item in without_users if describe(item) != "EnvoyFilter istio-system/rate-limit"]
+    assert len(left) == len(without_users) - 1
+    for item in objects[len(left) :]:
         assert item["kind"] in {"AuthorizationPolicy", "EnvoyFilter", "RequestAuthentication"}
         assert item["metadata"]["namespace"] == "istio-system"
         selector = item["spec"].get("workloadSelector") or {"labels": item["spec"]["selector"]["matchLabels"]}
         assert selector == {"labels": {"istio": "ingressgateway"}}
     [service] = containers(find(objects, "Deployment", NAME))[1:]
     service["env"].remove({"name": "SERVICE_IDENTITY", "value": "gateway"})
-    assert objects[: len(without_users)] == without_users
+    assert objects[: len(left)] == left
 
 
 def test_the_provider_adds_a_route_and_changes_nothing_else(

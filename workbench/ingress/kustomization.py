@@ -1,12 +1,12 @@
-"""Reads the kustomizations of the ingress rules: which files they list, and which routes a component adds."""
+"""Reads the kustomizations of the ingress rules: which files they list, and what a component adds and removes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, RootModel
+from pydantic import BaseModel, Field, RootModel
 
 from workbench.ingress.istio import HttpRoute, Strict, VirtualService
 from workbench.ingress.rule_files import IngressRuleError, load, validated
@@ -18,8 +18,10 @@ class PatchTarget(Strict):
 
 
 class FilePatch(Strict):
+    """Without a target, it patches the object that its file names."""
+
     path: str
-    target: PatchTarget
+    target: PatchTarget | None = None
 
 
 class Kustomization(Strict):
@@ -33,6 +35,36 @@ class Kustomization(Strict):
     labels: list[dict[str, Any]] | None = None
     config_map_generator: list[dict[str, Any]] | None = None
     generator_options: dict[str, Any] | None = None
+
+
+class ObjectMetadata(BaseModel):
+    name: str = ""
+    namespace: str = ""
+
+
+class KubernetesObject(BaseModel):
+    """What tells objects apart."""
+
+    api_version: str = Field(default="", alias="apiVersion")
+    kind: str
+    metadata: ObjectMetadata = ObjectMetadata()
+
+
+class DeletedMetadata(Strict):
+    name: str
+    namespace: str
+
+
+class Deletion(Strict):
+    """A strategic merge patch that removes an object."""
+
+    api_version: str
+    kind: str
+    metadata: DeletedMetadata
+    patch: Literal["delete"] = Field(alias="$patch")
+
+    def deletes(self, other: KubernetesObject) -> bool:
+        return self.model_dump(exclude={"patch"}) == other.model_dump()
 
 
 class AddedRoute(Strict):
@@ -68,12 +100,36 @@ def read_kustomization(folder: Path) -> Kustomization:
 
 def route_patches(folder: Path, kustomization: Kustomization) -> list[Path]:
     """The patches of the VirtualService. Raises IngressRuleError for one of another kind that the workbench reads."""
+    found = []
     for index, patch in enumerate(kustomization.patches):
+        if not patch.target:
+            continue
         if any(re.fullmatch(patch.target.kind, kind) for kind in _NOT_PATCHED):
             reason = "the workbench knows patches of the VirtualService alone; write what it shall be into its file"
             raise IngressRuleError(folder / "kustomization.yaml", f"patches[{index}].target.kind", reason)
-    routes = VirtualService.__name__
-    return [folder / patch.path for patch in kustomization.patches if re.fullmatch(patch.target.kind, routes)]
+        if re.fullmatch(patch.target.kind, VirtualService.__name__):
+            found.append(folder / patch.path)
+    return found
+
+
+def without_deleted(
+    objects: Mapping[Path, KubernetesObject], folder: Path, kustomization: Kustomization
+) -> dict[Path, KubernetesObject]:
+    """The objects that patches without target do not delete. Raises IngressRuleError for another such patch."""
+    left = dict(objects)
+    for patch in (folder / each.path for each in kustomization.patches if not each.target):
+        document = load(patch)
+        if not isinstance(document, dict) or document.get("$patch") != "delete":
+            reason = "without a target the workbench knows only `delete`; write what it shall be into its file"
+            raise IngressRuleError(patch, "$patch", reason)
+        deletion = validated(patch, document, Deletion)
+        file = next((file for file, each in left.items() if deletion.deletes(each)), None)
+        if file is None:
+            name = f"{deletion.api_version} {deletion.kind} {deletion.metadata.namespace}/{deletion.metadata.name}"
+            reason = f"there is no {name} to delete; correct it, or remove this patch from kustomization.yaml"
+            raise IngressRuleError(patch, "metadata.name", reason)
+        del left[file]
+    return left
 
 
 def with_added_routes(file: Path, virtual_service: VirtualService, patches: Sequence[Path]) -> Sequence[PlacedRoute]:

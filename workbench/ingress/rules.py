@@ -3,9 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import BaseModel
+from typing import Any, TypeVar
 
 from workbench.ingress.address import CLUSTER_URL, moved
 from workbench.ingress.envoyfilter import (
@@ -19,7 +17,15 @@ from workbench.ingress.envoyfilter import (
 from workbench.ingress.istio import Destination, Gateway, Metadata, Server, Strict, VirtualService
 from workbench.ingress.istio_destination import DestinationRule
 from workbench.ingress.istio_security import AuthorizationPolicy, JwtRule, RequestAuthentication
-from workbench.ingress.kustomization import Place, PlacedRoute, read_kustomization, route_patches, with_added_routes
+from workbench.ingress.kustomization import (
+    KubernetesObject,
+    Place,
+    PlacedRoute,
+    read_kustomization,
+    route_patches,
+    with_added_routes,
+    without_deleted,
+)
 from workbench.ingress.rule_files import IngressRuleError, load, validated
 from workbench.project import NAME
 
@@ -30,15 +36,6 @@ IDENTITY_PORT = 80
 GATEWAY_NAMESPACE = "istio-system"  # of the gateway's pods, see k8s/istio/install.yaml; also Istio's root namespace
 
 _Kind = TypeVar("_Kind", bound=Strict)
-
-
-class ObjectMetadata(BaseModel):
-    namespace: str = ""
-
-
-class KubernetesObject(BaseModel):
-    kind: str
-    metadata: ObjectMetadata = ObjectMetadata()
 
 
 @dataclass(frozen=True)
@@ -111,14 +108,19 @@ class IngressRules:
 def read_rules(directory: Path, components: Sequence[Path] = (), own_url: str = CLUSTER_URL) -> IngressRules:
     """Raises IngressRuleError for anything in the files that the workbench does not support.
 
-    The files are those that `kustomization.yaml` lists, there and in the folders of kustomize's components. Other
-    kinds, and the policies of other pods, are ignored. `own_url` takes the place of CLUSTER_URL in their values.
+    The files are those that `kustomization.yaml` lists, there and in the folders of kustomize's components, which may
+    delete what comes before. Other kinds, and the policies of other pods, are ignored. `own_url` takes the place of
+    CLUSTER_URL in their values.
     """
     listed = directory / "kustomization.yaml"
     kustomizations = {folder: read_kustomization(folder) for folder in (directory, *components)}
-    files = [folder / name for folder, read in kustomizations.items() for name in read.resources]
-    documents = {file: moved(load(file), own_url) for file in files}
-    objects = {file: validated(file, document, KubernetesObject) for file, document in documents.items()}
+    documents: dict[Path, Any] = {}
+    objects: dict[Path, KubernetesObject] = {}
+    for folder, read in kustomizations.items():
+        files = [folder / name for name in read.resources]
+        documents |= {file: moved(load(file), own_url) for file in files}
+        objects |= {file: validated(file, documents[file], KubernetesObject) for file in files}
+        objects = without_deleted(objects, folder, read)
 
     def all_of(kind: type[_Kind], *namespaces: str) -> dict[Path, _Kind]:
         return {

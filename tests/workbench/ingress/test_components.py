@@ -1,4 +1,4 @@
-"""Components that add routes: where they come in, where they lead to, and what is refused with file and field."""
+"""What components add and delete: where routes come in and lead to, and what is refused with file and field."""
 
 import json
 from collections.abc import Callable
@@ -25,16 +25,28 @@ ROUTE: dict[str, Any] = {
 MakeComponent = Callable[..., Path]
 
 
+DELETION: dict[str, Any] = {
+    "apiVersion": "networking.istio.io/v1alpha3",
+    "kind": "EnvoyFilter",
+    "metadata": {"name": "local-replies", "namespace": "istio-system"},
+    "$patch": "delete",
+}
+
+
 @pytest.fixture
 def make_component(tmp_path: Path) -> MakeComponent:
     def make(*operations: object, kind: str = "VirtualService") -> Path:
-        patches = [{"path": "patch.yaml", "target": {"kind": kind}}]
-        head = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
-        (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({**head, "resources": [], "patches": patches}))
-        (tmp_path / "patch.yaml").write_text(json.dumps(operations))
-        return tmp_path
+        return component(tmp_path, operations, {"target": {"kind": kind}})
 
     return make
+
+
+def component(folder: Path, patch: object, target: dict[str, Any]) -> Path:
+    patches = [{"path": "patch.yaml", **target}]
+    head = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump({**head, "resources": [], "patches": patches}))
+    (folder / "patch.yaml").write_text(json.dumps(patch))
+    return folder
 
 
 def add(index: int, **changes: object) -> dict[str, Any]:
@@ -97,6 +109,50 @@ def test_a_patch_of_another_rule_is_refused(make_component: MakeComponent, kind:
     with pytest.raises(IngressRuleError) as caught:
         read_rules(INGRESS_RULES, [component])
     assert (caught.value.file, caught.value.field) == (component / "kustomization.yaml", "patches[0].target.kind")
+
+
+def test_a_component_deletes_a_rule_that_comes_before(tmp_path: Path) -> None:
+    def files(*components: Path) -> set[str]:
+        return {placed.file.name for placed in read_rules(INGRESS_RULES, components).patches}
+
+    assert files() - files(component(tmp_path, DELETION, {})) == {"envoyfilter-local-replies.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "reason"),
+    [
+        ({"kind": "EnvoyFilters"}, "metadata.name", "there is no networking.istio.io/v1alpha3 EnvoyFilters"),
+        ({"apiVersion": "networking.istio.io/v1"}, "metadata.name", "istio-system/local-replies to delete"),
+        ({"metadata": {"name": "other", "namespace": "istio-system"}}, "metadata.name", "istio-system/other"),
+        ({"metadata": {"name": "local-replies", "namespace": "other"}}, "metadata.name", "other/local-replies"),
+        ({"metadata": {"name": "local-replies"}}, "metadata.namespace", "is missing"),
+        ({"spec": {}}, "spec", "does not support this field"),
+        ({"$patch": "replace"}, "$patch", "knows only `delete`"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_wrong_with_a_patch_that_deletes(
+    tmp_path: Path, changes: dict[str, Any], field: str, reason: str
+) -> None:
+    with pytest.raises(IngressRuleError) as caught:
+        read_rules(INGRESS_RULES, [component(tmp_path, {**DELETION, **changes}, {})])
+    assert (caught.value.file, caught.value.field) == (tmp_path / "patch.yaml", field)
+    assert reason in caught.value.reason
+
+
+@pytest.mark.parametrize("patch", [{"kind": "EnvoyFilter"}, [add(0)]], ids=["merge", "json"])
+def test_a_patch_without_target_that_deletes_nothing_is_refused(tmp_path: Path, patch: object) -> None:
+    with pytest.raises(IngressRuleError) as caught:
+        read_rules(INGRESS_RULES, [component(tmp_path, patch, {})])
+    assert (caught.value.file, caught.value.field) == (tmp_path / "patch.yaml", "$patch")
+
+
+def test_what_the_workbench_needs_cannot_be_deleted(tmp_path: Path) -> None:
+    gateway = yaml.safe_load((INGRESS_RULES / "gateway.yaml").read_text())
+    metadata = {name: gateway["metadata"][name] for name in ("name", "namespace")}
+    deletion = {**DELETION, "apiVersion": gateway["apiVersion"], "kind": "Gateway", "metadata": metadata}
+    with pytest.raises(IngressRuleError, match="needs exactly one Gateway and found none"):
+        read_rules(INGRESS_RULES, [component(tmp_path, deletion, {})])
 
 
 async def test_the_provider_gets_what_is_below_its_path_and_only_that(start_gateway: StartGateway) -> None:
