@@ -33,6 +33,7 @@ pytest_plugins = [
     "tests.service.fixtures",
     "tests.page.fixtures",
 ]
+UserOf = Callable[[str], SignIn]
 INGRESS_URL = os.environ.get("INGRESS_URL")
 ROUTABLE_WITHIN = 60  # seconds; a gateway knows that a replica is ready only some time later
 
@@ -86,7 +87,7 @@ def ingress_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def user_of(request: pytest.FixtureRequest, ingress_url: str) -> Callable[[str], SignIn]:
+def user_of(request: pytest.FixtureRequest, ingress_url: str) -> UserOf:
     """Whose requests to the ingress they are, by the name of the user: NOBODY if the ingress has no users."""
 
     def user(name: str) -> SignIn:
@@ -99,13 +100,13 @@ def user_of(request: pytest.FixtureRequest, ingress_url: str) -> Callable[[str],
 
 
 @pytest.fixture(scope="session")
-def ada(user_of: Callable[[str], SignIn]) -> SignIn:
+def ada(user_of: UserOf) -> SignIn:
     """The user whose requests those of `client` are."""
     return user_of("ada")
 
 
 @pytest.fixture(scope="session")
-def sign_in(user_of: Callable[[str], SignIn]) -> Callable[[str], httpx.Auth | None]:
+def sign_in(user_of: UserOf) -> Callable[[str], httpx.Auth | None]:
     """The `auth` of a user, by their name; None if the ingress has no users."""
 
     def auth(name: str) -> httpx.Auth | None:

@@ -15,6 +15,7 @@ from workbench.machine.folders import ROOT
 
 ANY_PORTS = {"INGRESS_PORT": "0", "API_PORT": "0", "OPS_PORT": "0", "PROMETHEUS_PORT": "0"}
 NO_PROMETHEUS = {"PROMETHEUS": "no"}
+NO_USERS = {"IDENTITY": "no"}
 WORKBENCH = (sys.executable, "-m", "workbench")
 # What a person types, except that the packages are there already.
 MAKE = ("make", "dev", "--old-file=environment-workbench", f"VENV_PYTHON={sys.executable}")
@@ -65,11 +66,12 @@ class Terminal:
 
 @asynccontextmanager
 async def make_dev(data: Path, command: Sequence[str] = WORKBENCH, **variables: str) -> AsyncIterator[Terminal]:
+    """Without users, unless IDENTITY says so: their passwords would be made in the folder of this project."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT,
-        env={**env, **ANY_PORTS, **NO_PROMETHEUS, "DATA": str(data), **variables},
+        env={**env, **ANY_PORTS, **NO_PROMETHEUS, **NO_USERS, "DATA": str(data), **variables},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         process_group=0,

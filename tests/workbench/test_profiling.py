@@ -16,11 +16,15 @@ from workbench.stack import Stack
 async def test_the_flame_graph_names_functions_of_the_service(stack: Stack, tmp_path: Path) -> None:
     [part] = [replica.part for replica in stack.replicas[:1] if replica.part]
     file = tmp_path / "profile.svg"
-    recording = asyncio.create_task(asyncio.to_thread(profiling.record, part.pid, 1, file))
+    failure: BaseException | None = None
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{stack.replicas[0].api_port}") as client:
-        while not recording.done():
-            await client.get(ANY)
-    [failure] = await asyncio.gather(recording, return_exceptions=True)
+        for seconds in (1, 5, 25):  # in a short time, a busy machine may let the service do nothing
+            recording = asyncio.create_task(asyncio.to_thread(profiling.record, part.pid, seconds, file))
+            while not recording.done():
+                await client.get(ANY)
+            failure = recording.exception()
+            if "nothing ran while it recorded" not in str(failure):
+                break
     if failure and os.geteuid() != 0:  # root may do it everywhere
         assert "sudo make profile" in str(failure)
         return
