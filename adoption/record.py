@@ -27,7 +27,8 @@ commit = {commit}
 class Record:
     """The upstream's name and version, the address it was cloned from ("" if unknown), and its commit.
 
-    `arguments` has NAME, TITLE, REPOSITORY and EXAMPLE, all of them given or filled in.
+    `arguments` has NAME, TITLE, REPOSITORY, EXAMPLE and IDENTITY, all of them given or filled in. Earlier versions
+    recorded no IDENTITY.
     """
 
     name: str

@@ -1,8 +1,9 @@
 # Included by the Makefile: what an adopted copy keeps of adoption/.
 
-# Unsets the arguments that are not from make's command line: in some environments NAME is the name of the machine.
+# Unsets the arguments that are not from make's command line: in some environments NAME is the name of the machine, and
+# IDENTITY is for `make dev`.
 # make exports those of its command line, so no quote in them can end a word of the shell.
-only_given = $(foreach name,NAME PLURAL TITLE REPOSITORY EXAMPLE FROM REF,\
+only_given = $(foreach name,NAME PLURAL TITLE REPOSITORY EXAMPLE IDENTITY FROM REF,\
 	$(if $(filter command,$(origin $(name))),,unset $(name);))
 
 .PHONY: resource upgrade

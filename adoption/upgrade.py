@@ -3,7 +3,7 @@
 The branch `upstream` has one commit for each version that was taken, in the form in which it is yours: what
 `python -m adoption.adopt` of that version makes of it, with the arguments of the record. So a merge of the branch
 never brings the old name back, and it has conflicts only where both sides changed the same lines. The variables
-NAME, TITLE, REPOSITORY and EXAMPLE replace what the record says, for all files.
+NAME, TITLE, REPOSITORY, EXAMPLE and IDENTITY replace what the record says, for all files.
 """
 
 import os
@@ -21,7 +21,7 @@ from adoption.record import Record
 
 ROOT = Path(__file__).parents[1]
 BRANCH = "refs/heads/upstream"
-CHANGEABLE = ("NAME", "TITLE", "REPOSITORY", "EXAMPLE")
+CHANGEABLE = ("NAME", "TITLE", "REPOSITORY", "EXAMPLE", "IDENTITY")
 
 # The commits of a temporary repository: nobody sees them.
 _NOBODY = {

@@ -1,4 +1,4 @@
-"""python -m adoption.adopt, with the variables NAME, TITLE, REPOSITORY and EXAMPLE: makes the project your own.
+"""python -m adoption.adopt, with the variables NAME, TITLE, REPOSITORY, EXAMPLE and IDENTITY: makes it your own.
 
 It changes the files, makes one commit, and makes the branch `upstream`, which `make upgrade` merges later versions
 from. It changes nothing if an argument is wrong, if the tree is not clean, or if a step fails. RUFF is the ruff that

@@ -1,4 +1,4 @@
-"""NAME, TITLE, REPOSITORY and EXAMPLE: what they may be, and why."""
+"""NAME, TITLE, REPOSITORY, EXAMPLE and IDENTITY: what they may be, and why."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,6 +23,7 @@ class Arguments:
     title: str
     repository: str
     example: str
+    identity: str
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Arguments":
@@ -33,10 +34,17 @@ class Arguments:
             title=variables.get("TITLE") or " ".join(part.capitalize() for part in name.split("-")),
             repository=variables.get("REPOSITORY", "").rstrip("/"),
             example=variables.get("EXAMPLE") or "keep",
+            identity=variables.get("IDENTITY") or "yes",  # earlier versions did not know it
         )
 
     def variables(self) -> dict[str, str]:
-        return {"NAME": self.name, "TITLE": self.title, "REPOSITORY": self.repository, "EXAMPLE": self.example}
+        return {
+            "NAME": self.name,
+            "TITLE": self.title,
+            "REPOSITORY": self.repository,
+            "EXAMPLE": self.example,
+            "IDENTITY": self.identity,
+        }
 
     def check(self, old_name: str, taken: Mapping[str, str]) -> list[str]:
         """What is wrong with the arguments, one sentence each. `taken` has the reason for each name that is taken."""
@@ -52,6 +60,8 @@ class Arguments:
             wrong.append(f"REPOSITORY={self.repository} is the address to clone from: leave out .git")
         if self.example not in ("keep", "drop"):
             wrong.append(f"EXAMPLE={self.example} is neither keep nor drop")
+        if self.identity not in ("yes", "no"):
+            wrong.append(f"IDENTITY={self.identity} is neither yes nor no")
         return wrong
 
     def _wrong_name(self, old_name: str, taken: Mapping[str, str]) -> Iterator[str]:

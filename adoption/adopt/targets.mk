@@ -6,7 +6,7 @@ ifneq ($(filter adopt,$(MAKECMDGOALS)),)
 endif
 
 .PHONY: adopt test-adopt
-adopt: python ## make the project your own; NAME=harbor TITLE=Harbor REPOSITORY=https://... EXAMPLE=keep or drop
+adopt: python ## make the project your own; NAME=harbor TITLE=Harbor REPOSITORY=https://... EXAMPLE=drop IDENTITY=no
 	@$(only_given) $(PYTHON) -m adoption.adopt
 
 # The tests of this folder, which later changes seldom concern: `make test` leaves them to `make test-adopt`.

@@ -17,12 +17,16 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 _OF_THE_EXAMPLE = re.compile(r"(\d+_)?notes(_\w+)?(\.\w+)?")  # folders and files called notes, and with more words
 _NEEDLESS = re.compile(r"(^|/)(adoption/adopt/|workflows/adopt\.yml$)")  # what made the adoption, and its tests
+_OVERLAYS = ("k8s/overlays/dev/kustomization.yaml", "k8s/overlays/production/kustomization.yaml")
+_OF_USERS = re.compile(r"k8s/overlays/production/identity-.*")  # the patches that name their provider
 _MEASURED = re.compile(r"(^|/)(measured/|baseline\.json$)")  # figures and pictures of another service are lies
 
 
-def deleted(path: str, example: str) -> bool:
-    """Whether a file is not in the adopted copy; `example` is keep or drop."""
+def deleted(path: str, example: str, identity: str) -> bool:
+    """Whether a file is not in the adopted copy; `example` is keep or drop, `identity` is yes or no."""
     if example == "drop" and any(_OF_THE_EXAMPLE.fullmatch(part) for part in path.split("/")):
+        return True
+    if identity == "no" and _OF_USERS.fullmatch(path):
         return True
     return bool(_NEEDLESS.search(path) or _MEASURED.search(path))
 
@@ -32,7 +36,7 @@ def transform(root: Path, files: Iterable[str], arguments: Arguments, upstream: 
 
     Raises FileExistsError, before anything is changed, if the new name of a file is taken.
     """
-    remaining = [path for path in files if not deleted(path, arguments.example)]
+    remaining = [path for path in files if not deleted(path, arguments.example, arguments.identity)]
     renaming = Renaming(upstream.name, arguments.name, arguments.title, arguments.repository)
     renamed = {path: renaming(path) if path not in KEPT else path for path in remaining}
     for new in {new for path, new in renamed.items() if path != new} & {*remaining}:
@@ -47,6 +51,9 @@ def transform(root: Path, files: Iterable[str], arguments: Arguments, upstream: 
         new for path, new in renamed.items() if path not in KEPT and _rename(root / path, root / new, renaming)
     ]
     _edit(root / "pyproject.toml", _first_version)
+    if arguments.identity == "no":
+        for overlay in _OVERLAYS:
+            _edit(root / overlay, without_users)
     for name, text in texts.items():
         (root / name).write_text(_filled(text, root, renamed.values(), arguments), encoding="utf-8")
     (root / record.PATH).write_text(upstream.text(), encoding="utf-8")
@@ -54,6 +61,12 @@ def transform(root: Path, files: Iterable[str], arguments: Arguments, upstream: 
     for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):  # the inner ones first
         _delete_if_empty(root / folder)
     return changed
+
+
+def without_users(kustomization: str) -> str:
+    """A kustomization without the items of its lists that name identity, and without lists that this leaves empty."""
+    remaining = re.sub(r"(?m)^  - (path: |.*/)identity.*\n(    .*\n)*", "", kustomization)
+    return re.sub(r"(?m)^\w+:\n(?! )", "", remaining)
 
 
 def project_name(root: Path) -> tuple[str, str]:
@@ -93,9 +106,15 @@ def _first_version(pyproject: str) -> str:
 
 
 def _filled(template: str, root: Path, files: Iterable[str], arguments: Arguments) -> str:
-    """A template with the title, the name and the list of pages; lines about a repository only if there is none."""
+    """A template with the title, the name and the list of pages.
+
+    Lines about a repository stay only if there is none, and those that begin with {users} or {no_users} only if there
+    are users, or none.
+    """
     if arguments.repository:
         template = re.sub(r"(?m)^.*\{repository\}.*\n", "", template)
+    right, wrong = ("users", "no_users") if arguments.identity == "yes" else ("no_users", "users")
+    template = re.sub(rf"(?m)^\{{{right}\}} |^\{{{wrong}\}} .*\n", "", template)
     pages = sorted(path for path in files if re.fullmatch(r"docs/.+\.md", path))
     listed = "\n".join(f"- [{_heading(root / path)}]({path})" for path in pages)
     values = {

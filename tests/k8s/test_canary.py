@@ -30,7 +30,9 @@ def production_with_canary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(K8S, k8s)
     canary_rules(k8s / "istio")
     file = k8s / "overlays" / "production" / "kustomization.yaml"
-    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | example("components:")))
+    overlay, added = yaml.safe_load(file.read_text()), example("components:")
+    components = [*overlay.get("components", []), *added["components"]]
+    file.write_text(yaml.safe_dump(overlay | added | {"components": components}))
     return file.parent
 
 

@@ -1,9 +1,10 @@
 """make test-adopt: what the next user of this project does, from a clone to an upgrade, in a temporary folder.
 
-A clone, `make adopt` without the example, `make resource`, `make lint`, `make test`, `make dev` with requests through
-the ingress, and `make upgrade`; then the tests of the manifests in copies with other names. Each step is a line with
-its duration; the output of a step that fails follows, and the exit status is 1. Each copy installs a virtual
-environment of its own, as a user's would.
+A clone, `make adopt` without the example and users, `make resource`, `make lint`, `make test`, `make dev` with
+requests through the ingress, the same with users, and `make upgrade`; then the tests of the manifests in copies
+with other names. So all tests run in both forms: with users in the project, without them in the copy. Each step is
+a line with its duration; the output of a step that fails follows, and the exit status is 1. Each copy installs a
+virtual environment of its own, as a user's would.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.error import HTTPError
 
 import orjson
 
@@ -62,7 +64,7 @@ class Newcomer:
             self._reuse(self.project)
 
     def adopt(self) -> None:
-        self._make("adopt", "NAME=harbor", "EXAMPLE=drop")
+        self._make("adopt", "NAME=harbor", "EXAMPLE=drop", "IDENTITY=no")
         self._check(mentions(self.project, OLD_NAME) <= NOT_RENAMED, f"{OLD_NAME} is left")
 
     def add_resources(self) -> None:
@@ -89,6 +91,17 @@ class Newcomer:
             read = orjson.loads(self._ask(f"{url}/bookings/{created['id']}"))
             self._check(read == created, f"what was created is {created}, what was read {read}")
 
+    def run_with_users(self) -> None:
+        with self._running("IDENTITY=yes") as url:
+            try:
+                answer = self._ask(f"{url}/bookings")
+                raise Failed(f"without a token, {url}/bookings answers {answer}")
+            except HTTPError as error:
+                self._check(error.code == 401, f"without a token, {url}/bookings answers {error.code}")
+            token = self._make("token", f"DATA={self.folder / 'data'}").split()[-1]
+            found = orjson.loads(self._ask(f"{url}/bookings", token=token))
+            self._check(len(found["items"]) == 1, f"with a token, {url}/bookings answers {found}")
+
     def upgrade(self) -> None:
         page = self.upstream.root / "docs" / "cluster.md"
         page.write_text(f"{page.read_text()}\nA later version of {OLD_NAME}.\n")
@@ -111,7 +124,8 @@ class Newcomer:
         (copy.root / ".venv").symlink_to(ROOT / ".venv")
         (copy.root / ".git" / "info" / "exclude").write_text(".venv\n")  # .gitignore has .venv/, which is no link
 
-    def _make(self, *arguments: str, where: Repository | None = None) -> None:
+    def _make(self, *arguments: str, where: Repository | None = None) -> str:
+        """What a target prints."""
         done = subprocess.run(
             ("make", *arguments),
             cwd=(where or self.project).root,
@@ -123,9 +137,10 @@ class Newcomer:
         )
         if done.returncode != 0:
             raise Failed(f"{done.stdout}\nmake {' '.join(arguments)}: exit status {done.returncode}")
+        return done.stdout
 
     @contextmanager
-    def _running(self) -> Iterator[str]:
+    def _running(self, *arguments: str) -> Iterator[str]:
         """`make dev` on free ports until Ctrl-C; the URL of its ingress."""
         process = subprocess.Popen(
             (
@@ -133,6 +148,7 @@ class Newcomer:
                 "dev",
                 *(f"{name}={value}" for name, value in ANY_PORTS.items()),
                 f"DATA={self.folder / 'data'}",
+                *arguments,
             ),
             cwd=self.project.root,
             env=self.variables,
@@ -146,7 +162,7 @@ class Newcomer:
         try:
             for line in process.stdout:
                 printed.append(line)
-                if found := re.search(r"try: curl (\S+?)/?$", line):
+                if found := re.search(r"try: curl .*?(http://\S+?)/?$", line):
                     yield found[1]
                     return
             raise Failed("".join(printed))
@@ -154,9 +170,12 @@ class Newcomer:
             os.killpg(process.pid, signal.SIGINT)
             process.communicate()
 
-    def _ask(self, url: str, *, content: bytes | None = None, accept: str = "application/json") -> str:
-        """The text of an answer; a POST if there is content."""
-        request = urllib.request.Request(url, content, {**JSON, "accept": accept})  # noqa: S310 - it is http
+    def _ask(
+        self, url: str, *, content: bytes | None = None, accept: str = "application/json", token: str = ""
+    ) -> str:
+        """The text of an answer; a POST if there is content. Raises HTTPError for 400 and above."""
+        headers = {**JSON, "accept": accept} | ({"authorization": f"Bearer {token}"} if token else {})
+        request = urllib.request.Request(url, content, headers)  # noqa: S310 - it is http
         with urllib.request.urlopen(request) as answer:  # noqa: S310
             text: str = answer.read().decode()
         return text
@@ -188,6 +207,7 @@ def main() -> int:
             person.lint,
             person.test,
             person.run,
+            person.run_with_users,
             person.upgrade,
             person.other_names,
         ]

@@ -32,15 +32,16 @@ NOBODY = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GI
 
 COPIES = {
     "aardvark": {"NAME": "aardvark", "REPOSITORY": "https://git.example.org/a/b/aardvark"},
-    "the longest name, the example dropped": {
+    "the longest name, the example dropped, no users": {
         "NAME": "zoological-garden-visitor-counts",
         "TITLE": "Visitors of the Zoo",
         "EXAMPLE": "drop",
+        "IDENTITY": "no",
     },
 }
-"""Names that sort before and after all others in the cluster."""
+"""Names that sort before and after all others in the cluster; the first one with users, the second one without."""
 
-_ARGUMENTS = ("NAME", "TITLE", "REPOSITORY", "EXAMPLE", "FROM", "REF", "ARGS")
+_ARGUMENTS = ("NAME", "TITLE", "REPOSITORY", "EXAMPLE", "IDENTITY", "FROM", "REF", "ARGS")
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from adoption.adopt.transform import deleted, project_name
+from adoption.adopt.transform import deleted, project_name, without_users
 from adoption.git import Repository
 from adoption.record import PATH, Record
 from tests.adoption.adopt.copies import (
@@ -33,6 +34,9 @@ pytestmark = needs_git
 
 EXAMPLE = re.compile(rb"\w*(?<![a-z])notes?(?![a-z])\w*", re.IGNORECASE)
 """Its name, also as a part of an identifier, but not of words such as footnote and annotations."""
+
+DEV, PRODUCTION = (f"k8s/overlays/{name}/kustomization.yaml" for name in ("dev", "production"))
+USERS = "../../components/identity"
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +108,59 @@ def test_the_example_is_dropped_only_if_that_was_asked_for(copy: Repository) -> 
     "path", ["a/notes/b.py", "0001_notes.sql", "a/0002_notes_tags.sql", "a/notes.json", "notes", "a/notes_tags/b.sql"]
 )
 def test_the_files_of_the_example(example: str, path: str) -> None:
-    assert deleted(path, example) is (example == "drop")
-    assert not deleted(path.replace("notes", "footnotes"), example)
+    assert deleted(path, example, "yes") is (example == "drop")
+    assert not deleted(path.replace("notes", "footnotes"), example, "yes")
+
+
+def test_there_are_users_unless_none_were_asked_for(copy: Repository) -> None:
+    """What `make dev IDENTITY=yes` needs stays."""
+    has_users = arguments(copy)["IDENTITY"] == "yes"
+    dev, production = (yaml.safe_load(read(copy, path)) for path in (DEV, PRODUCTION))
+
+    assert dev.get("components") == ([USERS, f"{USERS}-provider"] if has_users else None)
+    assert production.get("components") == ([USERS] if has_users else None)
+    assert dev["resources"] == ["../dev-without-identity"]
+    for patch in production["patches"]:
+        assert (copy.root / "k8s/overlays/production" / patch["path"]).exists()
+    patched = [path for path in copy.paths("ls-files", "k8s/overlays/production") if "identity" in path]
+    assert bool(patched) is has_users
+    assert (copy.root / "k8s/components/identity-provider/dex.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("resources:\n  - ../base\n", "resources:\n  - ../base\n"),
+        (
+            "resources:\n  - ../dev-without-identity\ncomponents:\n  - ../../components/identity\n",
+            "resources:\n  - ../dev-without-identity\n",
+        ),
+        (
+            "components:\n  - ../../components/identity\n  - ../canary\nimages: []\n",
+            "components:\n  - ../canary\nimages: []\n",
+        ),
+        ("components:\n  - ../../components/identity-provider\nkind: K\n", "kind: K\n"),
+        (
+            "patches:\n  - path: identity-b.yaml\n    target: { kind: B }\n  - path: c.yaml\n    target: {}\n",
+            "patches:\n  - path: c.yaml\n    target: {}\n",
+        ),
+        (
+            "images:\n  - name: identity-card\n    newTag: 0.1.0\n",
+            "images:\n  - name: identity-card\n    newTag: 0.1.0\n",
+        ),
+    ],
+)
+def test_a_kustomization_without_users(before: str, after: str) -> None:
+    assert without_users(before) == after
+
+
+def test_the_readme_has_the_commands_of_a_service_with_users_or_without(copy: Repository) -> None:
+    has_users = arguments(copy)["IDENTITY"] == "yes"
+    commands = re.findall(r"(?m)^\$ (.+)$", read(copy, "README.md"))
+
+    signed_in = '-H "Authorization: Bearer $(make token)" ' if has_users else ""
+    assert commands == ["make dev", f"curl {signed_in}http://localhost:8080/"]
+    assert ("identity provider in place of example.com" in read(copy, "README.md")) is has_users
 
 
 def test_a_folder_of_which_only_bytecode_is_left_is_gone(project: Repository) -> None:
@@ -160,13 +215,15 @@ def test_everything_that_is_wrong_is_reported_at_once_and_nothing_is_changed(pro
     project.git("branch", "upstream")
     before = state(project)
 
-    done = adopt(project, NAME="Harbor", EXAMPLE="dorp")
+    done = adopt(project, NAME="Harbor", EXAMPLE="dorp", IDENTITY="maybe")
 
     assert done.returncode == 1
     first, *lines = done.stderr.splitlines()
     assert first == "make adopt: nothing was changed:"
     for line, begin in zip(
-        lines, ("the tree has changes", "there is a branch upstream", "NAME=Harbor", "EXAMPLE=dorp"), strict=True
+        lines,
+        ("the tree has changes", "there is a branch upstream", "NAME=Harbor", "EXAMPLE=dorp", "IDENTITY=maybe"),
+        strict=True,
     ):
         assert line.startswith(f"  {begin}")
     assert state(project) == before
@@ -185,6 +242,8 @@ def test_make_passes_on_the_arguments_of_its_command_line_only(project: Reposito
     assert "NAME is missing" in printed(NAME="laptop")
     assert "NAME=it's is not a name" in printed("NAME=it's", NAME="laptop")
     assert "EXAMPLE" not in printed("NAME=harbor", EXAMPLE="dorp")
+    assert "IDENTITY" not in printed("NAME=harbor", IDENTITY="maybe")  # that of `make dev`
+    assert "IDENTITY=maybe is neither yes nor no" in printed("NAME=harbor", "IDENTITY=maybe")
 
 
 def test_a_change_that_is_not_committed_is_named(project: Repository) -> None:

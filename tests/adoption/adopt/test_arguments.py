@@ -1,4 +1,4 @@
-"""NAME, TITLE, REPOSITORY and EXAMPLE: which are accepted, and why the others are not."""
+"""NAME, TITLE, REPOSITORY, EXAMPLE and IDENTITY: which are accepted, and why the others are not."""
 
 import re
 from pathlib import Path
@@ -130,5 +130,11 @@ def test_an_example_is_kept_or_dropped() -> None:
     assert wrong(EXAMPLE="dorp") == ["EXAMPLE=dorp is neither keep nor drop"]
 
 
+def test_there_are_users_or_not() -> None:
+    assert wrong(IDENTITY="yes") == wrong(IDENTITY="no") == wrong(IDENTITY="") == []
+    assert wrong(IDENTITY="on") == ["IDENTITY=on is neither yes nor no"]
+    assert Arguments.read({"NAME": "harbor"}).variables()["IDENTITY"] == "yes"
+
+
 def test_all_mistakes_are_reported_at_once() -> None:
-    assert len(wrong(TITLE="<", REPOSITORY="-", EXAMPLE="-")) == 3
+    assert len(wrong(TITLE="<", REPOSITORY="-", EXAMPLE="-", IDENTITY="-")) == 4

@@ -14,6 +14,9 @@ from tests.git import needs_git
 pytestmark = needs_git
 
 PAGE, SETTINGS, SECURITY = "docs/cluster.md", "service/settings.py", "SECURITY.md"
+OVERLAYS = DEV, PRODUCTION = [f"k8s/overlays/{name}/kustomization.yaml" for name in ("dev", "production")]
+ISSUER = "k8s/overlays/production/identity-service.yaml"
+USERS = "components/identity\n"
 
 
 def edit(repository: Repository, path: str, old: str, new: str) -> None:
@@ -259,6 +262,59 @@ def test_the_example_can_be_dropped_later_and_the_title_changed(upstream: Reposi
     record = Record.read(harbor.root)
     assert record
     assert (record.arguments["EXAMPLE"], record.arguments["TITLE"]) == ("drop", "Harbour")
+
+
+def test_a_service_without_users_stays_without_them(upstream: Repository, harbor: Repository) -> None:
+    """Also if later versions change what it does not have."""
+    upgraded(harbor, IDENTITY="no")
+    edit(harbor, PRODUCTION, "newTag: 0.1.0", "newTag: 0.2.0")
+    save(harbor, "Ours")
+    edit(upstream, ISSUER, "id.example.com", "id.example.org")
+    edit(
+        upstream,
+        PRODUCTION,
+        "  - path: telemetry.yaml\n",
+        "  - path: telemetry.yaml\n  - path: identity-later.yaml\n",
+    )
+    edit(upstream, DEV, "components:\n", "components:\n  - ../../components/identity-later\n")
+    (upstream.root / PRODUCTION).with_name("identity-later.yaml").touch()
+    next_version(upstream)
+
+    upgraded(harbor)
+
+    assert not [path for path in harbor.paths("ls-files", "k8s/overlays/production") if "identity" in path]
+    for overlay in OVERLAYS:
+        assert "components:" not in read(harbor, overlay)
+    assert "newTag: 0.2.0" in read(harbor, PRODUCTION)
+    assert "identity-" not in read(harbor, PRODUCTION)
+    assert "curl http://localhost:8080/" in read(harbor, "README.md")
+
+
+def test_users_can_be_left_out_later_and_come_back(upstream: Repository, harbor: Repository) -> None:
+    with_users = {path: read(harbor, path) for path in (*OVERLAYS, ISSUER, "README.md")}
+
+    upgraded(harbor, IDENTITY="no")
+    assert not (harbor.root / ISSUER).exists()
+    assert all(USERS not in read(harbor, overlay) for overlay in OVERLAYS)
+
+    upgraded(harbor, IDENTITY="yes")
+    assert {path: read(harbor, path) for path in with_users} == with_users
+
+
+def test_a_copy_that_is_older_than_the_choice_gets_users(upstream: Repository, harbor: Repository) -> None:
+    edit(harbor, PATH, 'IDENTITY = "yes"\n', "")
+    harbor.git("add", "--all")
+    earlier = harbor.commit(harbor.git("write-tree"), "Adopt", harbor.git("rev-parse", "HEAD~1"))
+    harbor.git("update-ref", "HEAD", earlier)
+    harbor.git("update-ref", "refs/heads/upstream", earlier)
+    next_version(upstream)
+
+    upgraded(harbor)
+
+    record = Record.read(harbor.root)
+    assert record
+    assert record.arguments["IDENTITY"] == "yes"
+    assert all(USERS in read(harbor, overlay) for overlay in OVERLAYS)
 
 
 def test_another_branch_or_tag_or_commit(upstream: Repository, harbor: Repository) -> None:
