@@ -1,6 +1,6 @@
 """The rate limit of the gateway: each user has a bucket, or, if there are no users, each x-api-key.
 
-The files are envoyfilter-rate-limit-users.yaml in k8s/components/identity, and envoyfilter-rate-limit.yaml in k8s/istio.
+The limits are in k8s/components/identity/envoyfilter-rate-limit-users.yaml and k8s/istio/envoyfilter-rate-limit.yaml.
 """
 
 import asyncio
