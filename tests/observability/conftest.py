@@ -1,4 +1,4 @@
-"""A workbench with tracing, live reload, and a Prometheus that scrapes it."""
+"""A workbench with users, tracing, live reload, and a Prometheus that scrapes it."""
 
 import asyncio
 import json
@@ -21,7 +21,10 @@ from tests.probe.collection import THINGS
 from tests.probe.project import probe_sandbox
 from tests.probe.stack import probe_stack
 from tests.waiting import PATIENT
+from tests.workbench.ingress.provider import Provider
+from tests.workbench.ingress.tokens import EC, token
 from workbench.console import Console
+from workbench.machine.folders import IDENTITY
 from workbench.options import StackOptions
 from workbench.parts.postgres import SUPERUSER
 from workbench.programs.prometheus import Programs
@@ -38,7 +41,7 @@ class Observed:
     stack: Stack
     collector: Collector
     client: httpx.AsyncClient
-    """For the ingress."""
+    """For the ingress, as a user."""
     ops: httpx.AsyncClient
     """For the ops port of the first replica."""
     prometheus: Prometheus
@@ -75,6 +78,7 @@ async def observed(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Observed]:
     data, sources = new_data(), probe_sandbox(tmp_path_factory.mktemp("observed") / "sources")
+    provider = Provider(EC)
     log = data.parent / f"{data.name}.log"
     settings = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -82,22 +86,28 @@ async def observed(
         "SERVICE_LOG_FORMAT": "json",
         **PATIENT,
     }
-    options = StackOptions(
-        data=data,
-        settings=settings,
-        service=(sys.executable, "-m", "workbench.reload"),
-        sources=sources.root,
-        prometheus=prometheus_programs.prometheus,
-        scrape_interval=SCRAPE_INTERVAL,
-    )
-    with log.open("w") as stream:
-        async with (
-            probe_stack(options, Console(stream)) as stack,
-            httpx.AsyncClient(base_url=stack.ingress_url, headers={"user-agent": "tests"}) as client,
-            httpx.AsyncClient(base_url=f"http://localhost:{stack.replicas[0].ops_port}") as ops,
-            httpx.AsyncClient(base_url=f"{stack.prometheus.url}/api/v1" if stack.prometheus else "") as prometheus,
-        ):
-            yield Observed(stack, collector, client, ops, Prometheus(prometheus), sources, log)
+    headers = {"user-agent": "tests", "authorization": f"Bearer {token()}"}
+    async with provider.running():
+        options = StackOptions(
+            data=data,
+            settings=settings,
+            service=(sys.executable, "-m", "workbench.reload"),
+            sources=sources.root,
+            components=[IDENTITY],
+            identity_port=provider.port,
+            prometheus=prometheus_programs.prometheus,
+            scrape_interval=SCRAPE_INTERVAL,
+        )
+        with log.open("w") as stream:
+            async with (
+                probe_stack(options, Console(stream)) as stack,
+                httpx.AsyncClient(base_url=stack.ingress_url, headers=headers) as client,
+                httpx.AsyncClient(base_url=f"http://localhost:{stack.replicas[0].ops_port}") as ops,
+                httpx.AsyncClient(
+                    base_url=f"{stack.prometheus.url}/api/v1" if stack.prometheus else ""
+                ) as prometheus,
+            ):
+                yield Observed(stack, collector, client, ops, Prometheus(prometheus), sources, log)
 
 
 @pytest.fixture(scope="package")

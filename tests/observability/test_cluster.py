@@ -9,7 +9,7 @@ The requests write and read a collection that the API describes, or that COLLECT
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,16 @@ NOT_EVERYWHERE = (
     ("db_errors_", "db_errors_total", "the database has had no error"),
     ("istio_", "istio_requests_total", "the proxies of this cluster are not Istio's own"),
     ("kubelet_", "kubelet_volume_stats_capacity_bytes", "the volumes of this cluster have no statistics"),
+    ("envoy_http_jwt_authn_denied", "envoy_http_jwt_authn_denied", "there are no users"),
+    ("envoy_http_rbac", "envoy_http_jwt_authn_denied", "there are no users"),
+    ("envoy_http_jwt_authn_jwks_", "envoy_http_jwt_authn_jwks_fetch_success", "istiod fetches the keys"),
+    ("pilot_jwks_", "pilot_jwks_resolver_network_fetch_success_total", "there are no users"),
+    ("pilot_jwks_resolver_network_fetch_fail", "pilot_jwks_resolver_network_fetch_fail_total", "no fetch has failed"),
+    (
+        "envoy_cluster_membership_healthy",
+        'envoy_cluster_membership_healthy{cluster_name=~"outbound.+[|]identity[.].+"}',
+        "there is no identity provider behind the gateway",
+    ),
 )
 
 SHOWN = [query for file in FILES for query in queries(load(file.stem)) if "annotation" not in query.where]
@@ -46,11 +56,13 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-async def cluster(ingress_url: str) -> AsyncIterator[Cluster]:
+async def cluster(ingress_url: str, sign_in: Callable[[str], httpx.Auth | None]) -> AsyncIterator[Cluster]:
     """After requests of every kind, once Prometheus has their rates."""
     collection = await Collection.of(ingress_url)
     async with (
-        httpx.AsyncClient(base_url=ingress_url, headers={"user-agent": "tests"}, timeout=30) as ingress,
+        httpx.AsyncClient(
+            base_url=ingress_url, headers={"user-agent": "tests"}, timeout=30, auth=sign_in("ada")
+        ) as ingress,
         httpx.AsyncClient(base_url=f"{os.environ['PROMETHEUS_URL']}/api/v1") as client,
         httpx.AsyncClient(base_url=os.environ["JAEGER_URL"]) as jaeger,
     ):

@@ -1,7 +1,7 @@
 """Requests to each route of a collection, so that each metric of the service has a value."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import asyncpg
 import httpx
@@ -23,7 +23,7 @@ async def import_lines(
 
 
 async def ask_everything(client: httpx.AsyncClient, collection: Collection) -> None:
-    """Sends a request to each route, and one that the ingress refuses."""
+    """Sends a request to each route, and some that the ingress refuses: two of them only if there are users."""
     path = (await create(client, collection, "Measured")).headers["location"]
     for url in ("/", collection.path, path, "/nowhere", f"{collection.path}/export"):
         await client.get(url)
@@ -31,8 +31,20 @@ async def ask_everything(client: httpx.AsyncClient, collection: Collection) -> N
     await import_lines(client, collection, json.dumps(collection.body("imported")))
     await client.delete(path)
     await client.get("/", headers={"user-agent": "curl"})
+    for authorization in ("Bearer invalid", "no token"):
+        await client.get(collection.path, auth=sending(authorization))
     async with client.stream("GET", f"{collection.path}/events"):
         pass
+
+
+def sending(authorization: str) -> Callable[[httpx.Request], httpx.Request]:
+    """The `auth=` of a request that shall have another header than the client's own."""
+
+    def change(request: httpx.Request) -> httpx.Request:
+        request.headers["authorization"] = authorization
+        return request
+
+    return change
 
 
 async def refuse_by_lock(client: httpx.AsyncClient, collection: Collection, database_url: str) -> None:

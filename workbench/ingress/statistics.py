@@ -7,7 +7,8 @@ from workbench.ingress.envoy_json import Json, typed
 PATH = "/stats/prometheus"
 CLUSTER = "administration"
 
-# As in Istio, the label is `cluster_name`, and the prefix of a rate limit is part of the metric's name.
+# As in Istio, the label is `cluster_name`, the prefix of a rate limit is part of the metric's name, and what policies
+# allow and deny is one metric.
 CONFIG: Json = {
     "use_all_default_tags": False,
     "stats_tags": [
@@ -15,6 +16,7 @@ CONFIG: Json = {
         {"tag_name": "http_conn_manager_prefix", "regex": r"^http(\.(ingress|statistics))\."},
         {"tag_name": "response_code", "regex": r"_rq(_(\d{3}))$"},
         {"tag_name": "response_code_class", "regex": r"_rq(_(\dxx))$"},
+        {"tag_name": "authz_enforce_result", "regex": r"rbac(\.(allowed|denied))"},
     ],
 }
 

@@ -72,6 +72,7 @@ async def test_each_user_has_a_bucket(gateway: Gateway) -> None:
     assert await passed(gateway, "ada", target="/things", x_api_key="{}") == USERS
     assert await passed(gateway, "ada", target="/other", x_api_key="another {}") == 0
     assert await passed(gateway, "grace", target="/things") == USERS
+    assert await gateway.statistic("rate_limited", of="rate_limit.http_local_rate_limit") == 3
 
 
 async def test_keys_do_not_count_if_there_are_users(gateway: Gateway) -> None:
