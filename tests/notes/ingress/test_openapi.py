@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.ingress import generated
-from tests.ingress.contract import OF_ANY, Contract
+from tests.ingress.contract import Contract
 from tests.notes.ingress.notes import create
 
 # The error statuses of each operation, in addition to those of any operation.
@@ -35,7 +35,8 @@ def test_every_operation_is_described(contract: Contract) -> None:
 
 @pytest.mark.parametrize(("method", "path"), PROBLEMS)
 def test_every_problem_of_an_operation_is_described(contract: Contract, method: str, path: str) -> None:
-    assert contract.problems(method, path).keys() == PROBLEMS[method, path] | OF_ANY
+    assert contract.problems(method, path).keys() == PROBLEMS[method, path] | contract.of_any(method, path)
+    assert contract.needs_user(method, path) == contract.has_users
 
 
 @pytest.mark.parametrize(("method", "path"), PROBLEMS)
