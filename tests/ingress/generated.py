@@ -7,23 +7,30 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
+
 ROOT = Path(__file__).parents[2]
 
 # A deeper search: SCHEMATHESIS_EXAMPLES=1000 make test ARGS="-k openapi".
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES") or "10"
 
 
-async def send(ingress_url: str, config: Path, *options: str, variables: Mapping[str, str] | None = None) -> int:
-    """Sends the requests; returns how many operations were tested.
+async def send(
+    client: httpx.AsyncClient, config: Path, *options: str, variables: Mapping[str, str] | None = None
+) -> int:
+    """Sends the requests, as the user of the client; returns how many operations were tested.
 
     Fails with the report of Schemathesis if an answer is not as described. `config` is its configuration, `options`
-    select the operations, and `variables` are environment variables for its hooks.
+    select the operations, and `variables` are environment variables for its hooks, which get AUTHORIZATION too.
     """
+    sent = (await client.get("/openapi.json")).request  # with what the client sends with each request
+    authorization = sent.headers.get("authorization", "")
+    as_user = ("--header", f"Authorization: {authorization}") if authorization else ()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", config),
-        *("run", f"{ingress_url}/openapi.json", "--max-examples", EXAMPLES, "--no-color", *options),
+        *("run", str(sent.url), "--max-examples", EXAMPLES, "--no-color", *as_user, *options),
         cwd=ROOT,
-        env=os.environ | dict(variables or {}),
+        env=os.environ | dict(variables or {}) | {"AUTHORIZATION": authorization},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -143,7 +143,7 @@ def test_the_description_has_what_users_need() -> None:
     for setting, document in documents.items():
         for path, operations in document["paths"].items():
             for operation in operations.values():
-                # The gateway lets nobody else reach what is public for users either, and lets everybody reach the page.
+                # The gateway lets only users reach what is public among them, too; the page is for everybody.
                 needs_user = setting == GATEWAY and path != "/"
                 assert operation.get("security") == ([{"user": []}, {"sign-in": []}] if needs_user else None)
                 refusals = {"401", "403"} & set(map(str, operation["responses"]))

@@ -28,6 +28,8 @@ _notes = st.fixed_dictionaries(
     },
 )
 _session = requests.Session()
+if authorization := os.environ.get("AUTHORIZATION"):  # of the user, if there are users
+    _session.headers["Authorization"] = authorization
 
 
 def _lines(notes: list[dict[str, Any]]) -> bytes:

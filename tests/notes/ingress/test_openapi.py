@@ -51,15 +51,13 @@ async def test_the_stream_of_events_is_described(client: httpx.AsyncClient, cont
         assert response.status_code == 200
 
 
-async def test_generated_requests_get_described_answers(
-    client: httpx.AsyncClient, ingress_url: str, word: str
-) -> None:
+async def test_generated_requests_get_described_answers(client: httpx.AsyncClient, word: str) -> None:
     others = [await create(client, word) for _ in range(10)]  # the newest notes, so every list contains them
     note = await create(client, word)
     config = Path(__file__).with_name("schemathesis.toml")
     try:
         tested = await generated.send(
-            ingress_url, config, "--include-path-regex=^/notes", variables={"NOTE_ID": note["id"]}
+            client, config, "--include-path-regex=^/notes", variables={"NOTE_ID": note["id"]}
         )
     finally:
         await client.delete(f"/notes/{note['id']}")  # it may no longer contain the word
