@@ -47,10 +47,10 @@ def collections(document: Mapping[str, Any]) -> Iterator[Described]:
         if content and "201" in post["responses"] and "{" not in path:
             prefix = f"{path}/"
             below = frozenset(other.removeprefix(prefix) for other in document["paths"] if other.startswith(prefix))
-            yield Described(path, _resolved(content["schema"], document), below)
+            yield Described(path, resolved(content["schema"], document), below)
 
 
-def _resolved(part: Any, document: Mapping[str, Any], inside: frozenset[str] = frozenset()) -> Any:
+def resolved(part: Any, document: Mapping[str, Any], inside: frozenset[str] = frozenset()) -> Any:
     """A copy of a part of the description. A schema that contains itself becomes one that accepts anything there."""
     match part:
         case {"$ref": str(reference), **rest}:
@@ -59,9 +59,9 @@ def _resolved(part: Any, document: Mapping[str, Any], inside: frozenset[str] = f
             target: Any = document
             for name in reference.removeprefix("#/").split("/"):
                 target = target[name]
-            return {**_resolved(target, document, inside | {reference}), **_resolved(rest, document, inside)}
+            return {**resolved(target, document, inside | {reference}), **resolved(rest, document, inside)}
         case dict():
-            return {name: _resolved(value, document, inside) for name, value in part.items()}
+            return {name: resolved(value, document, inside) for name, value in part.items()}
         case list():
-            return [_resolved(value, document, inside) for value in part]
+            return [resolved(value, document, inside) for value in part]
     return part

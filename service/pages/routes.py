@@ -14,6 +14,7 @@ from service.pages.parts import STATIC, SignIn, assemble, assemble_docs, files_o
 from service.pages.policies import policies, policy_of
 from service.web.answer import Answer, json
 from service.web.endpoint import endpoint
+from service.web.openapi import anonymous
 
 _OWN_FILES = frozenset({"style.css", "page.js", "client.js", "error.css", "docs.css", "docs.js", "icon.svg"})
 _FILES_FOR_USERS = frozenset({"session.js", "provider.js", "users.css"})
@@ -60,6 +61,7 @@ def _add_root(routes: Blueprint, machinery: Machinery, sign_in: SignIn | None) -
         return Answer(known.status, known.body, [*known.headers])
 
     @routes.get("/")
+    @anonymous
     @endpoint(answer=Root, for_clients=root_as_json, polled=True)
     async def root() -> Response:
         """Tell which service answers, in which version and on which replica. A browser gets a page."""

@@ -12,22 +12,23 @@ from werkzeug.routing import UUIDConverter
 from werkzeug.routing.converters import BaseConverter
 from werkzeug.routing.rules import Rule
 
-from service.web.endpoint import Media, NoQuery, Route, endpoint_of, is_owned
+from service.web.endpoint import Media, NoQuery, Route, endpoint_of
 from service.web.problem import PROBLEM, title
 
 DOCUMENT = "/openapi.json"
 """Its route."""
 
 _HEADERS = "_service_response_headers"
+_ANONYMOUS = "_service_anonymous"
 
 # Any route may answer these. 400, 429 and 504 come from the ingress: malformed HTTP, rate limit, no answer in time.
 # 503 also comes from the service: too many requests are running, or the database does not answer.
 _EVERYWHERE = (400, 429, 503, 504)
 _RETRY_AFTER = ("retry-after", "Seconds to wait before the next attempt")
 _WITH_HEADER = {429: _RETRY_AFTER, 503: _RETRY_AFTER, 401: ("www-authenticate", "`Bearer`")}
-# What belongs to users may answer these, if there are users: 401 without a token that the gateway accepts, and 403,
-# from the gateway, if the token does not give the right.
-_OWNED = (401, 403)
+# If there are users: a token that is not valid is refused everywhere. So is no token, and one that does not give the
+# right, wherever the gateway does not let everybody through.
+_TO_ALL, _TO_USERS = (401,), (401, 403)
 
 USERS = "USERS"
 """The key of Quart's configuration that says whether there are users."""
@@ -71,6 +72,15 @@ def response_headers(status: int, **headers: str) -> Callable[[Route], Route]:
     return decorator
 
 
+def anonymous(route: Route) -> Route:
+    """Describe that the gateway lets everybody reach the route.
+
+    What lets them is `paths` in k8s/components/identity/authorizationpolicy-gateway.yaml.
+    """
+    setattr(route, _ANONYMOUS, True)
+    return route
+
+
 class Description(OpenAPIProvider):
     """quart-schema's description with problems, headers, streamed bodies, UUIDs and unique ids; made only once."""
 
@@ -112,7 +122,7 @@ class Description(OpenAPIProvider):
         route = self._app.view_functions[rule.endpoint]
         for operations in paths.values():
             for operation in operations.values():
-                _complete(operation, route, owned=self._app.config[USERS] and is_owned(route))
+                _complete(operation, route, users=self._app.config[USERS])
         return paths, components
 
 
@@ -122,7 +132,7 @@ def describe(quart: Quart) -> dict[str, Any]:
     return document
 
 
-def _complete(operation: dict[str, Any], route: Callable[..., Any], *, owned: bool) -> None:
+def _complete(operation: dict[str, Any], route: Callable[..., Any], *, users: bool) -> None:
     responses, endpoint = operation["responses"], endpoint_of(route)
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
@@ -135,9 +145,13 @@ def _complete(operation: dict[str, Any], route: Callable[..., Any], *, owned: bo
         response["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in headers.items()
         }
-    if owned:
+    refusals: tuple[int, ...] = ()
+    if users and getattr(route, _ANONYMOUS, False):
+        refusals = _TO_ALL
+    elif users:
         operation["security"] = [{_TOKEN: []}, {_SIGN_IN: []}]
-    for status in sorted({*(endpoint.errors if endpoint else ()), *_EVERYWHERE, *(_OWNED if owned else ())}):
+        refusals = _TO_USERS
+    for status in sorted({*(endpoint.errors if endpoint else ()), *_EVERYWHERE, *refusals}):
         responses[status] = _problem_response(status)
 
 

@@ -2,12 +2,12 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import jsonschema_rs
 
-OF_ANY = frozenset({400, 412, 429, 503, 504})
-"""The error statuses that every operation may answer: of the ingress, of overload, and 412 for conditions."""
+_OF_ANY = frozenset({400, 412, 429, 503, 504})  # of the ingress, of overload, and 412 for conditions
 
 
 class Contract:
@@ -22,7 +22,7 @@ class Contract:
         }
         """By method in lower case, and path."""
         self._paths = [
-            (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))), template)
+            (re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template))), template)
             for template in sorted(document["paths"], key=lambda template: "{" in template)  # /things/export first
         ]
 
@@ -36,6 +36,22 @@ class Contract:
         """The paths without parameters that can be read with GET. An answer may be a stream that never ends."""
         return [path for path in self.paths if ("get", path) in self.operations]
 
+    def some_path(self, template: str) -> str:
+        """A path of this template, with an id that nothing has."""
+        return re.sub(r"{\w+}", str(uuid4()), template)
+
+    @property
+    def has_users(self) -> bool:
+        return "securitySchemes" in self.document["components"]
+
+    def needs_user(self, method: str, path: str) -> bool:
+        return "security" in self.operations[method, path]
+
+    def of_any(self, method: str, path: str) -> frozenset[int]:
+        """The error statuses that the operation may answer like every other one."""
+        to_users = {403} if self.needs_user(method, path) else set()
+        return _OF_ANY | to_users | ({401} if self.has_users else set())  # 401 also for a token that is not valid
+
     def problems(self, method: str, path: str) -> dict[int, dict[str, Any]]:
         """The error responses of an operation by status."""
         responses = self.operations[method, path]["responses"]
@@ -46,10 +62,15 @@ class Contract:
         parameters = self.operations[method, path]["parameters"]
         return {parameter["name"] for parameter in parameters if parameter["in"] == "header"}
 
+    def parse(self, path: str) -> tuple[str, dict[str, str]]:
+        """The template of a path, and its parameters."""
+        matches = ((template, pattern.fullmatch(path)) for pattern, template in self._paths)
+        return next((template, found.groupdict()) for template, found in matches if found)
+
     def check(self, response: httpx.Response) -> None:
         """Fails if the response is not described, or differs from its description."""
-        method, path = response.request.method.lower(), response.request.url.path
-        template = next(template for pattern, template in self._paths if pattern.fullmatch(path))
+        method = response.request.method.lower()
+        template, _ = self.parse(response.request.url.path)
         described = self.document["paths"][template][method]["responses"]
         status = str(response.status_code)
         assert status in described, f"{method} {template} does not describe {status}"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.sign_in import SignIn
+import httpx
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,17 +16,19 @@ EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES") or "10"
 
 
 async def send(
-    ingress_url: str, user: SignIn, config: Path, *options: str, variables: Mapping[str, str] | None = None
+    client: httpx.AsyncClient, config: Path, *options: str, variables: Mapping[str, str] | None = None
 ) -> int:
-    """Sends the requests of a user; returns how many operations were tested.
+    """Sends the requests, as the user of the client; returns how many operations were tested.
 
     Fails with the report of Schemathesis if an answer is not as described. `config` is its configuration, `options`
     select the operations, and `variables` are environment variables for its hooks.
     """
-    headers = (f"--header={name.title()}: {value}" for name, value in user.headers().items())
+    sent = (await client.get("/openapi.json")).request  # with what the client sends with each request
+    authorization = sent.headers.get("authorization", "")
+    as_user = ("--header", f"Authorization: {authorization}") if authorization else ()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", config),
-        *("run", f"{ingress_url}/openapi.json", "--max-examples", EXAMPLES, "--no-color", *headers, *options),
+        *("run", str(sent.url), "--max-examples", EXAMPLES, "--no-color", *as_user, *options),
         cwd=ROOT,
         env=os.environ | dict(variables or {}),
         stdout=asyncio.subprocess.PIPE,

@@ -10,7 +10,7 @@ from quart import Quart
 from service.app import DOMAINS, create_app
 from service.domain import Domain
 from service.settings import load
-from service.web.endpoint import Endpoint, endpoint_of
+from service.web.endpoint import Endpoint, endpoint_of, is_owned
 from tests.service.serving import PROBE
 
 ALL_DOMAINS: Sequence[Domain] = (*PROBE, *DOMAINS)
@@ -27,6 +27,13 @@ class Route:
     method: str
     template: str
     endpoint: Endpoint | None
+    owned: bool = False
+    """Whether what it reads and writes belongs to users."""
+
+    @property
+    def described_path(self) -> str:
+        """The template as `/openapi.json` has it."""
+        return _PARAMETER.sub(r"{\g<name>}", self.template)
 
     def path(self, parameters: Mapping[str, Any] | None = None) -> str:
         """A path of this route, with made-up values for the missing parameters."""
@@ -44,8 +51,9 @@ class Route:
 def routes_of(quart: Quart) -> list[Route]:
     """All routes but HEAD and OPTIONS, which follow from the others."""
     return [
-        Route(method, rule.rule, endpoint_of(quart.view_functions[rule.endpoint]))
+        Route(method, rule.rule, endpoint_of(view), is_owned(view))
         for rule in quart.url_map.iter_rules()
+        for view in [quart.view_functions[rule.endpoint]]
         for method in sorted(rule.methods or ())
         if method not in {"HEAD", "OPTIONS"}
     ]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from quart import Blueprint
 
-from service import identity
+from service import identity, pages
 from service.app import create_app
 from service.domain import Built, Domain, Machinery
 from service.identity import Identity, from_gateway
@@ -127,7 +127,7 @@ async def test_the_log_has_the_user_and_never_a_token(database: Database) -> Non
 
 
 def test_the_description_has_what_users_need() -> None:
-    domains = (*PROBE, Domain(build_public), replace(OWNED, build=build_owned_route, links={}))
+    domains = (*PROBE, Domain(build_public), replace(OWNED, build=build_owned_route, links={}), pages.DOMAIN)
 
     documents = {
         setting: describe(create_app(load({"SERVICE_IDENTITY": setting}), domains=domains).quart)
@@ -143,10 +143,11 @@ def test_the_description_has_what_users_need() -> None:
     for setting, document in documents.items():
         for path, operations in document["paths"].items():
             for operation in operations.values():
-                needs_user = setting == GATEWAY and path == "/mine"
+                # The gateway lets only users reach what is public among them, too; the page is for everybody.
+                needs_user = setting == GATEWAY and path != "/"
                 assert operation.get("security") == ([{"user": []}, {"sign-in": []}] if needs_user else None)
                 refusals = {"401", "403"} & set(map(str, operation["responses"]))
-                assert refusals == ({"401", "403"} if needs_user else set()), path
+                assert refusals == ({"401", "403"} if needs_user else {"401"} if setting == GATEWAY else set()), path
     refusal = documents[GATEWAY]["paths"]["/mine"]["get"]["responses"]
     assert "www-authenticate" in refusal.get(401, refusal.get("401"))["headers"]
 

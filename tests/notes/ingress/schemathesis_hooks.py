@@ -66,12 +66,13 @@ def after_call(
     elif case.path == "/notes/import" and response.status_code == 200 and isinstance(case.body, bytes):
         made = [json.loads(line)["id"] for line in case.body.splitlines()]
     for note_id in made:
-        _session.delete(urljoin(response.request.url or "", f"/notes/{note_id}"), headers=_user(case), timeout=30)
+        _session.delete(urljoin(response.request.url or "", f"/notes/{note_id}"), headers=_user(response), timeout=30)
 
 
-def _user(case: schemathesis.Case[Any]) -> dict[str, str]:
+def _user(response: schemathesis.Response) -> dict[str, str]:
     """The headers that say whose request it was."""
-    return {name: case.headers[name] for name in ("authorization", "x-user") if name in case.headers}
+    sent = response.request.headers
+    return {name: sent[name] for name in ("authorization", "x-user") if name in sent}
 
 
 def _uuid(text: object) -> UUID | None:

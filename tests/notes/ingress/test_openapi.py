@@ -5,9 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.sign_in import SignIn
 from tests.ingress import generated
-from tests.ingress.contract import OF_ANY, Contract
+from tests.ingress.contract import Contract
 from tests.notes.ingress.notes import create
 
 # The error statuses of each operation, in addition to those of any operation.
@@ -36,7 +35,8 @@ def test_every_operation_is_described(contract: Contract) -> None:
 
 @pytest.mark.parametrize(("method", "path"), PROBLEMS)
 def test_every_problem_of_an_operation_is_described(contract: Contract, method: str, path: str) -> None:
-    assert contract.problems(method, path).keys() == PROBLEMS[method, path] | OF_ANY
+    assert contract.problems(method, path).keys() == PROBLEMS[method, path] | contract.of_any(method, path)
+    assert contract.needs_user(method, path) == contract.has_users
 
 
 @pytest.mark.parametrize(("method", "path"), PROBLEMS)
@@ -51,15 +51,13 @@ async def test_the_stream_of_events_is_described(client: httpx.AsyncClient, cont
         assert response.status_code == 200
 
 
-async def test_generated_requests_get_described_answers(
-    client: httpx.AsyncClient, ingress_url: str, ada: SignIn, word: str
-) -> None:
+async def test_generated_requests_get_described_answers(client: httpx.AsyncClient, word: str) -> None:
     others = [await create(client, word) for _ in range(10)]  # the newest notes, so every list contains them
     note = await create(client, word)
     config = Path(__file__).with_name("schemathesis.toml")
     try:
         tested = await generated.send(
-            ingress_url, ada, config, "--include-path-regex=^/notes", variables={"NOTE_ID": note["id"]}
+            client, config, "--include-path-regex=^/notes", variables={"NOTE_ID": note["id"]}
         )
     finally:
         await client.delete(f"/notes/{note['id']}")  # it may no longer contain the word

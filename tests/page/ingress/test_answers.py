@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.ingress.answers import assert_allows_only, assert_problem, assert_secure
-from tests.ingress.contract import OF_ANY, Contract
+from tests.ingress.contract import Contract
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -45,5 +45,6 @@ async def test_exactly_curl_is_refused(client: httpx.AsyncClient, path: str) -> 
 
 
 def test_the_root_is_described(contract: Contract) -> None:
-    assert contract.problems("get", "/").keys() == {422} | OF_ANY
+    assert contract.problems("get", "/").keys() == {422} | contract.of_any("get", "/")
     assert contract.request_headers("get", "/") == set()
+    assert not contract.needs_user("get", "/")

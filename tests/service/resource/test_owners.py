@@ -4,6 +4,8 @@ import asyncio
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -193,6 +195,35 @@ async def test_the_role_of_the_service_cannot_switch_it_off(service: Service, da
             await connection.execute("SELECT FROM things")
 
 
+VIEWS_FOR_ALL = """
+    WITH RECURSIVE reads AS (
+        SELECT ev_class AS view, refobjid AS read FROM pg_rewrite
+          JOIN pg_depend ON classid = 'pg_rewrite'::regclass AND objid = pg_rewrite.oid
+         WHERE refclassid = 'pg_class'::regclass AND refobjid <> ev_class
+    ), of_owned AS (
+        SELECT view FROM reads JOIN pg_policy ON polrelid = read
+         UNION SELECT reads.view FROM reads JOIN of_owned ON reads.read = of_owned.view
+    )
+    SELECT coalesce(string_agg(relname, ' ' ORDER BY relname), '') FROM of_owned JOIN pg_class ON oid = view
+     WHERE NOT coalesce(reloptions && '{security_invoker=true,security_invoker=on}', false)
+"""
+"""The views that show the rows of all users: those that read owned rows for their owner, not for who asks."""
+
+
+async def test_no_view_shows_the_rows_of_others(database: Database) -> None:
+    """A migration writes CREATE VIEW ... WITH (security_invoker = true). A materialized view cannot be made safe."""
+    assert await database.fetchval(VIEWS_FOR_ALL) == ""
+
+    await database.execute(OWNERS)
+    await database.execute(
+        "CREATE VIEW careful WITH (security_invoker = true) AS SELECT * FROM things;"
+        "CREATE VIEW careless AS SELECT * FROM things;"
+        "CREATE VIEW further AS SELECT * FROM careful;"
+        "CREATE MATERIALIZED VIEW stored AS SELECT * FROM things"
+    )
+    assert await database.fetchval(VIEWS_FOR_ALL) == "careless further stored"
+
+
 @pytest.fixture
 async def pool(database: Database) -> AsyncIterator[Pool]:
     settings = settings_for(database, pool_size=1)
@@ -203,10 +234,11 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
 
 
 async def test_a_connection_keeps_no_user(pool: Pool, database: Database) -> None:
-    """Not after a statement, not after one that fails, and not after a transaction."""
+    """Not after a statement, one that fails or is cancelled, and not after a transaction, even one that is left."""
     await database.execute(OWNERS)
     await database.execute("INSERT INTO things (name, owner) VALUES ('of ada', 'ada'), ('of bob', 'bob')")
     read, fail = Statement("read", "SELECT name FROM things"), Statement("fail", "SELECT 1 / 0 FROM things")
+    sleep = Statement("sleep", "SELECT pg_sleep(60) FROM things LIMIT 1")
 
     async def read_as(user: Identity | None) -> list[str]:
         token = identity.acting.set(user)
@@ -227,6 +259,24 @@ async def test_a_connection_keeps_no_user(pool: Pool, database: Database) -> Non
     token = identity.acting.set(identity.EVERYONE)
     async with pool.connection() as connection, connection.bulk(readonly=True):
         assert [len(rows) async for rows in connection.batches(read, size=1)] == [1, 1]
+    async with pool.connection() as connection, connection.bulk(readonly=True):
+        batches = connection.batches(read, size=1)
+        assert len(await anext(batches)) == 1
+        await batches.aclose()
+    with suppress(ZeroDivisionError):
+        async with pool.connection() as connection, connection.bulk(readonly=False):
+            await connection.fetch(read)
+            raise ZeroDivisionError
+
+    async def asleep() -> None:
+        async with pool.connection() as connection:
+            await connection.fetch(sleep)
+
+    sleeping = asyncio.create_task(asleep())
+    await database.until(1, "query LIKE '%pg_sleep(60)%' AND state = 'active'")
+    sleeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await sleeping
     identity.acting.reset(token)
     assert await read_as(None) == []
     assert await read_as(Identity("bob")) == ["of bob"]
@@ -271,6 +321,8 @@ async def test_statements_go_on_after_a_restore(service: Service, database: Data
         [("x-user", "ada lovelace")],
         [("x-user", "x" * 256)],
         [("x-user-roles", "admin")],
+        [("x_user", "ada"), ("x_user_roles", "admin")],
+        [("cookie", "x-user=ada; access_token=ada")],
         [("authorization", "Bearer forged")],
     ],
     ids=str,
@@ -422,6 +474,45 @@ async def test_a_heartbeat_moves_the_position_of_who_sees_no_event(
     assert block is not None
     assert block.event is None
     assert block.id == event.id != start.id
+
+
+async def test_a_notification_tells_only_that_there_is_an_event(service: Service, database: Database) -> None:
+    """Every connection of the role hears it."""
+    heard = asyncio.Queue[object]()
+    async with database.connection("app_rw") as connection:
+        await connection.add_listener("events", lambda _connection, _process, _channel, text: heard.put_nowait(text))
+        await create(service, ADA, "secret")
+        async with asyncio.timeout(WITHIN):
+            assert await heard.get() == "things"
+
+
+# Rehearsals.
+
+
+async def test_a_request_is_rehearsed_for_its_own_user(
+    start_service: StartService, database: Database, tmp_path: Path
+) -> None:
+    await database.execute(OWNERS)
+    service = await start_service(identity=GATEWAY, rehearsal_socket=str(tmp_path / "socket"))
+    path = (await create(service, ADA)).headers["location"]
+    for user in (ADA, BOB):
+        await service.api.get(path, headers=user)
+    await service.api.get("/things/careless/remove", headers=BOB)
+    rehearsal = service.application.rehearsal
+    assert rehearsal is not None
+
+    answers = {
+        (request.raw_path, dict(request.headers).get("x-user")): (await rehearsal._player.play(request)).status
+        for request in rehearsal.recorder.requests
+    }
+
+    assert answers == {
+        ("/things", "ada"): 201,
+        (path, "ada"): 200,
+        (path, "bob"): 404,
+        ("/things/careless/remove", "bob"): 200,
+    }
+    assert (await service.api.get(path, headers=ADA)).status_code == 200
 
 
 # Without identities.

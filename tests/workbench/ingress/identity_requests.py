@@ -145,6 +145,16 @@ FORGERY = [
     Request(
         "forged: a preflight of the provider", ("/auth/keys", NOBODY), "/auth/keys", "OPTIONS", [*PREFLIGHT, *FORGED]
     ),
+    Request(
+        "forged: with an underscore", ("/", NOBODY), "/", headers=[("x_user", "root"), ("x_user_roles", "admin")]
+    ),
+    Request("forged: twice", ASKED, headers=[VALID, *FORGED, *FORGED]),
+    Request("forged: on a folded line", ASKED, headers=[VALID, ("x-user", "\r\n root")]),
+    Request("forged: after the fold of another header", ASKED, headers=[VALID, ("x-other", "a\r\n x-user: root")]),
+    Request("forged: a space before the colon", 400, headers=[VALID, ("x-user ", "root")]),
+    Request("forged: a zero byte", 400, headers=[VALID, ("x-user", "root\0")]),
+    Request("forged: removed as a header of the connection", ASKED, headers=[VALID, ("connection", "x-user")]),
+    Request("forged: a token that the connection removes", 401, headers=[VALID, ("connection", "authorization")]),
     Request("forged: Envoy's own header", 401, headers=[("x-envoy-original-path", "/"), ("x-rewrite-url", "/")]),
 ]
 PATHS = [
@@ -174,4 +184,34 @@ PATHS = [
     Request("path: the page of another host", ("/docs", NOBODY), "http://localhost/docs"),
     Request("path: a stream under a public name", ("/static/events", NOBODY), "/static/events"),
 ]
-TABLE = [*PLACES, *METHODS, *TOKENS, *WHERE, *FORGERY, *PATHS]
+# What a browser sends for a page of another site: cookies of this one, if there were some, but no Authorization.
+CROSS_SITE = [
+    ("origin", "https://other.example"),
+    ("referer", "https://other.example/"),
+    ("sec-fetch-site", "cross-site"),
+    ("cookie", f"access_token={token()}; session={token()}; csrf=a; authorization=Bearer {token()}"),
+]
+HANDSHAKE = [
+    ("connection", "Upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+]
+FORMS = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a")
+OTHER_SITES = [
+    *(
+        Request(f"other site: {method} {target}", 401, target, method, CROSS_SITE)
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+        for target in ("/things", "/things/1", "/things/events", "/things/export", "/things/import")
+    ),
+    *(
+        Request(f"other site: a form of {form}", 401, "/things", "POST", [*CROSS_SITE, ("content-type", form)])
+        for form in FORMS
+    ),
+    Request("other site: a form for the page", 401, "/", "POST", [*CROSS_SITE, ("content-type", FORMS[1])]),
+    Request("other site: a WebSocket", 401, "/things/events", headers=[*CROSS_SITE, *HANDSHAKE]),
+    Request("other site: a sandboxed frame", 401, headers=[("origin", "null"), *CROSS_SITE[1:]]),
+    Request("other site: the page", ("/", NOBODY), "/", headers=CROSS_SITE),
+    Request("a token: a WebSocket", ("/things/events", ADA), "/things/events", headers=[VALID, *HANDSHAKE]),
+]
+TABLE = [*PLACES, *METHODS, *TOKENS, *WHERE, *FORGERY, *PATHS, *OTHER_SITES]

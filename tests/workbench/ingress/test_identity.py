@@ -9,6 +9,7 @@ it sends to the gateway of a cluster that has the component; without the file, t
 import asyncio
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ import pytest
 import yaml
 
 from tests.waiting import eventually
-from tests.workbench.ingress.changed_rules import SetRules
+from tests.workbench.ingress.changed_rules import EditRules, SetRules
 from tests.workbench.ingress.decisions import bearer, decisions, tell
 from tests.workbench.ingress.gateway import Gateway, StartGateway, assert_problem
 from tests.workbench.ingress.identity_requests import TABLE
 from tests.workbench.ingress.provider import Provider
 from tests.workbench.ingress.stub_replicas import StubReplica
+from tests.workbench.ingress.test_cors import ALLOWED, cors_headers, preflight, with_policy
 from tests.workbench.ingress.tokens import EC, NEXT, RSA, Key, key_set, token
 from tests.workbench.ingress.translation import VIRTUAL_SERVICE
 from workbench.machine.folders import MANIFESTS
@@ -179,3 +181,31 @@ def _connection_manager(node: Any) -> dict[str, Any] | None:
 def _configuration(manager: dict[str, Any], name: str) -> Any:
     [found] = (found for found in manager["httpFilters"] if found["name"].endswith(name))
     return found["typedConfig"]
+
+
+async def test_pages_of_other_origins_need_a_token_and_a_policy(
+    start_gateway: StartGateway, edited_rules: EditRules, tmp_path: Path
+) -> None:
+    """As docs/identity.md says: with a corsPolicy, preflights need a rule, because they never have a token."""
+    component = Path(shutil.copytree(IDENTITY, tmp_path / "identity"))
+    policy = component / "authorizationpolicy-gateway.yaml"
+    rule = "    - to: [{ operation: { methods: [OPTIONS] } }]\n"
+    policy.write_text(policy.read_text().replace("  rules:\n", f"  rules:\n{rule}"))
+    replica, provider = StubReplica(), Provider(EC)
+    async with provider.running():
+        gateway = await start_gateway(
+            replica, rules=edited_rules(with_policy()), components=[component], identity_port=provider.port
+        )
+        for origin, allowed in ((ALLOWED[0], ALLOWED[0]), ("https://other.example", None)):
+            asked = {"origin": origin, "cookie": f"access_token={token()}"}
+            answers = [
+                await preflight(gateway, origin),
+                await gateway.client.get("/a", headers=asked),
+                await gateway.client.post("/a", headers=asked, data={"name": "a"}),
+                await gateway.client.get("/a", headers=[*asked.items(), bearer(token())]),
+            ]
+            assert [answer.status_code for answer in answers] == [200, 401, 401, 200]
+            # Istio decides about users before CORS, so no page of another origin can read a 401.
+            origins = [cors_headers(answer).get("allow-origin") for answer in answers]
+            assert origins == [allowed, None, None, allowed]
+    assert [request.method for request in replica.received] == ["GET", "OPTIONS", "GET"]
