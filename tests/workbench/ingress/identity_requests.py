@@ -1,6 +1,7 @@
 """Requests to a gateway with k8s/components/identity, and what it has to decide.
 
-They are asked of the workbench, and of what a real istiod makes of the same files: see test_identity.py.
+They are asked of the workbench, of what a real istiod makes of the same files (test_identity.py), and of the gateway
+of a cluster (tests/cluster/identity/test_gateway.py).
 """
 
 from collections.abc import Mapping
@@ -175,3 +176,4 @@ PATHS = [
     Request("path: a stream under a public name", ("/static/events", NOBODY), "/static/events"),
 ]
 TABLE = [*PLACES, *METHODS, *TOKENS, *WHERE, *FORGERY, *PATHS]
+EXPECTED = {request.name: request.decision for request in TABLE}
