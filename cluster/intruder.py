@@ -1,18 +1,16 @@
-"""`make intrude`: tests that the service and PostgreSQL are closed to other pods.
+"""`make intrude`: tests that the service, PostgreSQL and, if there are users, Dex are closed to other pods.
 
 One pod is outside the mesh, the other is in the mesh with another service account. Both are removed at the end. Exit
 status: 0 if every connection was refused; 1 if one was not, or if a replica itself gets no answer, so that refusals
 would prove nothing.
 """
 
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.kubectl import CONTEXT, NAME, NAMESPACE, REPLICAS, ClusterError, get, kubectl, main
+from cluster.kubectl import NAME, NAMESPACE, REPLICAS, ClusterError, apply, get, kubectl, main
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,7 @@ INTRUDERS = (
 )
 POD = "intruder"
 READY_WITHIN = "60s"
+POSTGRES = ("PostgreSQL", f"postgres.{NAMESPACE}.svc.cluster.local", 5432)
 
 # Sends the first message of the port's protocol to HOST PORT, and prints the beginning of the answer.
 KNOCK = r"""
@@ -55,7 +54,7 @@ def run() -> int:
     targets = list(_targets(pod["status"]["podIP"]))
     mistakes = 0
     # First where it is allowed: only a target that answers here can be refused elsewhere.
-    for what, host, port in [("the service's port 8000", "127.0.0.1", 8000), *targets[-1:]]:
+    for what, host, port in [("the service's port 8000", "127.0.0.1", 8000), POSTGRES]:
         answer = _knock(NAMESPACE, pod["metadata"]["name"], host, port)
         mistakes += _say("a replica", what, answer, expected=not is_refused(answer))
     try:
@@ -82,19 +81,18 @@ def _targets(replica: str) -> Iterator[tuple[str, str, int]]:
     yield "the service's port 8000", replica, 8000
     yield "the service's port 9000", replica, 9000
     yield "the Service", f"{NAME}.{NAMESPACE}.svc.cluster.local", 80
-    yield "PostgreSQL", f"postgres.{NAMESPACE}.svc.cluster.local", 5432
+    yield POSTGRES
+    if get("statefulsets", "--field-selector=metadata.name=identity"):
+        # It answers the gateway alone, so here Kubernetes says that it could answer.
+        selector = "--selector=app.kubernetes.io/name=identity"
+        kubectl("wait", "pods", selector, "--for=condition=Ready", f"--timeout={READY_WITHIN}")
+        yield "Dex", f"identity.{NAMESPACE}.svc.cluster.local", 80
 
 
 def _start(image: str) -> None:
     """Starts the two pods from the service's image, which is already on the node and contains Python."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OUTSIDE}}
-    items = [namespace, *(_pod(intruder, image) for intruder in INTRUDERS)]
-    manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    # Without --namespace, because the pods are in two namespaces.
-    line = ["kubectl", "--context", CONTEXT, "apply", "--filename=-"]
-    done = subprocess.run(line, input=manifests, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"kubectl apply: {done.stderr.strip()}")
+    apply(namespace, *(_pod(intruder, image) for intruder in INTRUDERS))
     for intruder in INTRUDERS:
         kubectl(
             "wait", f"pod/{POD}", "--for=condition=Ready", f"--timeout={READY_WITHIN}", namespace=intruder.namespace

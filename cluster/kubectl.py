@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,16 @@ def get(kind: str, *arguments: str, namespace: str = NAMESPACE) -> list[dict[str
     asked = kubectl("get", kind, *arguments, "--output=json", f"--request-timeout={_TIMEOUT}", namespace=namespace)
     items: list[dict[str, Any]] = json.loads(asked.stdout)["items"]
     return items
+
+
+def apply(*items: Mapping[str, Any]) -> None:
+    """Applies objects, each in the namespace that it names. Raises ClusterError if kubectl fails."""
+    manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    # Without --namespace, which would refuse objects of other namespaces.
+    line = ["kubectl", "--context", CONTEXT, "apply", "--filename=-"]
+    done = subprocess.run(line, input=manifests, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"kubectl apply: {done.stderr.strip()}")
 
 
 def main(run: Callable[[], int], name: str) -> None:

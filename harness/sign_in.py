@@ -61,6 +61,10 @@ class Nobody(SignIn):
 NOBODY = Nobody()
 
 
+UserOf = Callable[[str], SignIn]
+"""Finds a user by their name."""
+
+
 class AsGateway(SignIn):
     """Tells the service itself of a user with a role, as the gateway would."""
 

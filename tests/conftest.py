@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.sign_in import NOBODY, SignIn, to_ingress, to_stack
+from harness.sign_in import NOBODY, SignIn, UserOf, to_ingress, to_stack
 from tests.ingress.contract import Contract
 from tests.servers import SERVER
 from tests.waiting import PATIENT, UNHURRIED
@@ -33,7 +33,6 @@ pytest_plugins = [
     "tests.service.fixtures",
     "tests.page.fixtures",
 ]
-UserOf = Callable[[str], SignIn]
 INGRESS_URL = os.environ.get("INGRESS_URL")
 ROUTABLE_WITHIN = 60  # seconds; a gateway knows that a replica is ready only some time later
 

@@ -9,8 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from harness.sign_in import NOBODY, SignIn
-from tests.conftest import UserOf
+from harness.sign_in import NOBODY, SignIn, UserOf
 
 TRIES = 50  # a new second fills the bucket; it does not begin between all of so many pairs of requests
 

@@ -72,7 +72,7 @@ def after_call(
 def _user(response: schemathesis.Response) -> dict[str, str]:
     """The headers that say whose request it was."""
     sent = response.request.headers
-    return {name: sent[name] for name in ("authorization", "x-user") if name in sent}
+    return {name: str(sent[name]) for name in ("authorization", "x-user") if name in sent}
 
 
 def _uuid(text: object) -> UUID | None:

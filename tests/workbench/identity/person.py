@@ -22,9 +22,11 @@ STATE, NONCE = "the state", "the nonce"
 
 
 class Person:
-    def __init__(self, url: str, passwords: Path) -> None:
+    def __init__(self, url: str, passwords: Path, api: str = ANY) -> None:
         self.url = url
         self.passwords = passwords
+        self.api = api
+        """A path that users may read."""
         self.browser = httpx.AsyncClient(base_url=url, verify=NO_TLS)
         self.verifier = secrets.token_urlsafe(48)
 
@@ -103,7 +105,7 @@ class Person:
     async def may_use(self, token: str) -> int:
         """The status of a request to the API with this token."""
         async with httpx.AsyncClient(base_url=self.url, verify=NO_TLS) as script:
-            return (await script.get(ANY, headers={"authorization": f"Bearer {token}"})).status_code
+            return (await script.get(self.api, headers={"authorization": f"Bearer {token}"})).status_code
 
 
 def answer_of(response: httpx.Response) -> dict[str, str]:

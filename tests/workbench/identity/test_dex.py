@@ -1,6 +1,7 @@
-"""A real Dex with the configuration of the cluster, behind the workbench's gateway, which accepts its tokens.
+"""A real Dex with the configuration of the cluster, behind a gateway, which accepts its tokens.
 
-DEX is the path of the program, `dex`. Without it, that is not tested.
+DEX is the path of the program, `dex`, which runs behind the gateway of the workbench. IDENTITY_GATEWAY is the URL of
+the gateway of a cluster with users, where Dex runs already. Without both, that is not tested.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ import pytest
 import yaml
 
 from cluster.access_token import of_cluster
+from tests.probe.collection import Collection
 from tests.probe.stack import MODULE, make_table
 from tests.servers import SERVER
 from tests.waiting import PATIENT, WITHIN
 from tests.workbench.identity.person import Person
 from tests.workbench.reload.live import Output
+from tests.workbench.things import ANY
 from workbench.console import Console
 from workbench.errors import WorkbenchError
 from workbench.ingress.address import CLUSTER_URL
@@ -32,11 +35,14 @@ from workbench.parts.probe import until_ok
 from workbench.stack import Stack
 
 DEX = os.environ.get("DEX", "")
+IDENTITY_GATEWAY = os.environ.get("IDENTITY_GATEWAY", "").rstrip("/")
 
 PASSWORD, HASH = "password", "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W"
 """From the examples of Dex. In the cluster, gomplate makes the hashes."""
 
-pytestmark = pytest.mark.skipif(not DEX, reason="DEX names no program; see the top of this file")
+pytestmark = pytest.mark.skipif(
+    not (DEX or IDENTITY_GATEWAY), reason="neither DEX nor IDENTITY_GATEWAY is set; see the top of this file"
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +67,14 @@ async def port(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
 
 
 @pytest.fixture(scope="module")
-async def url(port: int, new_data: Callable[[], Path]) -> AsyncIterator[str]:
+def url(request: pytest.FixtureRequest) -> str:
+    """Of the gateway."""
+    url: str = IDENTITY_GATEWAY or request.getfixturevalue("workbench")
+    return url
+
+
+@pytest.fixture(scope="module")
+async def workbench(port: int, new_data: Callable[[], Path]) -> AsyncIterator[str]:
     options = StackOptions(
         data=new_data(),
         settings={"SERVICE_SERVER": SERVER, "SERVICE_IDENTITY": "gateway", **PATIENT},
@@ -76,33 +89,37 @@ async def url(port: int, new_data: Callable[[], Path]) -> AsyncIterator[str]:
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> Path:
+    """A folder with the passwords of the users."""
     folder = tmp_path / "secrets"
     make_folder(folder)
     for user in ("ada", "grace"):
-        write(of_user(user, folder), PASSWORD)
+        write(of_user(user, folder), of_user(user).read_text().strip() if IDENTITY_GATEWAY else PASSWORD)
     return folder
 
 
 @pytest.fixture
 async def person(url: str, secrets: Path) -> AsyncIterator[Person]:
-    async with Person(url, secrets) as person:
+    api = (await Collection.of(url)).path if IDENTITY_GATEWAY else ANY
+    async with Person(url, secrets, api) as person:
         yield person
 
 
-async def sign_in(person: Person, email: str) -> dict[str, str]:
+async def sign_in(person: Person, user: str) -> dict[str, str]:
     """The fields of the address that the browser is sent back to: where the page is in the cluster."""
     page = f"{CLUSTER_URL}/"
     form = await person.browser.get("/auth/auth", params=person.request(redirect_uri=page), follow_redirects=True)
     [action] = re.findall(r'<form[^>]* action="([^"]+)"', form.text) or [str(form.url)]
     where = urljoin(str(form.url), action.replace("&amp;", "&"))
-    answer = await person.browser.post(where, data={"login": email, "password": PASSWORD})
+    answer = await person.browser.post(
+        where, data={"login": f"{user}@example.com", "password": person.password(user)}
+    )
     while not (location := answer.headers["location"]).startswith(f"{page}?"):
         answer = await person.browser.get(location)
     return dict(parse_qsl(urlsplit(location).query))
 
 
 async def test_a_person_signs_in_and_refreshes(person: Person) -> None:
-    answer = await sign_in(person, "grace@example.com")
+    answer = await sign_in(person, "grace")
     tokens = (await person.exchange_code(answer["code"], redirect_uri=f"{CLUSTER_URL}/")).json()
     assert await person.may_use(tokens["access_token"]) == 200
     claims = await person.claims(tokens["access_token"])
@@ -115,10 +132,10 @@ async def test_a_person_signs_in_and_refreshes(person: Person) -> None:
 
 async def test_the_wrong_verifier_and_a_second_use_get_nothing(person: Person) -> None:
     fields = {"redirect_uri": f"{CLUSTER_URL}/"}
-    code = (await sign_in(person, "ada@example.com"))["code"]
+    code = (await sign_in(person, "ada"))["code"]
     answer = await person.exchange_code(code, **fields, code_verifier="v" * 43)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
-    code = (await sign_in(person, "ada@example.com"))["code"]
+    code = (await sign_in(person, "ada"))["code"]
     assert (await person.exchange_code(code, **fields)).status_code == 200
     assert (await person.exchange_code(code, **fields)).status_code == 400
 

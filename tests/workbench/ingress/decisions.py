@@ -5,13 +5,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.workbench.ingress.gateway import Gateway
 from tests.workbench.ingress.stub_replicas import Received
 
 Decision = int | tuple[str, Mapping[str, str]]
 """The status of a refusal; or else the path that the service gets, and its headers about the user, with the token."""
 
 Header = tuple[str, str]
+
+LOCALHOST = "localhost"
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,20 @@ async def tell(request: Received) -> None:
     await request.respond(200, headers=f"x-got: {json.dumps([request.target, user])}\r\n")
 
 
-async def decision(gateway: Gateway, request: Request) -> Decision:
-    lines = [f"{request.method} {request.target} HTTP/1.1", "host: localhost", "content-length: 0"]
+@dataclass(frozen=True)
+class Address:
+    """Where a gateway is, and the host that it is asked for."""
+
+    port: int
+    at: str = "127.0.0.1"
+    host: str = LOCALHOST
+
+
+async def decision(address: Address, request: Request) -> Decision:
+    target = request.target.replace(f"//{LOCALHOST}/", f"//{address.host}/")
+    lines = [f"{request.method} {target} HTTP/1.1", f"host: {address.host}", "content-length: 0"]
     lines += [f"{name}: {value}" for name, value in request.headers]
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    reader, writer = await asyncio.open_connection(address.at, address.port)
     writer.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
     status, *headers = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     writer.close()
@@ -47,5 +58,5 @@ async def decision(gateway: Gateway, request: Request) -> Decision:
     return int(status.split(" ")[1])
 
 
-async def decisions(gateway: Gateway, requests: Sequence[Request]) -> dict[str, Decision]:
-    return {request.name: await decision(gateway, request) for request in requests}
+async def decisions(address: Address, requests: Sequence[Request]) -> dict[str, Decision]:
+    return {request.name: await decision(address, request) for request in requests}

@@ -1,6 +1,7 @@
 """Requests to a gateway with k8s/components/identity, and what it has to decide.
 
-They are asked of the workbench, and of what a real istiod makes of the same files: see test_identity.py.
+They are asked of the workbench, of what a real istiod makes of the same files (test_identity.py), and of the gateway
+of a cluster (tests/cluster/identity/test_gateway.py).
 """
 
 from collections.abc import Mapping
@@ -215,3 +216,4 @@ OTHER_SITES = [
     Request("a token: a WebSocket", ("/things/events", ADA), "/things/events", headers=[VALID, *HANDSHAKE]),
 ]
 TABLE = [*PLACES, *METHODS, *TOKENS, *WHERE, *FORGERY, *PATHS, *OTHER_SITES]
+EXPECTED = {request.name: request.decision for request in TABLE}

@@ -19,9 +19,9 @@ import yaml
 
 from tests.waiting import eventually
 from tests.workbench.ingress.changed_rules import EditRules, SetRules
-from tests.workbench.ingress.decisions import bearer, decisions, tell
+from tests.workbench.ingress.decisions import Address, bearer, decisions, tell
 from tests.workbench.ingress.gateway import Gateway, StartGateway, assert_problem
-from tests.workbench.ingress.identity_requests import TABLE
+from tests.workbench.ingress.identity_requests import EXPECTED, TABLE
 from tests.workbench.ingress.provider import Provider
 from tests.workbench.ingress.stub_replicas import StubReplica
 from tests.workbench.ingress.test_cors import ALLOWED, cors_headers, preflight, with_policy
@@ -40,14 +40,11 @@ async def accepts(gateway: Gateway, key: Key) -> bool:
     return (await gateway.client.get("/things", headers=[bearer(token(key))])).status_code == 200
 
 
-EXPECTED = {request.name: request.decision for request in TABLE}
-
-
 async def test_the_decisions_of_the_workbench(start_gateway: StartGateway) -> None:
     provider = Provider(EC, RSA)
     async with provider.running():
         gateway = await start_gateway(StubReplica(tell), components=[IDENTITY], identity_port=provider.port)
-        assert await decisions(gateway, TABLE) == EXPECTED
+        assert await decisions(Address(gateway.port), TABLE) == EXPECTED
         # Clocks differ by up to a minute. The token is not in the table, which may be older than that.
         barely = [bearer(token(exp=int(time.time()) - 5))]
         assert (await gateway.client.get("/things", headers=barely)).status_code == 200
@@ -69,7 +66,7 @@ async def test_the_decisions_of_a_real_istiod(start_gateway: StartGateway) -> No
         ours["http_filters"] = [found for found in manager["httpFilters"] if "istio." not in found["name"]]
 
     gateway = await start_gateway(StubReplica(tell), components=[IDENTITY], change=as_istiod)
-    assert await decisions(gateway, TABLE) == EXPECTED
+    assert await decisions(Address(gateway.port), TABLE) == EXPECTED
 
 
 def test_the_table_is_large_enough_and_names_are_unique() -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.workbench.ingress.changed_rules import EditRules
-from tests.workbench.ingress.decisions import Request, bearer, decision, tell
+from tests.workbench.ingress.decisions import Address, Request, bearer, decision, tell
 from tests.workbench.ingress.gateway import Gateway, StartGateway
 from tests.workbench.ingress.stub_replicas import StubReplica
 from tests.workbench.ingress.tokens import EC, RSA, Key, key_set, token
@@ -53,7 +53,7 @@ def start(start_gateway: StartGateway, edited_rules: EditRules) -> Start:
 async def ask(gateway: Gateway, *tokens: str, target: str = "/", method: str = "GET", **headers: str) -> object:
     """The status of a refusal, or what the service gets in the headers of the user."""
     sent = [bearer(value) for value in tokens] + [(name.replace("_", "-"), value) for name, value in headers.items()]
-    found = await decision(gateway, Request("", 0, target, method, sent))
+    found = await decision(Address(gateway.port), Request("", 0, target, method, sent))
     return found if isinstance(found, int) else found[1]
 
 
