@@ -112,6 +112,21 @@ async def test_a_member_is_answered_as_if_it_did_not_exist(owner: Members, stran
     assert await as_stored(owner) == before
 
 
+async def test_users_on_the_same_connections_are_told_apart(
+    owner: Members, stranger: Members, nobody: httpx.AsyncClient
+) -> None:
+    for path in owner.made:
+        if ("get", owner.contract.parse(path)[0]) not in OWNED:
+            continue
+        asking = {401: nobody, 404: stranger.client, 200: owner.client}
+        sent = {status: (await client.get(path)).request.headers for status, client in asking.items()}
+        statuses = [*asking] * 20
+
+        answers = await asyncio.gather(*(nobody.get(path, headers=sent[status]) for status in statuses))
+
+        assert [answer.status_code for answer in answers] == statuses
+
+
 async def test_no_list_and_no_export_tells_of_members(owner: Members, stranger: Members) -> None:
     """Not at the cursor of their owner either."""
     for template in collections(owner):
