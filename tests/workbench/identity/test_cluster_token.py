@@ -56,6 +56,11 @@ async def test_the_token_of_a_user(folder: Path, user: str | None, role: str | N
             {"status": 404, "title": "Not Found"},
             r"has no identity provider: start it with `tilt up`, without --identity=no, and list the components",
         ),
+        (
+            400,
+            {"error": "unsupported_grant_type"},
+            r"http://\S+ belongs to a `make dev`: name its folder, DATA=\.\.\.,",
+        ),
         (401, {"error": "access_denied"}, r"Dex has another password for ada than .*: restart it with `kubectl"),
         (503, {"detail": "no healthy upstream"}, r"answered 503: no healthy upstream: look at the log of `identity`"),
         (200, b"<html>", r"answered 200: nothing more"),
