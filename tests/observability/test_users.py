@@ -1,4 +1,4 @@
-"""What the gateway counts if there are users."""
+"""What the gateway counts if there are users, and what nobody logs."""
 
 import re
 
@@ -46,3 +46,15 @@ async def test_refusals_are_counted_by_their_reason(
     assert {metric: after[metric] - before[metric] for metric in after} == {
         metric: int(metric == reason) for metric in after
     }
+
+
+async def test_no_token_is_in_a_log(observed: Observed) -> None:
+    """Neither in that of the service, nor in what Envoy says."""
+    valid, expired = token(), token(exp=1)
+    for sent in (expired, valid):
+        query = {"access_token": sent}
+        response = await observed.client.get(THINGS.path, params=query, auth=sending(f"Bearer {sent}"))
+
+    await observed.access_line(response.headers["x-request-id"])
+    text = observed.log.read_text()
+    assert [part for part in (*valid.split("."), *expired.split(".")) if part in text] == []
