@@ -103,7 +103,7 @@ def test_the_gateway_expects_what_the_provider_sends(objects: list[Object], dex:
     assert rule["audiences"] == [client["id"]] == [NAME]
     service = find(objects, "Service", "identity")
     assert rule["jwksUri"] == f"http://identity.{service['metadata']['namespace']}.svc.cluster.local/auth/keys"
-    assert {to["claim"] for to in rule["outputClaimToHeaders"]} == {"sub", "email", "groups"}
+    assert {to["claim"] for to in rule["outputClaimToHeaders"]} == {"sub", "email", "groups", "exp"}
     [policy] = [item for item in of_kind(objects, "AuthorizationPolicy") if item["metadata"]["name"] == "users"]
     [allowed_principals] = [rule["from"] for rule in policy["spec"]["rules"] if "from" in rule]
     assert allowed_principals == [{"source": {"requestPrincipals": [f"{dex['issuer']}/*"]}}]
