@@ -7,6 +7,8 @@ import re
 from base64 import b64decode
 from collections.abc import Iterable
 from contextvars import ContextVar
+from math import inf
+from time import time
 from typing import NamedTuple
 
 import orjson
@@ -15,6 +17,8 @@ ADMIN = "admin"
 """The role of those who see and change the rows of all users."""
 
 _SUBJECT = re.compile(rb"[\x21-\x7e]{1,255}")  # OpenID Connect Core 1.0, section 2: at most 255 characters of ASCII
+_TIME = re.compile(rb"\d{1,12}(\.\d+)?")
+_LEEWAY = 60  # s for which the gateway accepts a token that has expired
 
 
 class Identity(NamedTuple):
@@ -24,6 +28,8 @@ class Identity(NamedTuple):
     """The claim `sub`; empty for nobody in particular."""
     sees_all: bool = False
     """Whether the rows of all users, and those of nobody, are visible."""
+    expires: float = inf
+    """When the token does, in seconds since 1970."""
 
     @property
     def parameter(self) -> str:
@@ -41,12 +47,18 @@ acting: ContextVar[Identity | None] = ContextVar("acting", default=None)
 """For whom statements run. With None, those on public tables work, and owned tables seem to be empty."""
 
 
+def seconds_left() -> float:
+    """How long a stream of the caller may go on: the gateway looks at a token only when a request begins."""
+    user = caller.get()
+    return inf if user is None else user.expires + _LEEWAY - time()
+
+
 def from_gateway(headers: Iterable[tuple[bytes, bytes]]) -> Identity | None:
-    """The user of a request that came through the gateway, from `x-user` and `x-user-roles`.
+    """The user of a request that came through the gateway, from `x-user`, `x-user-roles` and `x-user-expires`.
 
     None if there is no user, or if a header comes twice: the gateway sets each of them once.
     """
-    user = roles = None
+    user = roles = expires = None
     for name, value in headers:
         if name == b"x-user":
             if user is not None or not _SUBJECT.fullmatch(value):
@@ -56,7 +68,11 @@ def from_gateway(headers: Iterable[tuple[bytes, bytes]]) -> Identity | None:
             if roles is not None:
                 return None
             roles = _list(value)
-    return None if user is None else Identity(user, ADMIN in (roles or ()))
+        elif name == b"x-user-expires":
+            if expires is not None or not _TIME.fullmatch(value):
+                return None
+            expires = float(value)
+    return None if user is None else Identity(user, ADMIN in (roles or ()), inf if expires is None else expires)
 
 
 def _list(value: bytes) -> list[object]:

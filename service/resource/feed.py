@@ -128,19 +128,21 @@ class Feed:
     async def subscribe(self, last_event_id: str | None) -> AsyncGenerator[bytes]:
         """The stream of one subscriber: the events after `last_event_id`, or new events if it is None.
 
-        If the rows are owned, it has only the events of those that the request's user may see.
+        If the rows are owned, it has only the events of those that the request's user may see. It ends with this
+        replica, and with the user's token.
         Before its first chunk, raises Invalid if the id is wrong and Unavailable if the database does not answer.
         """
         user = identity.acting.get()
         position, lost = await self._begin(last_event_id)
         told = position
+        end = asyncio.get_running_loop().time() + identity.seconds_left()
         self._subscribers.inc()
         try:
             # An id without data: a client that has not seen an event yet knows where to resume.
             yield f"retry: 1000\nid: {position}\n\n".encode()
             if lost:
                 yield _encode(position, Event(kind="reset", id=None, version=None))
-            while not self._lifecycle.closing.is_set():
+            while not self._lifecycle.closing.is_set() and (left := end - asyncio.get_running_loop().time()) > 0:
                 news = self._news
                 messages = await self._after(position)
                 if messages:
@@ -150,13 +152,13 @@ class Feed:
                         told = visible[-1].position
                     continue
                 try:
-                    async with asyncio.timeout(self._heartbeat):
+                    async with asyncio.timeout(min(self._heartbeat, left)):
                         await news.wait()
                 except TimeoutError:
                     # Who sees no event for long would otherwise resume from one that is not stored any more.
                     yield b": heartbeat\n\n" if told == position else f"id: {position}\n\n".encode()
                     told = position
-            yield b"retry: 100\n\n"  # this replica stops: clients reconnect at once
+            yield b"retry: 100\n\n"  # clients reconnect at once, to another replica or with another token
         finally:
             self._subscribers.dec()
 

@@ -13,11 +13,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from logging import getLogger
+from math import inf
 from typing import Any, TypeAlias
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-from service.errors import Forbidden, ServiceError, Unavailable
+from service import identity
+from service.errors import Forbidden, ServiceError, Unauthorized, Unavailable
 from service.lifecycle import Lifecycle
 from service.web.answer import Answer, encode
 from service.web.body import ClientLeft
@@ -29,9 +31,15 @@ logger = getLogger(__name__)
 SocketView: TypeAlias = Callable[..., Awaitable[None]]
 
 _HANDSHAKE = "handshake"
-_NORMAL, _FAILED, _RESTARTS = 1000, 1011, 1012  # RFC 6455, section 7.4, and IANA's registry of close codes
+_NORMAL, _FAILED, _RESTARTS, _UNAUTHORIZED = (
+    1000,
+    1011,
+    1012,
+    3000,
+)  # RFC 6455, section 7.4, and IANA's registry of close codes
 _LINGER = 2.0  # s, in which the client confirms the close
 _STOPPING = Unavailable("The service is stopping. Try again in a moment.")
+_EXPIRED = Unauthorized("The token has expired. Send another one.")
 _UNREAD = 16  # messages; after that the client has to wait
 
 
@@ -116,18 +124,23 @@ class Socket:
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
     async def run(self, view: SocketView, arguments: Mapping[str, Any], lifecycle: Lifecycle) -> None:
-        """Run the view until it returns, the client leaves, or the process drains; then close the WebSocket."""
+        """Run the view until it returns, the client leaves, the process drains or the user's token expires.
+
+        Then close the WebSocket.
+        """
         viewing = asyncio.ensure_future(view(self, **arguments))
         reading = asyncio.create_task(self._read())
         draining = asyncio.create_task(lifecycle.closing.wait())
         tasks = {viewing, reading, draining}
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            left = identity.seconds_left()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=None if left == inf else left)
             if viewing.done():
                 await self._end(None if viewing.cancelled() else viewing.exception())
             elif not reading.done():
                 viewing.cancel()
-                await self._end(None if self.accepted else _STOPPING, _RESTARTS)
+                why, code = (_STOPPING, _RESTARTS) if draining.done() else (_EXPIRED, _UNAUTHORIZED)
+                await self._end(None if self.accepted else why, code)
             if self.accepted:
                 await asyncio.wait({reading}, timeout=_LINGER)
         finally:

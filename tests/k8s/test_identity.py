@@ -78,7 +78,7 @@ def test_the_gateway_expects_what_the_provider_sends(with_users: list[Object], d
     assert rule["audiences"] == [client["id"]] == [NAME]
     service = find(with_users, "Service", "identity")
     assert rule["jwksUri"] == f"http://identity.{service['metadata']['namespace']}.svc.cluster.local/auth/keys"
-    assert {to["claim"] for to in rule["outputClaimToHeaders"]} == {"sub", "email", "groups"}
+    assert {to["claim"] for to in rule["outputClaimToHeaders"]} == {"sub", "email", "groups", "exp"}
     [policy] = [item for item in of_kind(with_users, "AuthorizationPolicy") if item["metadata"]["name"] == "users"]
     [allowed_principals] = [rule["from"] for rule in policy["spec"]["rules"] if "from" in rule]
     assert allowed_principals == [{"source": {"requestPrincipals": [f"{dex['issuer']}/*"]}}]
@@ -142,7 +142,7 @@ def elsewhere(rule: Object) -> dict[str, str]:
 
 def rules_of_users(objects: list[Object]) -> list[Object]:
     """Those of the gateway that say who reaches the API."""
-    policies = [item for item in of_kind(objects, "AuthorizationPolicy") if item["metadata"]["name"] == "users"]
+    policies = [item for item in of_kind(with_users, "AuthorizationPolicy") if item["metadata"]["name"] == "users"]
     return [rule for item in policies for rule in item["spec"]["rules"]]
 
 

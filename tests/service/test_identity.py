@@ -5,6 +5,7 @@ import json
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from time import time
 
 import pytest
 from quart import Blueprint
@@ -55,6 +56,15 @@ def build_sockets(machinery: Machinery) -> Built:
             found = await connection.fetch(CARELESS["read"])
         await socket.accept(headers={"x-things": " ".join(row["name"] for row in found)})
 
+    @routes.websocket("/forever")
+    async def forever(socket: Socket) -> None:
+        await socket.accept()
+        await asyncio.Event().wait()
+
+    @routes.websocket("/never")
+    async def never(socket: Socket) -> None:
+        await asyncio.Event().wait()
+
     return Built(routes)
 
 
@@ -95,6 +105,29 @@ async def test_a_websocket_needs_a_user_too_and_runs_for_them(service: Service) 
     assert answers[0].startswith(b"HTTP/1.1 401 ")
     assert answers[1].startswith(b"HTTP/1.1 101 ")
     assert b"x-things: of-ada\r\n" in answers[1].lower()
+
+
+async def test_streams_and_websockets_end_with_the_token(service: Service) -> None:
+    """A minute later than it says: so long the gateway accepts it, and would only see the client come again."""
+    soon = {**ADA, "x-user-expires": f"{time() - 59.5}"}
+    async with asyncio.timeout(WITHIN):
+        async with service.subscribe(headers=soon) as events:
+            assert [block.event async for block in events if block.event or block.retry == "100"] == [None]
+        async with raw_connection(service) as connection:
+            await connection.send(
+                handshake("/sockets/forever", f"X-User: ada\r\nX-User-Expires: {time() - 59.5}\r\n")
+            )
+            answer = await connection.rest()
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert answer.endswith(b"\x88\x02" + (3000).to_bytes(2))
+
+
+async def test_a_handshake_with_a_token_that_has_expired_is_refused(service: Service) -> None:
+    """If its view waits before it accepts."""
+    async with raw_connection(service) as connection:
+        await connection.send(handshake("/sockets/never", "X-User: ada\r\nX-User-Expires: 1\r\n"))
+        async with asyncio.timeout(WITHIN):
+            assert (await connection.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 401 ")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
@@ -175,6 +208,10 @@ def build_owned_route(_machinery: Machinery) -> Built:
         # A text, as of a provider whose claim is one; JSON that is no list; what is not base64url.
         *(([(b"x-user", b"ada"), (b"x-user-roles", value)], Identity("ada")) for value in NO_LISTS),
         ([(b"x-user", b"ada"), (b"x-user", b"ada")], None),
+        ([(b"x-user", b"ada"), (b"x-user-expires", b"1800000000")], Identity("ada", expires=1_800_000_000)),
+        ([(b"x-user-expires", b"1800000000.5"), (b"x-user", b"ada")], Identity("ada", expires=1_800_000_000.5)),
+        *(([(b"x-user", b"ada"), (b"x-user-expires", value)], None) for value in (b"", b"-1", b"1e12", b"never")),
+        ([(b"x-user", b"ada"), (b"x-user-expires", b"1"), (b"x-user-expires", b"2")], None),
         ([(b"x-user", b"\xe9")], None),
         ([(b"x-user", b"a\tb")], None),
         ([], None),

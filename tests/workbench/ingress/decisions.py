@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from tests.workbench.ingress.stub_replicas import Received
 
 Decision = int | tuple[str, Mapping[str, str]]
-"""The status of a refusal; or else the path that the service gets, and its headers about the user, with the token."""
+"""The status of a refusal; or else the path that the service gets, and its headers about the user, with the token.
+
+Without the time at which the token expires, which is another one each time.
+"""
 
 Header = tuple[str, str]
 
@@ -31,6 +34,7 @@ def bearer(token: str) -> Header:
 async def tell(request: Received) -> None:
     """Answers what the service gets of a request, as the answer of a replica."""
     user = {name: value for name, value in request.headers.items() if name.startswith(("x-user", "authorization"))}
+    user.pop("x-user-expires", None)
     await request.respond(200, headers=f"x-got: {json.dumps([request.target, user])}\r\n")
 
 

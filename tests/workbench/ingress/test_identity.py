@@ -69,6 +69,21 @@ async def test_the_decisions_of_a_real_istiod(start_gateway: StartGateway) -> No
     assert await decisions(Address(gateway.port), TABLE) == EXPECTED
 
 
+async def test_the_service_learns_when_the_token_expires(start_gateway: StartGateway) -> None:
+    replica, provider, exp = StubReplica(), Provider(EC), int(time.time()) + 600
+    async with provider.running():
+        gateway = await start_gateway(replica, components=[IDENTITY], identity_port=provider.port)
+        forged = ("x-user-expires", "99999999999")
+        for value in (token(exp=exp), token(exp=exp + 0.5), token(exp=None)):
+            await gateway.client.get("/things", headers=[forged, bearer(value)])
+
+    assert [request.headers.get("x-user-expires") for request in replica.received] == [
+        f"{exp}",
+        f"{exp}.500000",
+        None,
+    ]
+
+
 def test_the_table_is_large_enough_and_names_are_unique() -> None:
     assert len(EXPECTED) == len(TABLE) >= 60
 
