@@ -142,7 +142,7 @@ def elsewhere(rule: Object) -> dict[str, str]:
 
 def rules_of_users(objects: list[Object]) -> list[Object]:
     """Those of the gateway that say who reaches the API."""
-    policies = [item for item in of_kind(with_users, "AuthorizationPolicy") if item["metadata"]["name"] == "users"]
+    policies = [item for item in of_kind(objects, "AuthorizationPolicy") if item["metadata"]["name"] == "users"]
     return [rule for item in policies for rule in item["spec"]["rules"]]
 
 
