@@ -18,7 +18,7 @@ ADMIN = "admin"
 
 _SUBJECT = re.compile(rb"[\x21-\x7e]{1,255}")  # OpenID Connect Core 1.0, section 2: at most 255 characters of ASCII
 _TIME = re.compile(rb"\d{1,12}(\.\d+)?")
-_LEEWAY = 60  # s for which the gateway accepts a token that has expired
+_LEEWAY = 61  # s for which the gateway accepts a token that has expired: a minute, in whole seconds
 
 
 class Identity(NamedTuple):

@@ -6,7 +6,6 @@ import ssl
 import httpx
 import pytest
 
-from harness.sign_in import SignIn
 from tests.ingress.answers import assert_problem
 from tests.ingress.contract import Contract
 from tests.service.websockets import UPGRADE, handshake
@@ -32,16 +31,16 @@ async def ask(url: str, request: bytes) -> httpx.Response:
     return httpx.Response(int(status.split(" ")[1]), headers=headers, content=body)
 
 
-def lines(user: SignIn) -> str:
-    """The headers of a user's request."""
-    return "".join(f"{name}: {value}\r\n" for name, value in user.headers().items())
+@pytest.fixture
+async def user(client: httpx.AsyncClient) -> str:
+    """The line of a request that says whose it is; empty without users."""
+    authorization = (await client.get("/")).request.headers.get("authorization")
+    return f"Authorization: {authorization}\r\n" if authorization else ""
 
 
-async def test_a_handshake_is_refused_at_once_on_every_path(
-    ingress_url: str, ada: SignIn, contract: Contract
-) -> None:
+async def test_a_handshake_is_refused_at_once_on_every_path(ingress_url: str, contract: Contract, user: str) -> None:
     for path in ("/", "/nothing", "/openapi.json", "/any/events", "/any/export", "/any/import", *contract.paths):
-        response = await ask(ingress_url, handshake(path, lines(ada)))
+        response = await ask(ingress_url, handshake(path, user))
 
         assert_problem(response, 404)
         assert "WebSocket" in response.json()["detail"], "it is the service's answer"
@@ -50,9 +49,9 @@ async def test_a_handshake_is_refused_at_once_on_every_path(
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/openapi.json", "/any/import", "/any/events"])
 async def test_an_incomplete_handshake_is_refused_at_once(
-    ingress_url: str, ada: SignIn, method: str, path: str
+    ingress_url: str, user: str, method: str, path: str
 ) -> None:
-    request = f"{method} {path} HTTP/1.1\r\nHost: test\r\n{UPGRADE}{lines(ada)}\r\n"
+    request = f"{method} {path} HTTP/1.1\r\nHost: test\r\n{UPGRADE}{user}\r\n"
     response = await ask(ingress_url, request.encode())
 
     assert response.status_code == 400
@@ -67,11 +66,11 @@ async def test_a_request_that_asks_for_no_websocket_does_not_wait(ingress_url: s
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-async def test_a_target_can_be_an_http_url(ingress_url: str, ada: SignIn, contract: Contract, method: str) -> None:
+async def test_a_target_can_be_an_http_url(ingress_url: str, contract: Contract, user: str, method: str) -> None:
     for path in ("/openapi.json", *(path for path in contract.paths if "{" not in path)):
         target = f"http://a.example{path}"
         plain, absolute = [
-            await ask(ingress_url, f"{method} {target} HTTP/1.1\r\nHost: a.example\r\n{lines(ada)}\r\n".encode())
+            await ask(ingress_url, f"{method} {target} HTTP/1.1\r\nHost: a.example\r\n{user}\r\n".encode())
             for target in (path, target)
         ]
 
@@ -83,7 +82,7 @@ async def test_a_target_can_be_an_http_url(ingress_url: str, ada: SignIn, contra
 @pytest.mark.parametrize(
     "target", ["*", "//a.example/openapi.json", "//openapi.json", "openapi.json", "ftp://a.example/", "http:///docs"]
 )
-async def test_any_other_target_is_refused(ingress_url: str, method: str, target: str) -> None:
-    response = await ask(ingress_url, f"{method} {target} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+async def test_any_other_target_is_refused(ingress_url: str, user: str, method: str, target: str) -> None:
+    response = await ask(ingress_url, f"{method} {target} HTTP/1.1\r\nHost: test\r\n{user}\r\n".encode())
 
     assert 400 <= response.status_code < 500 or (method, target) == ("OPTIONS", "*"), response.text

@@ -109,13 +109,13 @@ async def test_a_websocket_needs_a_user_too_and_runs_for_them(service: Service) 
 
 async def test_streams_and_websockets_end_with_the_token(service: Service) -> None:
     """A minute later than it says: so long the gateway accepts it, and would only see the client come again."""
-    soon = {**ADA, "x-user-expires": f"{time() - 59.5}"}
+    soon = {**ADA, "x-user-expires": f"{time() - 60.5}"}
     async with asyncio.timeout(WITHIN):
         async with service.subscribe(headers=soon) as events:
             assert [block.event async for block in events if block.event or block.retry == "100"] == [None]
         async with raw_connection(service) as connection:
             await connection.send(
-                handshake("/sockets/forever", f"X-User: ada\r\nX-User-Expires: {time() - 59.5}\r\n")
+                handshake("/sockets/forever", f"X-User: ada\r\nX-User-Expires: {time() - 60.5}\r\n")
             )
             answer = await connection.rest()
     assert answer.startswith(b"HTTP/1.1 101 ")

@@ -17,7 +17,6 @@ CHOICES = range(20_000, 32_000)
 _BLOCK = 200
 
 _own: deque[int] = deque()
-_holders: list[socket.socket] = []
 
 
 def loopbacks() -> list[str]:
@@ -71,7 +70,7 @@ def _reserve() -> bool:
         except OSError:
             holder.close()
             continue
-        _holders.append(holder)
+        holder.detach()  # stays bound until this process ends
         _own.extendleft(range(first + 1, first + _BLOCK))
         return True
     return False
