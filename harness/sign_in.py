@@ -61,10 +61,6 @@ class Nobody(SignIn):
 NOBODY = Nobody()
 
 
-UserOf = Callable[[str], SignIn]
-"""Finds a user by their name."""
-
-
 class AsGateway(SignIn):
     """Tells the service itself of a user with a role, as the gateway would."""
 
@@ -86,8 +82,8 @@ def to_stack(stack: Stack, user: str | None = None, role: str | None = None) -> 
     return SignIn(lambda: of_workbench(options.data, user, role, component))
 
 
-def to_ingress(url: str, user: str | None = None) -> SignIn:
-    """A user of the `make dev` that runs on DATA, or else of a cluster; by default the first one.
+def to_ingress(url: str, role: str | None = None) -> SignIn:
+    """The first user, or the first with a role, of the `make dev` that runs on DATA, or else of a cluster.
 
     NOBODY if the ingress has no users. Raises WorkbenchError if it has, and nobody can be signed in.
     """
@@ -100,8 +96,8 @@ def to_ingress(url: str, user: str | None = None) -> SignIn:
     data = data_folder(os.environ)
     own = Files.of(data).url  # there as long as its provider runs
     if own.exists() and _port(own.read_text()) == _port(url):
-        return SignIn(lambda: of_workbench(data, user, None))
-    return SignIn(lambda: of_cluster(user, None, url))
+        return SignIn(lambda: of_workbench(data, None, role))
+    return SignIn(lambda: of_cluster(None, role, url))
 
 
 def _status(url: str) -> int:

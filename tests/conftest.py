@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.sign_in import NOBODY, SignIn, UserOf, to_ingress, to_stack
+from harness.sign_in import SignIn, to_ingress, to_stack
+from service.identity import ADMIN
 from tests.ingress.contract import Contract
 from tests.servers import SERVER
 from tests.waiting import PATIENT, UNHURRIED
@@ -86,40 +87,31 @@ def ingress_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def user_of(request: pytest.FixtureRequest, ingress_url: str) -> UserOf:
-    """Whose requests to the ingress they are, by the name of the user: NOBODY if the ingress has no users."""
-
-    def user(name: str) -> SignIn:
-        try:
-            return to_ingress(ingress_url, name) if INGRESS_URL else to_stack(request.getfixturevalue("stack"), name)
-        except WorkbenchError as error:
-            pytest.exit(str(error), returncode=1)
-
-    return user
+def first_user(request: pytest.FixtureRequest, ingress_url: str) -> SignIn:
+    """Whose requests to the ingress most are: those of a user without a role, or of NOBODY if there are no users."""
+    return _user(request, ingress_url)
 
 
 @pytest.fixture(scope="session")
-def ada(user_of: UserOf) -> SignIn:
-    """The user whose requests those of `client` are."""
-    return user_of("ada")
+def admin(request: pytest.FixtureRequest, ingress_url: str) -> SignIn:
+    """Another user, who is an admin; NOBODY if there are no users."""
+    return _user(request, ingress_url, ADMIN)
+
+
+def _user(request: pytest.FixtureRequest, ingress_url: str, role: str | None = None) -> SignIn:
+    try:
+        if INGRESS_URL:
+            return to_ingress(ingress_url, role)
+        return to_stack(request.getfixturevalue("stack"), role=role)
+    except WorkbenchError as error:
+        pytest.exit(str(error), returncode=1)
 
 
 @pytest.fixture(scope="session")
-def sign_in(user_of: UserOf) -> Callable[[str], httpx.Auth | None]:
-    """The `auth` of a user, by their name; None if the ingress has no users."""
-
-    def auth(name: str) -> httpx.Auth | None:
-        user = user_of(name)
-        return None if user is NOBODY else user
-
-    return auth
-
-
-@pytest.fixture(scope="session")
-async def client(ingress_url: str, ada: SignIn) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the ingress, of the user ada if there are users. Others may use the service at the same time."""
+async def client(ingress_url: str, first_user: SignIn) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the ingress, of the first user if there are users. Others may use the service at the same time."""
     headers = {"user-agent": "tests"}
-    async with httpx.AsyncClient(base_url=ingress_url, auth=ada, headers=headers, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=ingress_url, auth=first_user, headers=headers, timeout=30) as client:
         await _until_routable(client)
         yield client
 

@@ -8,12 +8,11 @@ from uuid import uuid4
 
 import httpx
 
-from harness.sign_in import NOBODY, UserOf
+from harness.sign_in import NOBODY, SignIn
 
 
-async def test_who_is_known_has_another_bucket_than_who_is_not(client: httpx.AsyncClient, user_of: UserOf) -> None:
-    user = user_of("grace")
-    known = {"x-api-key": uuid4().hex} if user is NOBODY else user.headers()
+async def test_who_is_known_has_another_bucket_than_who_is_not(client: httpx.AsyncClient, admin: SignIn) -> None:
+    known = {"x-api-key": uuid4().hex} if admin is NOBODY else admin.headers()
     limits = {}
 
     async with httpx.AsyncClient(base_url=client.base_url, timeout=client.timeout) as plain:

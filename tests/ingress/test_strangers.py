@@ -5,7 +5,7 @@ new route needs no line here. Other clients may use the service at the same time
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from harness.sign_in import SignIn
 from service.app import DOMAINS
 from tests.ingress.clients import client_of
 from tests.ingress.contract import Contract
@@ -25,15 +26,13 @@ OWNED = sorted({(route.method.lower(), route.described_path) for route in declar
 
 NDJSON, EVENTS = "application/x-ndjson", "text/event-stream"
 
-SignIn = Callable[[str], httpx.Auth | None]
-
 
 @pytest.fixture
-async def owner(ingress_url: str, contract: Contract, sign_in: SignIn) -> AsyncIterator[Members]:
+async def owner(ingress_url: str, contract: Contract, admin: SignIn) -> AsyncIterator[Members]:
     """Members of a user who is an admin, too: they see everything, and nobody else sees what is theirs."""
     if not contract.has_users:
         pytest.skip("the ingress has no users: everything belongs to everyone")
-    async with client_of(ingress_url, sign_in("grace")) as client:
+    async with client_of(ingress_url, admin) as client:
         members = Members(contract, client)
         try:
             await members.make()
@@ -43,9 +42,9 @@ async def owner(ingress_url: str, contract: Contract, sign_in: SignIn) -> AsyncI
 
 
 @pytest.fixture
-async def stranger(ingress_url: str, contract: Contract, sign_in: SignIn) -> AsyncIterator[Members]:
+async def stranger(ingress_url: str, contract: Contract, first_user: SignIn) -> AsyncIterator[Members]:
     """Members of a user without a role."""
-    async with client_of(ingress_url, sign_in("ada")) as client:
+    async with client_of(ingress_url, first_user) as client:
         members = Members(contract, client)
         try:
             yield members

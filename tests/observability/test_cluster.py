@@ -9,7 +9,7 @@ The requests write and read a collection that the API describes, or that COLLECT
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import httpx
 import pytest
 import yaml
 
+from harness.sign_in import SignIn
 from tests.observability.dashboards import FILES, Expression, load, queries, variables
 from tests.observability.prometheus import Prometheus
 from tests.observability.promql import filled_in, named
@@ -56,12 +57,12 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-async def cluster(ingress_url: str, sign_in: Callable[[str], httpx.Auth | None]) -> AsyncIterator[Cluster]:
+async def cluster(ingress_url: str, first_user: SignIn) -> AsyncIterator[Cluster]:
     """After requests of every kind, once Prometheus has their rates."""
     collection = await Collection.of(ingress_url)
     async with (
         httpx.AsyncClient(
-            base_url=ingress_url, headers={"user-agent": "tests"}, timeout=30, auth=sign_in("ada")
+            base_url=ingress_url, headers={"user-agent": "tests"}, timeout=30, auth=first_user
         ) as ingress,
         httpx.AsyncClient(base_url=f"{os.environ['PROMETHEUS_URL']}/api/v1") as client,
         httpx.AsyncClient(base_url=os.environ["JAEGER_URL"]) as jaeger,

@@ -1,23 +1,22 @@
 """What notes add to tests/ingress/test_strangers.py: no search finds the notes of another user."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from harness.sign_in import SignIn
 from tests.ingress.clients import client_of
 from tests.ingress.contract import Contract
 from tests.notes.ingress.notes import create, delete_all, search
 
-SignIn = Callable[[str], httpx.Auth | None]
-
 
 @pytest.fixture
-async def other(ingress_url: str, contract: Contract, sign_in: SignIn, word: str) -> AsyncIterator[httpx.AsyncClient]:
+async def other(ingress_url: str, contract: Contract, admin: SignIn, word: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of another user, an admin. Their notes with the word are deleted after the test."""
     if not contract.has_users:
         pytest.skip("the ingress has no users: everything belongs to everyone")
-    async with client_of(ingress_url, sign_in("grace")) as client:
+    async with client_of(ingress_url, admin) as client:
         yield client
         await delete_all(client, word)
 
