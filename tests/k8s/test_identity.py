@@ -14,7 +14,7 @@ from cluster import secrets
 from tests.k8s import references, rules
 from tests.k8s.kustomization import build, build_with, real_command, without_hashes
 from tests.k8s.objects import containers, describe, find, of_kind, selected
-from tests.k8s.project import K8S, Object
+from tests.k8s.project import K8S, Object, istio_install
 from tests.k8s.schemas import check_istio, kubernetes_version
 from tests.k8s.test_flows import allowed
 from workbench.project import NAME
@@ -74,26 +74,19 @@ def test_its_objects_are_valid(objects: list[Object], istio_schemas: dict[tuple[
             kubernetes_validate.validate(item, kubernetes_version(), strict=True)
 
 
-def test_only_the_gateway_and_istiod_reach_the_provider_and_it_reaches_nobody(
+def test_only_the_gateway_reaches_the_provider_and_it_reaches_nobody(
     objects: list[Object], dev: list[Object]
 ) -> None:
     of_all_sidecars = {("identity", "dns", 53), ("identity", "istiod", 15012), ("prometheus", "identity", 15020)}
-    assert allowed(objects, PORT) - allowed(dev, PORT) - of_all_sidecars == {
-        ("gateway", "identity", PORT),
-        ("istiod", "identity", PORT),
-    }
+    assert allowed(objects, PORT) - allowed(dev, PORT) - of_all_sidecars == {("gateway", "identity", PORT)}
 
 
-def test_without_mutual_tls_only_the_keys_can_be_read(objects: list[Object]) -> None:
-    """istiod, which fetches them, has no identity in the mesh."""
-    mtls = find(objects, "PeerAuthentication", "identity")["spec"]
-    assert (mtls["mtls"], mtls["portLevelMtls"]) == ({"mode": "STRICT"}, {str(PORT): {"mode": "PERMISSIVE"}})
-    [keys] = [
-        rule
-        for rule in find(objects, "AuthorizationPolicy", "identity")["spec"]["rules"]
-        if "serviceAccounts" not in rule.get("from", [{"source": {}}])[0]["source"]
-    ]
-    assert keys == {"to": [{"operation": {"ports": [str(PORT)], "methods": ["GET"], "paths": ["/auth/keys"]}}]}
+def test_the_gateway_fetches_the_keys_itself_by_mutual_tls(objects: list[Object]) -> None:
+    """istiod would need plain HTTP, and would not try again if the provider is ready later than the gateway."""
+    assert istio_install()["values"]["pilot"]["env"]["PILOT_JWT_ENABLE_REMOTE_JWKS"] == "hybrid"
+    assert [item["spec"] for item in of_kind(objects, "PeerAuthentication")] == [{"mtls": {"mode": "STRICT"}}]
+    [rule] = find(objects, "AuthorizationPolicy", "identity")["spec"]["rules"]
+    assert rule["from"] == [{"source": {"serviceAccounts": ["istio-system/istio-ingressgateway-service-account"]}}]
 
 
 def test_the_gateway_expects_what_the_provider_sends(objects: list[Object], dex: Any) -> None:
@@ -133,7 +126,7 @@ def test_each_user_has_a_password_that_is_in_no_file_of_git(objects: list[Object
 
 
 def test_the_key_survives_a_restart_and_does_not_change(objects: list[Object], dex: Any) -> None:
-    """istiod asks for new keys every 20 minutes, and Dex would sign with a new one at once."""
+    """The gateway asks for new keys every 5 minutes, and Dex would sign with a new one at once."""
     [item] = selected(objects, NAME, {"app.kubernetes.io/name": "identity"})
     [claim] = item["spec"]["volumeClaimTemplates"]
     [mount] = [mount for mount in containers(item)[0]["volumeMounts"] if mount["name"] == claim["metadata"]["name"]]
