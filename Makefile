@@ -61,6 +61,9 @@ SERVER_TESTS := $(addprefix tests/service/,test_lifecycle.py test_errors.py test
 test-uvicorn: environment-dev ## run the tests of what depends on the HTTP server, on uvicorn
 	@SERVICE_SERVER=uvicorn $(VENV_PYTHON) -m pytest $(ALL_TESTS) $(SERVER_TESTS)
 
+# The tests of users in a cluster that has them.
+IDENTITY_TESTS := tests/cluster/identity tests/workbench/identity/test_dex.py
+
 # $(call needs,PROGRAM,WHAT TO DO): says that it is missing before anything begins.
 needs = command -v $(1) >/dev/null || { echo "make $@: $(1) is not installed: $(2)" >&2; exit 1; }
 BY_MISE := \`mise install\` brings it
@@ -72,6 +75,8 @@ test-cluster: environment-dev ## create the cluster, start everything in it and 
 	@tilt ci
 	@$(PYTHON) -m cluster.status
 	@$(PYTHON) -m cluster.intruder
+	@! grep -q components/identity k8s/overlays/dev/kustomization.yaml \
+		|| IDENTITY_GATEWAY=http://localhost:8080 $(VENV_PYTHON) -m pytest $(IDENTITY_TESTS)
 
 lint: environment-dev ## check style, types, imports, migrations, YAML, workflows and links
 	@$(VENV_PYTHON) -m ruff check .

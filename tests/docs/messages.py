@@ -28,7 +28,8 @@ def printed_by_programs() -> list[Message]:
     """Of the service, the workbench, the cluster's commands, `make upgrade`, checks, Tilt, make and the ingress."""
     folders = ("service", "workbench", "cluster", "adoption", "checks", "tilt")
     sources = [path for folder in folders for path in _sources(ROOT / folder)]
-    rules = [Message(_normal(path.read_text()), _name(path)) for path in sorted((ROOT / "k8s/istio").glob("*.yaml"))]
+    files = [path for folder in ("istio", "components/identity") for path in (ROOT / "k8s" / folder).glob("*.yaml")]
+    rules = [Message(_normal(path.read_text()), _name(path)) for path in sorted(files)]
     python = [message for path in [*sources, ROOT / "Tiltfile"] for message in _of_python(path)]
     return [*python, *_of_make(ROOT / "Makefile"), *rules]
 

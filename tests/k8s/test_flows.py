@@ -117,7 +117,7 @@ def test_every_pod_is_in_the_table_and_no_others(with_users: list[Object]) -> No
         ("postgres-backup", "egress", ("postgres-backup", "postgres", 5432)),
         ("istio-ingressgateway", "egress", ("gateway", "service", 8000)),
         ("istio-ingressgateway-identity", "egress", ("gateway", "identity", 5556)),
-        ("identity", "ingress", ("istiod", "identity", 5556)),
+        ("identity", "ingress", ("gateway", "identity", 5556)),
         ("istiod", "ingress", ("gateway", "istiod", 15012)),
         ("jaeger", "ingress", ("service", "jaeger", 4318)),
         ("grafana", "egress", ("grafana", "prometheus", 9090)),

@@ -15,7 +15,7 @@ import yaml
 from cluster import secrets
 from tests.k8s.kustomization import build, without_hashes
 from tests.k8s.objects import containers, describe, find, of_kind, selected
-from tests.k8s.project import K8S, Object
+from tests.k8s.project import K8S, Object, istio_install
 from workbench.ingress.address import CLUSTER_URL
 from workbench.project import NAME
 
@@ -59,16 +59,12 @@ def test_the_provider_adds_a_route_and_changes_nothing_else(
     }
 
 
-def test_without_mutual_tls_only_the_keys_can_be_read(with_users: list[Object]) -> None:
-    """istiod, which fetches them, has no identity in the mesh."""
-    mtls = find(with_users, "PeerAuthentication", "identity")["spec"]
-    assert (mtls["mtls"], mtls["portLevelMtls"]) == ({"mode": "STRICT"}, {str(PORT): {"mode": "PERMISSIVE"}})
-    [keys] = [
-        rule
-        for rule in find(with_users, "AuthorizationPolicy", "identity")["spec"]["rules"]
-        if "serviceAccounts" not in rule.get("from", [{"source": {}}])[0]["source"]
-    ]
-    assert keys == {"to": [{"operation": {"ports": [str(PORT)], "methods": ["GET"], "paths": ["/auth/keys"]}}]}
+def test_the_gateway_fetches_the_keys_itself_by_mutual_tls(with_users: list[Object]) -> None:
+    """istiod would need plain HTTP, and would not try again if the provider is ready later than the gateway."""
+    assert istio_install()["values"]["pilot"]["env"]["PILOT_JWT_ENABLE_REMOTE_JWKS"] == "hybrid"
+    assert [item["spec"] for item in of_kind(with_users, "PeerAuthentication")] == [{"mtls": {"mode": "STRICT"}}]
+    [rule] = find(with_users, "AuthorizationPolicy", "identity")["spec"]["rules"]
+    assert rule["from"] == [{"source": {"serviceAccounts": ["istio-system/istio-ingressgateway-service-account"]}}]
 
 
 def test_the_gateway_expects_what_the_provider_sends(with_users: list[Object], dex: Any) -> None:
@@ -110,7 +106,7 @@ def test_each_user_has_a_password_that_is_in_no_file_of_git(
 
 
 def test_the_key_survives_a_restart_and_does_not_change(with_users: list[Object], dex: Any) -> None:
-    """istiod asks for new keys every 20 minutes, and Dex would sign with a new one at once."""
+    """The gateway asks for new keys every 5 minutes, and Dex would sign with a new one at once."""
     [item] = selected(with_users, NAME, {"app.kubernetes.io/name": "identity"})
     [claim] = item["spec"]["volumeClaimTemplates"]
     [mount] = [mount for mount in containers(item)[0]["volumeMounts"] if mount["name"] == claim["metadata"]["name"]]
