@@ -57,7 +57,7 @@ def of_cluster(user: str | None, role: str | None, url: str = CLUSTER_URL, folde
             "identity-provider in k8s/overlays/dev/kustomization.yaml"
         )
     if answer.get("error") == "unsupported_grant_type":
-        raise WorkbenchError(f"{url} belongs to a `make dev`: name its folder, DATA=..., without WHERE=cluster")
+        raise WorkbenchError(f"{url} is the ingress of a workbench: name its folder, DATA=..., without WHERE=cluster")
     if answer.get("error") == "access_denied":
         raise WorkbenchError(
             f"Dex has another password for {found.id} than {display_path(folder)}: restart it with "

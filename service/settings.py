@@ -52,8 +52,8 @@ class Settings(Group):
     )
     identity: Literal["none", "gateway"] = Field(
         "none",
-        description="`gateway`: the user of a request is whom the gateway names in `x-user` and the headers beside it; "
-        "`none`: there are no users, and everyone sees everything",
+        description="`gateway`: the user of a request is whom the gateway names in `x-user` and the headers beside "
+        "it; `none`: there are no users, and everyone sees everything",
     )
     identity_issuer: Issuer = Field(
         "/auth",

@@ -25,8 +25,8 @@ class Message:
 
 
 def printed_by_programs() -> list[Message]:
-    """Of the service, the workbench, the cluster's commands, `make upgrade`, checks, Tilt, make and the ingress."""
-    folders = ("service", "workbench", "cluster", "adoption", "checks", "tilt")
+    """Of the service, the workbench, loads, the cluster's commands, `make upgrade`, checks, Tilt, make and the ingress."""
+    folders = ("service", "workbench", "harness", "cluster", "adoption", "checks", "tilt")
     sources = [path for folder in folders for path in _sources(ROOT / folder)]
     files = [path for folder in ("istio", "components/identity") for path in (ROOT / "k8s" / folder).glob("*.yaml")]
     rules = [Message(_normal(path.read_text()), _name(path)) for path in sorted(files)]
