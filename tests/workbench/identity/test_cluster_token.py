@@ -59,7 +59,7 @@ async def test_the_token_of_a_user(folder: Path, user: str | None, role: str | N
         (
             400,
             {"error": "unsupported_grant_type"},
-            r"http://\S+ is the ingress of a workbench: name its folder\.\.\.,",
+            r"http://\S+ is the ingress of a workbench: name its folder",
         ),
         (401, {"error": "access_denied"}, r"Dex has another password for ada than .*: restart it with `kubectl"),
         (503, {"detail": "no healthy upstream"}, r"answered 503: no healthy upstream: look at the log of `identity`"),
