@@ -25,7 +25,7 @@ class Message:
 
 
 def printed_by_programs() -> list[Message]:
-    """Of the service, the workbench, loads, commands of the cluster and of adoption, checks, Tilt, make, the ingress."""
+    """Of the service, the workbench, loads, commands of cluster and adoption, checks, Tilt, make and the ingress."""
     folders = ("service", "workbench", "harness", "cluster", "adoption", "checks", "tilt")
     sources = [path for folder in folders for path in _sources(ROOT / folder)]
     files = [path for folder in ("istio", "components/identity") for path in (ROOT / "k8s" / folder).glob("*.yaml")]
