@@ -31,12 +31,8 @@ logger = getLogger(__name__)
 SocketView: TypeAlias = Callable[..., Awaitable[None]]
 
 _HANDSHAKE = "handshake"
-_NORMAL, _FAILED, _RESTARTS, _UNAUTHORIZED = (
-    1000,
-    1011,
-    1012,
-    3000,
-)  # RFC 6455, section 7.4, and IANA's registry of close codes
+# RFC 6455, section 7.4, and IANA's registry of close codes.
+_NORMAL, _FAILED, _RESTARTS, _UNAUTHORIZED = 1000, 1011, 1012, 3000
 _LINGER = 2.0  # s, in which the client confirms the close
 _STOPPING = Unavailable("The service is stopping. Try again in a moment.")
 _EXPIRED = Unauthorized("The token has expired. Send another one.")
