@@ -21,7 +21,7 @@ NAMES = ("quokka", "quokka_burrow", "q", "w" * 29)
 
 def copied(folder: Path) -> Path:
     """What the service and its ingress tests need."""
-    Sandbox(folder, "harness", "tests", "adoption")
+    Sandbox(folder, "harness", "tests", "adoption", "cluster")
     return folder
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import httpx
 import pytest
 
-from harness.sign_in import SignIn
+from harness.sign_in import NOBODY, SignIn
 from tests.faults.site import Site
 
 ANSWERED_WITHIN = 20.0
@@ -65,9 +65,9 @@ async def still_serves(target: Target) -> None:
         assert (await client.get(target.site.collection.path, params={"limit": 1})).status_code == 200
 
 
-async def finds_nothing_private(url: str, paths: list[str]) -> None:
-    """No answer to a GET of these paths contains anything of the service's files, its ops port or Envoy."""
-    async with httpx.AsyncClient(base_url=url) as client:
+async def finds_nothing_private(url: str, paths: list[str], user: SignIn = NOBODY) -> None:
+    """No answer to a user's GET of these paths contains anything of the service's files, its ops port or Envoy."""
+    async with httpx.AsyncClient(base_url=url, auth=user) as client:
         for path in paths:
             answer = await client.get("/", extensions={"target": path.encode()})
             assert answer.status_code in {200, 400, 404, 414, 422, 426, 431}, path

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.sign_in import to_stack
 from service.app import DOMAINS
 from service.domain import page_parts
 from tests.faults.hostile import finds_nothing_private
@@ -34,6 +35,7 @@ PATHS = [
 
 @pytest.mark.parametrize("door", ["ingress", "service"])
 async def test_no_spelling_of_a_path_reaches_private_files(stack: Stack, door: str) -> None:
-    port = stack.envoy.port if door == "ingress" else stack.replicas[0].api_port
-
-    await finds_nothing_private(f"http://127.0.0.1:{port}", PATHS)
+    if door == "ingress":
+        await finds_nothing_private(stack.ingress_url, PATHS, to_stack(stack))
+    else:
+        await finds_nothing_private(f"http://127.0.0.1:{stack.replicas[0].api_port}", PATHS)
