@@ -34,7 +34,6 @@ def bearer(token: str) -> Header:
 async def tell(request: Received) -> None:
     """Answers what the service gets of a request, as the answer of a replica."""
     user = {name: value for name, value in request.headers.items() if name.startswith(("x-user", "authorization"))}
-    user.pop("x-user-expires", None)
     await request.respond(200, headers=f"x-got: {json.dumps([request.target, user])}\r\n")
 
 
@@ -58,6 +57,7 @@ async def decision(address: Address, request: Request) -> Decision:
     for line in headers:
         if line.startswith("x-got: "):
             target, user = json.loads(line[7:])
+            user.pop("x-user-expires", None)
             return target, user
     return int(status.split(" ")[1])
 
