@@ -30,14 +30,18 @@ help: ## show this list
 dev: environment-workbench ## run the whole stack on this machine, until Ctrl-C
 	@$(VENV_PYTHON) -m workbench
 
+# $(call module_for,NAME): the module of the workbench, or that of the cluster.
+module_for = $(if $(filter-out cluster workbench,$(WHERE)),$(error WHERE=$(WHERE) is not valid: only `cluster` \
+	and `workbench` are),$(or $(WHERE),workbench).$(1))
+
 live: python ## wait until the code in the files answers, or print what refused it; ARGS=--json; WHERE=cluster
-	@$(PYTHON) -m $(if $(filter cluster,$(WHERE)),cluster,workbench).live $(ARGS)
+	@$(PYTHON) -m $(call module_for,live) $(ARGS)
 
 # The environment has a USER too: the one who works on this machine.
 given = $(if $(filter command,$(origin $(1))),$(2) "$$$(1)")
 
 token: environment-workbench ## print an access token; USER=ada, ROLE=admin; DATA= as for dev; WHERE=cluster
-	@$(VENV_PYTHON) -m $(if $(filter cluster,$(WHERE)),cluster,workbench).access_token \
+	@$(VENV_PYTHON) -m $(call module_for,access_token) \
 		$(call given,USER,--user) $(call given,ROLE,--role)
 
 branches: environment-workbench ## list the git branches that have a database; REMOVE=name removes one, REMOVE=gone old ones
@@ -232,14 +236,15 @@ faults: environment-dev ## inject faults under load, and print a table; WHERE=cl
 # An adopted copy has no `make adopt` any more.
 -include adoption/targets.mk adoption/adopt/targets.mk
 
+# On stderr, because the output of some targets is taken by a program: $(make token).
 environment-workbench: python
-	@$(PYTHON) -m workbench.virtualenv workbench
+	@$(PYTHON) -m workbench.virtualenv workbench >&2
 
 environment-dev: python
-	@$(PYTHON) -m workbench.virtualenv dev
+	@$(PYTHON) -m workbench.virtualenv dev >&2
 
 environment-all: python
-	@$(PYTHON) -m workbench.virtualenv all
+	@$(PYTHON) -m workbench.virtualenv all >&2
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -82,3 +82,12 @@ def test_it_makes_no_key(tmp_path: Path) -> None:
     with data_lock(tmp_path), pytest.raises(WorkbenchError):
         of_workbench(tmp_path, None, None)
     assert not files.key.exists()
+
+
+@pytest.mark.parametrize("target", ["token", "live"])
+def test_another_place_is_refused(target: str) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", target, "WHERE=moon"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "WHERE=moon is not valid: only `cluster` and `workbench` are" in done.stderr
