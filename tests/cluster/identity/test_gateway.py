@@ -2,7 +2,7 @@
 
 IDENTITY_GATEWAY is its URL. While these tests run, the gateway accepts their tokens and no others, so nobody who has
 signed in reaches the service. Requests for a host of their own go to a pod that tells what it gets (echo.py). At the
-end all is as before; if these tests are killed, `tilt trigger identity` puts the keys of the provider back.
+end all is as before; if these tests are killed, `tilt trigger users` puts the keys of the provider back.
 """
 
 import json
