@@ -73,13 +73,13 @@ class AsGateway(SignIn):
         return self._headers
 
 
-def to_stack(stack: Stack, user: str | None = None, role: str | None = None) -> SignIn:
-    """A user of a workbench that this process runs; by default the first one. NOBODY if it has no users."""
+def to_stack(stack: Stack, role: str | None = None) -> SignIn:
+    """The first user, or the first with a role, of a workbench that this process runs. NOBODY if it has no users."""
     options = stack.options
     if options.provider is None:
         return NOBODY
     component = options.provider
-    return SignIn(lambda: of_workbench(options.data, user, role, component))
+    return SignIn(lambda: of_workbench(options.data, None, role, component))
 
 
 def to_ingress(url: str, role: str | None = None) -> SignIn:

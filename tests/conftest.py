@@ -15,6 +15,7 @@ import pytest
 
 from harness.sign_in import SignIn, to_ingress, to_stack
 from service.identity import ADMIN
+from tests.ingress.clients import client_of
 from tests.ingress.contract import Contract
 from tests.servers import SERVER
 from tests.waiting import PATIENT, UNHURRIED
@@ -102,7 +103,7 @@ def _user(request: pytest.FixtureRequest, ingress_url: str, role: str | None = N
     try:
         if INGRESS_URL:
             return to_ingress(ingress_url, role)
-        return to_stack(request.getfixturevalue("stack"), role=role)
+        return to_stack(request.getfixturevalue("stack"), role)
     except WorkbenchError as error:
         pytest.exit(str(error), returncode=1)
 
@@ -110,8 +111,7 @@ def _user(request: pytest.FixtureRequest, ingress_url: str, role: str | None = N
 @pytest.fixture(scope="session")
 async def client(ingress_url: str, first_user: SignIn) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the ingress, of the first user if there are users. Others may use the service at the same time."""
-    headers = {"user-agent": "tests"}
-    async with httpx.AsyncClient(base_url=ingress_url, auth=first_user, headers=headers, timeout=30) as client:
+    async with client_of(ingress_url, first_user) as client:
         await _until_routable(client)
         yield client
 

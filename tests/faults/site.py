@@ -55,7 +55,7 @@ class Site:
     @cached_property
     def user(self) -> SignIn:
         """An admin, if there are users: for requests through the ingress."""
-        return to_stack(self.stack, role=ADMIN)
+        return to_stack(self.stack, ADMIN)
 
     @property
     def service_user(self) -> SignIn:

@@ -9,13 +9,14 @@ from uuid import uuid4
 import httpx
 
 from harness.sign_in import NOBODY, SignIn
+from tests.ingress.clients import client_of
 
 
 async def test_who_is_known_has_another_bucket_than_who_is_not(client: httpx.AsyncClient, admin: SignIn) -> None:
     known = {"x-api-key": uuid4().hex} if admin is NOBODY else admin.headers()
     limits = {}
 
-    async with httpx.AsyncClient(base_url=client.base_url, timeout=client.timeout) as plain:
+    async with client_of(str(client.base_url)) as plain:
         for name, headers in (("known", known), ("unknown", {})):
             response = await plain.get("/openapi.json", headers=headers)
             assert response.status_code == 200

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from harness.sign_in import SignIn
+from tests.ingress.clients import client_of
 from tests.observability.dashboards import FILES, Expression, load, queries, variables
 from tests.observability.prometheus import Prometheus
 from tests.observability.promql import filled_in, named
@@ -61,9 +62,7 @@ async def cluster(ingress_url: str, first_user: SignIn) -> AsyncIterator[Cluster
     """After requests of every kind, once Prometheus has their rates."""
     collection = await Collection.of(ingress_url)
     async with (
-        httpx.AsyncClient(
-            base_url=ingress_url, headers={"user-agent": "tests"}, timeout=30, auth=first_user
-        ) as ingress,
+        client_of(ingress_url, first_user) as ingress,
         httpx.AsyncClient(base_url=f"{os.environ['PROMETHEUS_URL']}/api/v1") as client,
         httpx.AsyncClient(base_url=os.environ["JAEGER_URL"]) as jaeger,
     ):

@@ -10,6 +10,7 @@ import pytest
 from harness import sign_in
 from harness.sign_in import to_stack
 from harness.tls import NO_TLS
+from service.identity import ADMIN
 from tests.workbench.identity.person import Person
 from tests.workbench.things import ANY
 from workbench.machine.folders import ROOT
@@ -31,7 +32,7 @@ async def test_a_load_signs_in(stack: Stack) -> None:
 
 
 async def test_a_user_of_a_workbench_that_this_process_runs(stack: Stack, person: Person) -> None:
-    async with httpx.AsyncClient(base_url=stack.ingress_url, auth=to_stack(stack, "grace"), verify=NO_TLS) as client:
+    async with httpx.AsyncClient(base_url=stack.ingress_url, auth=to_stack(stack, ADMIN), verify=NO_TLS) as client:
         answer = await client.get(ANY)
         refused = await client.get(ANY, headers={"authorization": "Bearer mine"})
     token = answer.request.headers["authorization"].removeprefix("Bearer ")
