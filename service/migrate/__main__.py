@@ -2,8 +2,8 @@
 
 SIGTERM and SIGINT cancel the running statement: its file is rolled back, the files before it stay applied.
 
-`--wait` retries while the database is not up yet, without end or for `--wait SECONDS`. `--trial` says that the database is a copy: what is said of
-each migration is said as of a trial, and what was applied is not.
+`--wait` retries while the database is not up yet, without end or for `--wait SECONDS`. `--trial` says that the
+database is a copy: what is said of each migration is said as of a trial, and what was applied is not.
 """
 
 import argparse

@@ -4,13 +4,15 @@ import re
 
 import yaml
 
-from tests.k8s.objects import find, pod_spec
+from tests.k8s.objects import find, of_kind, pod_spec
 from tests.k8s.project import INSTALL, K8S, Object, istio_install
 from workbench.project import NAME
 
 CPU = 2.0  # cores
 MEMORY = 3 * 2**30  # bytes
 POOL = 10  # connections; the default of SERVICE_POOL_SIZE
+
+NODES_AND_ZONES = ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
 
 _UNITS = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
@@ -54,13 +56,66 @@ def test_there_are_two_replicas_or_more(overlay: list[Object]) -> None:
 
 def test_in_production_an_istiod_answers_while_the_node_of_another_restarts() -> None:
     """Without an answer of istiod no pod of the mesh can be created."""
-    install = yaml.safe_load((K8S / "overlays" / "production" / INSTALL.name).read_text())["spec"]["values"]["pilot"]
+    istiod = production_install()["values"]["pilot"]
 
-    assert install["replicaCount"] >= 2
-    assert istio_install()["values"]["pilot"]["autoscaleEnabled"] is False  # otherwise the number would be ignored
-    [spread] = install["topologySpreadConstraints"]
-    assert spread["labelSelector"]["matchLabels"] == {"app": "istiod"}
-    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert istiod["autoscaleEnabled"]  # otherwise the minimum would be ignored, and there would be one
+    assert 2 <= istiod["autoscaleMin"] < istiod["autoscaleMax"]
+    assert spread(istiod["topologySpreadConstraints"], {"app": "istiod"}) == NODES_AND_ZONES
+
+
+def test_in_production_a_gateway_answers_while_the_node_of_another_restarts() -> None:
+    gateway = production_install()["values"]["gateways"]["istio-ingressgateway"]
+    [component] = production_install()["components"]["ingressGateways"]
+    [patch] = [entry for entry in component["k8s"]["overlays"] if entry["kind"] == "Deployment"]
+    [constraints] = patch["patches"]
+
+    assert gateway["autoscaleEnabled"]
+    assert 2 <= gateway["autoscaleMin"] < gateway["autoscaleMax"]
+    assert constraints["path"] == "spec.template.spec.topologySpreadConstraints"
+    assert spread(constraints["value"], {"istio": "ingressgateway"}) == NODES_AND_ZONES
+
+
+def test_in_production_the_gateway_is_otherwise_that_of_all_clusters() -> None:
+    """Its list of gateways replaces the one of k8s/istio/install.yaml."""
+    [everywhere] = istio_install()["components"]["ingressGateways"]
+    [there] = production_install()["components"]["ingressGateways"]
+    del there["k8s"]["overlays"], there["k8s"]["resources"]["requests"], everywhere["k8s"]["resources"]["requests"]
+
+    assert there == everywhere
+
+
+def test_the_replicas_of_the_service_are_on_different_nodes_and_zones(overlay: list[Object]) -> None:
+    deployment = find(overlay, "Deployment", NAME)
+    constraints = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
+
+    assert spread(constraints, {"app.kubernetes.io/component": "service"}) == NODES_AND_ZONES
+    assert all(constraint["matchLabelKeys"] == ["pod-template-hash"] for constraint in constraints)
+
+
+def test_every_disruption_budget_lets_a_drain_end(overlay: list[Object]) -> None:
+    """A budget that forbids to evict one of the pods, while all are ready, would block the drain of its node."""
+    budgets = [item["spec"] for item in of_kind(overlay, "PodDisruptionBudget")]
+
+    assert budgets
+    for budget in budgets:
+        assert budget["maxUnavailable"] == 1
+        assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def production_install() -> Object:
+    """The spec of what Istio has only in production."""
+    spec: Object = yaml.safe_load((K8S / "overlays" / "production" / INSTALL.name).read_text())["spec"]
+    return spec
+
+
+def spread(constraints: list[Object], labels: dict[str, str]) -> list[str]:
+    """Over what pods with these labels are spread, if they may also run where there is nothing to spread over."""
+    return [
+        constraint["topologyKey"]
+        for constraint in constraints
+        if constraint["labelSelector"]["matchLabels"] == labels
+        and (constraint["maxSkew"], constraint["whenUnsatisfiable"]) == (1, "ScheduleAnyway")
+    ]
 
 
 def needed_connections(*deployments: Object) -> tuple[int, int]:
