@@ -50,7 +50,10 @@ def test_the_whole_system_fits_on_a_laptop(with_users: list[Object]) -> None:
 
 
 def test_there_are_two_replicas_or_more(overlay: list[Object]) -> None:
-    assert find(overlay, "Deployment", NAME)["spec"]["replicas"] >= 2
+    deployment = find(overlay, "Deployment", NAME)
+    autoscaler = autoscaler_of(overlay, deployment)
+
+    assert (autoscaler["spec"]["minReplicas"] if autoscaler else deployment["spec"]["replicas"]) >= 2
     assert find(overlay, "PodDisruptionBudget", "service")["spec"]["maxUnavailable"] == 1
 
 
@@ -118,7 +121,25 @@ def spread(constraints: list[Object], labels: dict[str, str]) -> list[str]:
     ]
 
 
-def needed_connections(*deployments: Object) -> tuple[int, int]:
+def autoscaler_of(objects: list[Object], deployment: Object) -> Object | None:
+    """What owns the number of replicas; None if the manifest does."""
+    found = [
+        item
+        for item in of_kind(objects, "HorizontalPodAutoscaler", "ScaledObject")
+        if item["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    ]
+    return found[0] if found else None
+
+
+def most_replicas(objects: list[Object], deployment: Object) -> int:
+    autoscaler = autoscaler_of(objects, deployment)
+    if autoscaler is None:
+        return int(deployment["spec"]["replicas"])
+    spec = autoscaler["spec"]
+    return int(spec["maxReplicas"] if "maxReplicas" in spec else spec["maxReplicaCount"])
+
+
+def needed_connections(objects: list[Object], *deployments: Object) -> tuple[int, int]:
     """How many connections their replicas may open at the same time, and the limit of their role.
 
     A rolling update adds one replica. Each has two connections beside its pool: for readiness and for the feed.
@@ -129,10 +150,10 @@ def needed_connections(*deployments: Object) -> tuple[int, int]:
     for deployment in deployments:
         [container] = deployment["spec"]["template"]["spec"]["containers"]
         env = {entry["name"]: entry.get("value") for entry in container["env"]}
-        needed += (deployment["spec"]["replicas"] + 1) * (int(env.get("SERVICE_POOL_SIZE") or POOL) + 2)
+        needed += (most_replicas(objects, deployment) + 1) * (int(env.get("SERVICE_POOL_SIZE") or POOL) + 2)
     return needed, limit
 
 
 def test_the_connections_of_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
-    needed, limit = needed_connections(find(overlay, "Deployment", NAME))
+    needed, limit = needed_connections(overlay, find(overlay, "Deployment", NAME))
     assert needed <= limit

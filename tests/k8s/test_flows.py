@@ -7,8 +7,9 @@ from itertools import product
 
 import pytest
 
+from tests.k8s.kustomization import build
 from tests.k8s.objects import find, matches, of_kind, pods
-from tests.k8s.project import ROOT, Object
+from tests.k8s.project import K8S, ROOT, Object
 
 Pod = tuple[str, dict[str, str]]  # namespace and labels
 Flow = tuple[str, str, int]  # source, target and port
@@ -22,8 +23,12 @@ OTHERS: dict[str, Pod] = {
     "dns": ("kube-system", {"k8s-app": "kube-dns"}),
     "anywhere": ("elsewhere", {}),
 }
+# Of an operator, if there are objects of its kind.
+OPERATORS: dict[str, dict[str, Pod]] = {
+    "ScaledObject": {"keda-operator": ("keda", {"app": "keda-operator"})},
+}
 # Pods whose traffic no policy limits: they belong to others, or their peers cannot be named by a selector.
-OPEN_EGRESS = {"istiod", "dns", "prometheus", "anywhere"}
+OPEN_EGRESS = {"istiod", "dns", "prometheus", "keda-operator", "anywhere"}
 OPEN_INGRESS = {"dns", "anywhere"}
 
 
@@ -39,7 +44,8 @@ def all_pods(objects: list[Object]) -> dict[str, Pod]:
         template["spec"]["serviceAccountName"]: (item["metadata"]["namespace"], template["metadata"]["labels"])
         for item, template in pods(objects)
     }
-    return own | OTHERS
+    operators = [OPERATORS.get(kind, {}) for kind in {item["kind"] for item in objects}]
+    return own | OTHERS | {name: pod for pods_of_one in operators for name, pod in pods_of_one.items()}
 
 
 def allowed(objects: list[Object]) -> set[Flow]:
@@ -91,7 +97,21 @@ def _is_peer(entry: Object, namespace: str, peer: Pod) -> bool:
     return peer[0] == namespace and matches(labels, peer[1])
 
 
+@pytest.fixture(scope="module")
+def everything(with_users: list[Object]) -> list[Object]:
+    """With each component that lets others in."""
+    return build(K8S / "components" / "autoscaling-requests", deepcopy(with_users))
+
+
 def test_the_policies_allow_the_flows_of_the_table_and_no_others(overlay: list[Object]) -> None:
+    check_flows(overlay)
+
+
+def test_the_policies_of_all_components_allow_the_flows_of_the_table_and_no_others(everything: list[Object]) -> None:
+    check_flows(everything)
+
+
+def check_flows(overlay: list[Object]) -> None:
     """The source `anywhere` stands for each pod whose own policies do not limit where it sends."""
     known = all_pods(overlay).keys()
     wanted = {
@@ -104,8 +124,8 @@ def test_the_policies_allow_the_flows_of_the_table_and_no_others(overlay: list[O
     assert allowed(overlay) == wanted
 
 
-def test_every_pod_is_in_the_table_and_no_others(with_users: list[Object]) -> None:
-    assert all_pods(with_users).keys() == {name for flow in table() for name in flow[:2]}
+def test_every_pod_is_in_the_table_and_no_others(everything: list[Object]) -> None:
+    assert all_pods(everything).keys() == {name for flow in table() for name in flow[:2]}
 
 
 @pytest.mark.parametrize(
@@ -122,12 +142,13 @@ def test_every_pod_is_in_the_table_and_no_others(with_users: list[Object]) -> No
         ("jaeger", "ingress", ("service", "jaeger", 4318)),
         ("grafana", "egress", ("grafana", "prometheus", 9090)),
         ("postgres-exporter", "egress", ("postgres-exporter", "postgres", 5432)),
+        ("prometheus-keda", "ingress", ("keda-operator", "prometheus", 9090)),
     ],
 )
 def test_a_flow_that_a_policy_forgets_is_missed(
-    with_users: list[Object], policy: str, direction: str, flow: Flow
+    everything: list[Object], policy: str, direction: str, flow: Flow
 ) -> None:
-    objects = deepcopy(with_users)
+    objects = deepcopy(everything)
     assert flow in allowed(objects)
 
     find(objects, "NetworkPolicy", policy)["spec"][direction] = []
