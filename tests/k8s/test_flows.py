@@ -29,7 +29,7 @@ OPERATORS: dict[str, dict[str, Pod]] = {
 }
 # Pods whose traffic no policy limits: they belong to others, or their peers cannot be named by a selector.
 OPEN_EGRESS = {"istiod", "dns", "prometheus", "keda-operator", "anywhere"}
-OPEN_INGRESS = {"dns", "anywhere"}
+OPEN_INGRESS = {"dns", "keda-operator", "anywhere"}
 
 
 def table() -> set[Flow]:
