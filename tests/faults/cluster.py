@@ -95,7 +95,7 @@ async def replicas_scaled(_: float) -> None:
     for replicas in (2 * before, before):
         await _kubectl("scale", deployment, f"--replicas={replicas}")
         await _rolled_out(deployment)
-        while len(await _pods(REPLICAS)) > await wanted():  # those that end
+        while len(await _pods(REPLICAS)) > await wanted():  # noqa: ASYNC110 - pods that end have no event
             await asyncio.sleep(1)
 
 
