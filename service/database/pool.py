@@ -16,6 +16,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from service.database.acting import for_user, know_types
+from service.database.connecting import Connecting
 from service.database.errors import TRANSIENT_ERRORS
 from service.errors import Unavailable
 from service.settings import Settings
@@ -49,6 +50,7 @@ class Database:
         self._settings = settings
         self.metrics = metrics
         self.tracing = tracing
+        self._connect = Connecting(settings.database_password_files, settings.database_password)
         self._pool: _Pool | None = None
         self.acquire_timeout = settings.acquire_timeout
         self.waiting = 0
@@ -67,6 +69,7 @@ class Database:
         settings = self._settings
         self._pool = await asyncpg.create_pool(
             settings.database_url,
+            connect=self._connect,
             min_size=0,
             max_size=settings.pool_size,
             # The service sets no session state, and asyncpg's default reset costs each request a round trip. asyncpg
@@ -88,7 +91,7 @@ class Database:
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """Open a connection outside the pool, for a task that must not wait for requests. The caller closes it."""
-        return await asyncpg.connect(self._settings.database_url, **self._connect_options())
+        return await self._connect(self._settings.database_url, **self._connect_options())
 
     def connection(self) -> "Connection":
         """Borrow a connection from the pool: `async with database.connection() as connection`.
@@ -108,7 +111,6 @@ class Database:
     def _connect_options(self) -> dict[str, Any]:
         settings = self._settings
         return {
-            "password": settings.database_password.get_secret_value() if settings.database_password else None,
             "timeout": settings.acquire_timeout,
             # The server's own limit, statement_timeout, comes first; this one is for a server that does not answer.
             "command_timeout": settings.statement_timeout + 0.5,
