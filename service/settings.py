@@ -76,6 +76,11 @@ class Settings(Group):
         "postgresql://app_rw@localhost:5432/app",
         description="The database, as the role that reads and writes rows",
     )
+    database_direct_url: str = Field(
+        "",
+        description="The same database for event streams, if `SERVICE_DATABASE_URL` leads to a pooler that shares "
+        "connections between transactions",
+    )
     database_password: SecretStr | None = Field(None, description="Its password, kept out of the URL")
     database_password_files: Files = Field(
         (),

@@ -89,9 +89,14 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
-    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
-        """Open a connection outside the pool, for a task that must not wait for requests. The caller closes it."""
-        return await self._connect(self._settings.database_url, **self._connect_options())
+    async def connect(self, *, direct: bool = False) -> "asyncpg.Connection[asyncpg.Record]":
+        """Open a connection outside the pool, for a task that must not wait for requests. The caller closes it.
+
+        One that is `direct` does not lead through a pooler, so it may keep state from one transaction to the next.
+        """
+        settings = self._settings
+        url = settings.database_direct_url if direct else None
+        return await self._connect(url or settings.database_url, **self._connect_options())
 
     def connection(self) -> "Connection":
         """Borrow a connection from the pool: `async with database.connection() as connection`.
@@ -171,6 +176,8 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            await self._pool.expire_connections()  # another server is the primary now, and they all lead to this one
         try:
             await self._pool.release(self._connection, timeout=_RELEASE_TIMEOUT)  # then asyncpg terminates it
         except TRANSIENT_ERRORS as release_error:
