@@ -81,6 +81,11 @@ class Settings(Group):
         description="The same database for event streams, if `SERVICE_DATABASE_URL` leads to a pooler that shares "
         "connections between transactions",
     )
+    database_standby_url: str = Field(
+        "",
+        description="Standbys of the database: lists, searches and exports are read there. A client reads what it "
+        "wrote if it keeps the cookie `x-database-position`, or sends that header",
+    )
     database_password: SecretStr | None = Field(None, description="Its password, kept out of the URL")
     database_password_files: Files = Field(
         (),

@@ -5,7 +5,7 @@ Errors that mean an outage become Unavailable, a 503 (service/errors.py). All ot
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from logging import getLogger
 from time import perf_counter
@@ -26,7 +26,7 @@ from service.tracing.hooks import OFF, Tracing
 logger = getLogger(__name__)
 
 
-_Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 _PooledConnection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 _RETRY_INTERVAL = 0.05  # s
@@ -51,7 +51,7 @@ class Database:
         self.metrics = metrics
         self.tracing = tracing
         self._connect = Connecting(settings.database_password_files, settings.database_password)
-        self._pool: _Pool | None = None
+        self._pool: Pool | None = None
         self.acquire_timeout = settings.acquire_timeout
         self.waiting = 0
         metrics.observe_pool(self, settings.pool_size)
@@ -66,12 +66,14 @@ class Database:
 
     async def open(self) -> None:
         """Create the pool; the database need not be up."""
-        settings = self._settings
-        self._pool = await asyncpg.create_pool(
-            settings.database_url,
+        self._pool = await self._make_pool(self._settings.database_url)
+
+    async def _make_pool(self, url: str) -> Pool:
+        return await asyncpg.create_pool(
+            url,
             connect=self._connect,
             min_size=0,
-            max_size=settings.pool_size,
+            max_size=self._settings.pool_size,
             # The service sets no session state, and asyncpg's default reset costs each request a round trip. asyncpg
             # rolls back an open transaction in any case.
             reset=_no_reset,
@@ -81,13 +83,16 @@ class Database:
 
     async def close(self) -> None:
         """Close the pool. Connections that are still in use after a second are terminated."""
-        if self._pool is None:
+        await self._close_pool(self._pool)
+
+    async def _close_pool(self, pool: "Pool | None") -> None:
+        if pool is None:
             return
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await self._pool.close()
+                await pool.close()
         except TimeoutError:
-            self._pool.terminate()
+            pool.terminate()
 
     async def connect(self, *, direct: bool = False) -> "asyncpg.Connection[asyncpg.Record]":
         """Open a connection outside the pool, for a task that must not wait for requests. The caller closes it.
@@ -106,6 +111,13 @@ class Database:
         if self._pool is None:
             raise Unavailable("The service is starting. Try again in a moment.")
         return Connection(self, self._pool)
+
+    def reading(self) -> AbstractAsyncContextManager["Connection"]:
+        """Like connection(), for statements that only read, and may miss the newest writes of others.
+
+        A client reads all that it has written, see standbys.py. In general that is the same database.
+        """
+        return self.connection()
 
     def unavailable(self, error: BaseException) -> Unavailable:
         """Count an error of the database; returns the error that the request fails with."""
@@ -127,7 +139,7 @@ class Database:
         }
 
 
-async def _acquire(pool: _Pool) -> _PooledConnection:
+async def _acquire(pool: Pool) -> _PooledConnection:
     """A free connection. If the server accepts no more connections, waits for one of those that are open."""
     while True:
         try:
@@ -151,7 +163,7 @@ class Connection:
 
     __slots__ = ("_connection", "_database", "_pool")
 
-    def __init__(self, database: Database, pool: _Pool) -> None:
+    def __init__(self, database: Database, pool: Pool) -> None:
         self._database = database
         self._pool = pool
 
