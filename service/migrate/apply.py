@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
+from service.database.connecting import Connecting
 from service.database.errors import DATABASE_ERRORS
 from service.migrate.alone import apply_alone
 from service.migrate.files import DIRECTORY, Migration, MigrationError, read
@@ -187,17 +188,13 @@ async def run(
 
 
 async def _connect(settings: Settings, wait: float) -> Connection:
-    password = settings.database_owner_password
+    connect = Connecting(settings.database_owner_password_files, settings.database_owner_password)
     now = asyncio.get_running_loop().time
     begun = says_at = now()
     retries, lines = doubling(*_RETRY_INTERVALS), doubling(*LINE_INTERVALS)
     while True:
         try:
-            return await asyncpg.connect(
-                settings.database_owner_url,
-                password=password.get_secret_value() if password else None,
-                timeout=10,
-            )
+            return await connect(settings.database_owner_url, timeout=10)
         except DATABASE_ERRORS as error:
             reason = f"cannot connect as the owner of the schema: {_one_line(error)}"
             if now() >= begun + wait or not isinstance(error, _RETRYABLE):

@@ -23,13 +23,26 @@ OTHERS: dict[str, Pod] = {
     "dns": ("kube-system", {"k8s-app": "kube-dns"}),
     "anywhere": ("elsewhere", {}),
 }
-# Of an operator, if there are objects of its kind.
+# Those of an operator, by the kind of objects that need it. The API server is a process of a node.
 OPERATORS: dict[str, dict[str, Pod]] = {
+    "Cluster": {
+        "cnpg-operator": ("cnpg-system", {"app.kubernetes.io/name": "cloudnative-pg"}),
+        "api-server": ("", {}),
+    },
     "ScaledObject": {"keda-operator": ("keda", {"app": "keda-operator"})},
 }
 # Pods whose traffic no policy limits: they belong to others, or their peers cannot be named by a selector.
-OPEN_EGRESS = {"istiod", "dns", "prometheus", "keda-operator", "anywhere"}
-OPEN_INGRESS = {"dns", "keda-operator", "anywhere"}
+OPEN_EGRESS = {"istiod", "dns", "prometheus", "anywhere", "cnpg-operator", "api-server", "keda-operator"}
+OPEN_INGRESS = {"dns", "anywhere", "cnpg-operator", "api-server", "keda-operator"}
+# The ports on which pods of others listen, as far as ours know them. The API server's depends on the cluster.
+NOTHING = set[int]()
+SERVED = {
+    "dns": {53},
+    "cnpg-operator": NOTHING,
+    "api-server": {443, 6443},
+    "keda-operator": NOTHING,
+    "anywhere": NOTHING,
+}
 
 
 def table() -> set[Flow]:
@@ -56,7 +69,7 @@ def allowed(objects: list[Object]) -> set[Flow]:
         (source, target, port)
         for source, target, port in product(known, known, ports)
         if source != target
-        and target not in OPEN_INGRESS - {"dns"}
+        and port in SERVED.get(target, ports)
         and not (source in OPEN_EGRESS and target in OPEN_INGRESS)
         and (source in OPEN_EGRESS or _passes(objects, "egress", known[source], known[target], port))
         and (target in OPEN_INGRESS or _passes(objects, "ingress", known[target], known[source], port))
@@ -100,15 +113,20 @@ def _is_peer(entry: Object, namespace: str, peer: Pod) -> bool:
 @pytest.fixture(scope="module")
 def everything(with_users: list[Object]) -> list[Object]:
     """With each component that lets others in."""
-    return build(K8S / "components" / "autoscaling-requests", deepcopy(with_users))
+    objects = deepcopy(with_users)
+    for component in ("autoscaling", "autoscaling-requests"):
+        objects = build(K8S / "components" / component, objects)
+    return objects
 
 
 def test_the_policies_allow_the_flows_of_the_table_and_no_others(overlay: list[Object]) -> None:
     check_flows(overlay)
 
 
-def test_the_policies_of_all_components_allow_the_flows_of_the_table_and_no_others(everything: list[Object]) -> None:
-    check_flows(everything)
+def test_the_policies_of_all_components_allow_the_flows_of_the_table_and_no_others(
+    every_component: list[Object],
+) -> None:
+    check_flows(every_component)
 
 
 def check_flows(overlay: list[Object]) -> None:
@@ -124,8 +142,9 @@ def check_flows(overlay: list[Object]) -> None:
     assert allowed(overlay) == wanted
 
 
-def test_every_pod_is_in_the_table_and_no_others(everything: list[Object]) -> None:
-    assert all_pods(everything).keys() == {name for flow in table() for name in flow[:2]}
+def test_every_pod_is_in_the_table_and_no_others(with_users: list[Object], every_component: list[Object]) -> None:
+    known = all_pods(with_users).keys() | all_pods(every_component).keys()
+    assert known == {name for flow in table() for name in flow[:2]}
 
 
 @pytest.mark.parametrize(
@@ -152,6 +171,17 @@ def test_a_flow_that_a_policy_forgets_is_missed(
     assert flow in allowed(objects)
 
     find(objects, "NetworkPolicy", policy)["spec"][direction] = []
+
+    assert flow not in allowed(objects)
+
+
+@pytest.mark.parametrize("flow", [("cnpg-operator", "postgres", 8000), ("postgres", "api-server", 443)])
+def test_a_flow_of_the_operator_that_a_policy_forgets_is_missed(production: list[Object], flow: Flow) -> None:
+    objects = deepcopy(production)
+    assert flow in allowed(objects)
+
+    policy = find(objects, "NetworkPolicy", "postgres")
+    policy["spec"] = {**policy["spec"], "ingress": [], "egress": []}
 
     assert flow not in allowed(objects)
 

@@ -2,17 +2,15 @@
 
 from copy import deepcopy
 
-import jsonschema
 import kubernetes_validate
 import pytest
 
 from service.settings import Settings
 from tests.k8s import references, rules
-from tests.k8s.conftest import file_of
 from tests.k8s.kustomization import build
-from tests.k8s.objects import change, find, of_kind, pod_spec
+from tests.k8s.objects import find, of_kind, pod_spec
 from tests.k8s.project import K8S, Object
-from tests.k8s.schemas import check_istio, kubernetes_version, schemas_of
+from tests.k8s.schemas import kubernetes_version
 from tests.k8s.test_capacity import most_replicas, needed_connections, quantity
 from tests.k8s.test_flows import allowed
 from workbench.project import NAME
@@ -27,13 +25,18 @@ def component(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def scaled(component: str, without_users: list[Object]) -> list[Object]:
-    """What a cluster gets, with one of the two components."""
-    return build(K8S / "components" / component, deepcopy(without_users))
+    """What a cluster gets that scales by CPU, or by requests too."""
+    return with_autoscaling(without_users, component)
 
 
 @pytest.fixture(scope="module")
 def by_requests(without_users: list[Object]) -> list[Object]:
-    return build(K8S / "components" / "autoscaling-requests", deepcopy(without_users))
+    return with_autoscaling(without_users, "autoscaling-requests")
+
+
+def with_autoscaling(objects: list[Object], component: str) -> list[Object]:
+    changed = build(K8S / "components" / "autoscaling", deepcopy(objects))
+    return changed if component == "autoscaling" else build(K8S / "components" / component, changed)
 
 
 def autoscaler(objects: list[Object]) -> Object:
@@ -57,7 +60,7 @@ def test_production_scales_by_cpu(production: list[Object]) -> None:
 
 
 def test_both_scale_in_the_same_way(without_users: list[Object], by_requests: list[Object]) -> None:
-    cpu = autoscaler(build(K8S / "components" / "autoscaling", deepcopy(without_users)))["spec"]
+    cpu = autoscaler(with_autoscaling(without_users, "autoscaling"))["spec"]
     requests = autoscaler(by_requests)["spec"]
     [metric] = cpu["metrics"]
     [trigger] = [trigger["metadata"] for trigger in requests["triggers"] if trigger["type"] == "cpu"]
@@ -145,12 +148,3 @@ def test_the_manifests_pass(scaled: list[Object], check: references.Check) -> No
 def test_the_objects_of_kubernetes_are_valid(scaled: list[Object]) -> None:
     for item in of_kind(scaled, "HorizontalPodAutoscaler", "Deployment", "NetworkPolicy"):
         kubernetes_validate.validate(item, kubernetes_version(), strict=True)
-
-
-def test_the_objects_of_keda_are_valid(by_requests: list[Object]) -> None:
-    schemas, item = schemas_of(file_of("KEDA_CRDS").read_text()), autoscaler(by_requests)
-    check_istio(item, schemas)
-
-    change(item, "spec maxReplicas", 6)  # the field of a HorizontalPodAutoscaler
-    with pytest.raises(jsonschema.ValidationError, match="maxReplicas"):
-        check_istio(item, schemas)
