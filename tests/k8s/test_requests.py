@@ -66,7 +66,7 @@ def in_the_mesh(item: Object, template: Object, objects: list[Object]) -> bool:
         each["metadata"]["labels"] for each in of_kind(objects, "Namespace") if each["metadata"]["name"] == namespace
     ]
     wanted = template["metadata"]["labels"].get("sidecar.istio.io/inject", "true") == "true"
-    return labels.get("istio-injection") == "enabled" and wanted
+    return bool(labels.get("istio-injection") == "enabled" and wanted)
 
 
 def istio() -> list[Asked]:
