@@ -59,6 +59,8 @@ def test_the_canary_is_the_first_deployment_but_for_name_label_image_and_replica
     stable["metadata"]["name"] = CANARY_NAME
     assert "replicas" not in stable["spec"]  # they are the autoscaler's
     stable["spec"]["replicas"] = 1
+    assert stable["spec"]["strategy"]["rollingUpdate"].pop("maxUnavailable") == 1
+    assert canary["spec"]["strategy"]["rollingUpdate"].pop("maxUnavailable") == 0  # it has one replica
     for labels in (
         stable["metadata"]["labels"],
         stable["spec"]["selector"]["matchLabels"],

@@ -95,6 +95,13 @@ def test_the_replicas_of_the_service_are_on_different_nodes_and_zones(overlay: l
     assert all(constraint["matchLabelKeys"] == ["pod-template-hash"] for constraint in constraints)
 
 
+def test_a_rollout_in_production_gets_on_where_no_pod_can_be_added(production: list[Object]) -> None:
+    """It may end one that is not ready, and still leaves as many as the budget of a drain does."""
+    assert find(production, "Deployment", NAME)["spec"]["strategy"] == {
+        "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}
+    }
+
+
 def test_every_disruption_budget_lets_a_drain_end(overlay: list[Object]) -> None:
     """A budget that forbids to evict one of the pods, while all are ready, would block the drain of its node."""
     budgets = [item["spec"] for item in of_kind(overlay, "PodDisruptionBudget")]
