@@ -38,6 +38,9 @@ def asked(item: Object, objects: list[Object]) -> Asked | None:
     if template is None or item["kind"] in {"CronJob", "Job"}:
         return None
     cpu, memory = requests(item, "cpu"), requests(item, "memory")
+    for store in of_kind(objects, "ObjectStore") if "plugins" in item["spec"] else ():  # in each instance, by the plugin
+        archiver = store["spec"]["instanceSidecarConfiguration"]["resources"]["requests"]
+        cpu, memory = cpu + quantity(archiver["cpu"]), memory + quantity(archiver["memory"])
     if in_the_mesh(item, template, objects):
         sidecar = istio_install()["values"]["global"]["proxy"]["resources"]["requests"]
         cpu, memory = cpu + quantity(sidecar["cpu"]), memory + quantity(sidecar["memory"])
