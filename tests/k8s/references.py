@@ -129,7 +129,8 @@ def volumes_exist(objects: list[Object]) -> list[str]:
         templates = (item.get("spec") or {}).get("volumeClaimTemplates", [])
         names = {volume["name"] for volume in volumes} | {claim["metadata"]["name"] for claim in templates}
         for volume in volumes:
-            config_map = volume.get("configMap", {}).get("name")
+            mounted = volume.get("configMap", {})
+            config_map = None if mounted.get("optional") else mounted.get("name")
             claim = volume.get("persistentVolumeClaim", {}).get("claimName")
             if config_map and config_map not in maps:
                 errors.append(f"{describe(item)}: there is no ConfigMap {config_map}")
