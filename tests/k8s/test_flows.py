@@ -9,6 +9,7 @@ import pytest
 
 from tests.k8s.objects import find, matches, of_kind, pods
 from tests.k8s.project import ROOT, Object
+from tests.k8s.references import OF_OTHERS
 
 Pod = tuple[str, dict[str, str]]  # namespace and labels
 Flow = tuple[str, str, int]  # source, target and port
@@ -22,6 +23,8 @@ OTHERS: dict[str, Pod] = {
     "dns": ("kube-system", {"k8s-app": "kube-dns"}),
     "anywhere": ("elsewhere", {}),
 }
+# That of cert-manager, while a certificate is issued.
+SOLVER: dict[str, Pod] = {"acme-solver": ("istio-system", OF_OTHERS)}
 # Pods whose traffic no policy limits: they belong to others, or their peers cannot be named by a selector.
 OPEN_EGRESS = {"istiod", "dns", "prometheus", "alertmanager", "anywhere"}
 OPEN_INGRESS = {"dns", "anywhere"}
@@ -39,7 +42,7 @@ def all_pods(objects: list[Object]) -> dict[str, Pod]:
         template["spec"]["serviceAccountName"]: (item["metadata"]["namespace"], template["metadata"]["labels"])
         for item, template in pods(objects)
     }
-    return own | OTHERS
+    return own | OTHERS | (SOLVER if any(of_kind(objects, "Certificate")) else {})
 
 
 def allowed(objects: list[Object]) -> set[Flow]:
