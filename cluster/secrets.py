@@ -19,6 +19,8 @@ from workbench.machine.folders import IDENTITY_PROVIDER
 from workbench.machine.passwords import FOLDER, make_folder, of_user, password, write
 
 PASSWORDS = ("postgres-password", "app-owner-password", "app-rw-password", "metrics-password")
+OF_ROLES = {"app_owner": "app-owner-password", "app_rw": "app-rw-password", "metrics": "metrics-password"}
+"""Those that CloudNativePG sets too, each from a Secret of its own."""
 GRAFANA_PASSWORD = "admin-password"  # noqa: S105 - the key, not the password
 RECEIVERS = ("page", "ticket", "heartbeat")
 """Of alerts. Each has an address, which is a secret; see docs/alerting.md."""
@@ -49,6 +51,7 @@ def manifests(folder: Path = FOLDER) -> dict[str, Any]:
         "kind": "List",
         "items": [
             _secret(NAMESPACE, "database", "Opaque", database),
+            *(of_role(role, database[name]) for role, name in OF_ROLES.items()),
             _secret(NAMESPACE, "identity", "Opaque", identity),
             _secret("observability", "grafana", "Opaque", grafana),
             _secret("observability", "alertmanager", "Opaque", alertmanager),
@@ -68,6 +71,18 @@ def users() -> list[str]:
     """The names of the users for development. Their file is YAML, which the standard library cannot read."""
     text = (IDENTITY_PROVIDER / "dex.yaml").read_text(encoding="utf-8")
     return re.findall(r"^    userID: (\S+)$", text, re.MULTILINE)
+
+
+def of_role(role: str, password: str) -> dict[str, Any]:
+    """The Secret from which CloudNativePG sets the password of a role, as soon as it changes."""
+    secret = _secret(
+        NAMESPACE,
+        f"database-{role.replace('_', '-')}",
+        "kubernetes.io/basic-auth",
+        {"username": role, "password": password},
+    )
+    secret["metadata"]["labels"]["cnpg.io/reload"] = "true"  # otherwise at some later time
+    return secret
 
 
 def _secret(namespace: str, name: str, kind: str, data: dict[str, str]) -> dict[str, Any]:

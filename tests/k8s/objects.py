@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tests.k8s import cloudnativepg
 from tests.k8s.project import Object
 
 
@@ -33,6 +34,8 @@ def pod_template(item: Object) -> Object | None:
     if item["kind"] == "CronJob":
         template: Object = spec["jobTemplate"]["spec"]["template"]
         return template
+    if item["kind"] == "Cluster":
+        return cloudnativepg.instance_template(item)
     return spec.get("template") if item["kind"] in {"Deployment", "StatefulSet", "DaemonSet", "Job"} else None
 
 
@@ -43,8 +46,12 @@ def pod_spec(item: Object) -> Object | None:
 
 
 def pods(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
-    """Each object that creates pods, with its pod template."""
-    return ((item, template) for item in objects if (template := pod_template(item)) is not None)
+    """Each object that creates pods, with its pod template. The standbys of a Cluster have one of their own."""
+    for item in objects:
+        if (template := pod_template(item)) is not None:
+            yield item, template
+        if item["kind"] == "Cluster":
+            yield item, cloudnativepg.instance_template(item, "replica")
 
 
 def containers(item: Object) -> list[Object]:

@@ -7,8 +7,9 @@ from itertools import product
 
 import pytest
 
+from tests.k8s.kustomization import build
 from tests.k8s.objects import find, matches, of_kind, pods
-from tests.k8s.project import ROOT, Object
+from tests.k8s.project import K8S, ROOT, Object
 from tests.k8s.references import OF_OTHERS
 
 Pod = tuple[str, dict[str, str]]  # namespace and labels
@@ -23,11 +24,27 @@ OTHERS: dict[str, Pod] = {
     "dns": ("kube-system", {"k8s-app": "kube-dns"}),
     "anywhere": ("elsewhere", {}),
 }
-# That of cert-manager, while a certificate is issued.
-SOLVER: dict[str, Pod] = {"acme-solver": ("istio-system", OF_OTHERS)}
+# Those of an operator, by the kind of objects that need it. The API server is a process of a node.
+OPERATORS: dict[str, dict[str, Pod]] = {
+    "Cluster": {
+        "cnpg-operator": ("cnpg-system", {"app.kubernetes.io/name": "cloudnative-pg"}),
+        "api-server": ("", {}),
+    },
+    "Certificate": {"acme-solver": ("istio-system", OF_OTHERS)},  # while cert-manager asks for one
+    "ScaledObject": {"keda-operator": ("keda", {"app": "keda-operator"})},
+}
 # Pods whose traffic no policy limits: they belong to others, or their peers cannot be named by a selector.
-OPEN_EGRESS = {"istiod", "dns", "prometheus", "alertmanager", "anywhere"}
-OPEN_INGRESS = {"dns", "anywhere"}
+OPEN_EGRESS = {"istiod", "dns", "prometheus", "alertmanager", "anywhere", "cnpg-operator", "api-server", "keda-operator"}
+OPEN_INGRESS = {"dns", "anywhere", "cnpg-operator", "api-server", "keda-operator"}
+# The ports on which pods of others listen, as far as ours know them. The API server's depends on the cluster.
+NOTHING = set[int]()
+SERVED = {
+    "dns": {53},
+    "cnpg-operator": NOTHING,
+    "api-server": {443, 6443},
+    "keda-operator": NOTHING,
+    "anywhere": NOTHING,
+}
 
 
 def table() -> set[Flow]:
@@ -42,7 +59,8 @@ def all_pods(objects: list[Object]) -> dict[str, Pod]:
         template["spec"]["serviceAccountName"]: (item["metadata"]["namespace"], template["metadata"]["labels"])
         for item, template in pods(objects)
     }
-    return own | OTHERS | (SOLVER if any(of_kind(objects, "Certificate")) else {})
+    operators = [OPERATORS.get(kind, {}) for kind in {item["kind"] for item in objects}]
+    return own | OTHERS | {name: pod for pods_of_one in operators for name, pod in pods_of_one.items()}
 
 
 def allowed(objects: list[Object]) -> set[Flow]:
@@ -53,7 +71,7 @@ def allowed(objects: list[Object]) -> set[Flow]:
         (source, target, port)
         for source, target, port in product(known, known, ports)
         if source != target
-        and target not in OPEN_INGRESS - {"dns"}
+        and port in SERVED.get(target, ports)
         and not (source in OPEN_EGRESS and target in OPEN_INGRESS)
         and (source in OPEN_EGRESS or _passes(objects, "egress", known[source], known[target], port))
         and (target in OPEN_INGRESS or _passes(objects, "ingress", known[target], known[source], port))
@@ -94,7 +112,26 @@ def _is_peer(entry: Object, namespace: str, peer: Pod) -> bool:
     return peer[0] == namespace and matches(labels, peer[1])
 
 
+@pytest.fixture(scope="module")
+def everything(with_users: list[Object]) -> list[Object]:
+    """With each component that lets others in."""
+    objects = deepcopy(with_users)
+    for component in ("autoscaling", "autoscaling-requests"):
+        objects = build(K8S / "components" / component, objects)
+    return objects
+
+
 def test_the_policies_allow_the_flows_of_the_table_and_no_others(overlay: list[Object]) -> None:
+    check_flows(overlay)
+
+
+def test_the_policies_of_all_components_allow_the_flows_of_the_table_and_no_others(
+    every_component: list[Object],
+) -> None:
+    check_flows(every_component)
+
+
+def check_flows(overlay: list[Object]) -> None:
     """The source `anywhere` stands for each pod whose own policies do not limit where it sends."""
     known = all_pods(overlay).keys()
     wanted = {
@@ -126,15 +163,27 @@ def test_every_pod_is_in_the_table_and_no_others(with_users: list[Object], every
         ("jaeger", "ingress", ("service", "jaeger", 4318)),
         ("grafana", "egress", ("grafana", "prometheus", 9090)),
         ("postgres-exporter", "egress", ("postgres-exporter", "postgres", 5432)),
+        ("prometheus-keda", "ingress", ("keda-operator", "prometheus", 9090)),
     ],
 )
 def test_a_flow_that_a_policy_forgets_is_missed(
-    with_users: list[Object], policy: str, direction: str, flow: Flow
+    everything: list[Object], policy: str, direction: str, flow: Flow
 ) -> None:
-    objects = deepcopy(with_users)
+    objects = deepcopy(everything)
     assert flow in allowed(objects)
 
     find(objects, "NetworkPolicy", policy)["spec"][direction] = []
+
+    assert flow not in allowed(objects)
+
+
+@pytest.mark.parametrize("flow", [("cnpg-operator", "postgres", 8000), ("postgres", "api-server", 443)])
+def test_a_flow_of_the_operator_that_a_policy_forgets_is_missed(production: list[Object], flow: Flow) -> None:
+    objects = deepcopy(production)
+    assert flow in allowed(objects)
+
+    policy = find(objects, "NetworkPolicy", "postgres")
+    policy["spec"] = {**policy["spec"], "ingress": [], "egress": []}
 
     assert flow not in allowed(objects)
 
