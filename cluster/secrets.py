@@ -26,6 +26,7 @@ RECEIVERS = ("page", "ticket", "heartbeat")
 """Of alerts. Each has an address, which is a secret; see docs/alerting.md."""
 HOSTS = ("DNS:localhost", f"DNS:{NAME}.localhost", "IP:127.0.0.1")  # as in the comment of k8s/istio/gateway.yaml
 
+_ALERTMANAGER = "alertmanager-"
 _NOBODY = "http://localhost:9/"  # until a person writes the address of a receiver into the file
 _CERTIFICATE_DAYS = 397  # browsers refuse certificates that are valid for longer
 _RENEW_SECONDS = 30 * 24 * 3600
@@ -37,7 +38,7 @@ def manifests(folder: Path = FOLDER) -> dict[str, Any]:
         make_folder(folder)
         grafana = {GRAFANA_PASSWORD: password(folder / f"grafana-{GRAFANA_PASSWORD}")}
         database = {name: password(folder / name) for name in PASSWORDS}
-        alertmanager = {name: _address(folder / f"alertmanager-{name}") for name in RECEIVERS}
+        alertmanager = _of_alertmanager(folder)
         identity = {name: password(of_user(name, folder)) for name in users()}
         certificate, key = _certificate(folder)
     except OSError as error:
@@ -61,10 +62,13 @@ def manifests(folder: Path = FOLDER) -> dict[str, Any]:
     }
 
 
-def _address(file: Path) -> str:
-    if not file.exists():
-        write(file, _NOBODY)
-    return file.read_text(encoding="utf-8").strip()
+def _of_alertmanager(folder: Path) -> dict[str, str]:
+    """The addresses of the receivers, and what else the overlay's receivers read."""
+    for file in (folder / f"{_ALERTMANAGER}{name}" for name in RECEIVERS):
+        if not file.exists():
+            write(file, _NOBODY)
+    files = sorted(folder.glob(f"{_ALERTMANAGER}*"))
+    return {file.name.removeprefix(_ALERTMANAGER): file.read_text(encoding="utf-8").strip() for file in files}
 
 
 def users() -> list[str]:

@@ -54,7 +54,9 @@ def test_prometheus_finds_it_by_a_file_that_only_the_component_brings(
 ) -> None:
     pod = find(alerting, "StatefulSet", "prometheus")["spec"]["template"]["spec"]
     [volume] = [volume for volume in pod["volumes"] if volume["name"] == "alertmanagers"]
-    [folder] = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "alertmanagers"]
+    [folder] = [
+        mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "alertmanagers"
+    ]
     config = yaml.safe_load(find(alerting, "ConfigMap", "prometheus-config")["data"]["prometheus.yml"])
     discovery = {"file_sd_configs": [{"files": [f"{folder}/*.yml"]}]}
     assert config["alerting"]["alertmanagers"] == [discovery]
@@ -96,8 +98,10 @@ def test_each_secret_that_a_receiver_reads_is_created(alerting: list[Object], tm
     assert {str(file.parent) for file in files} == {folder}
 
 
-def test_an_address_that_a_person_has_written_stays(tmp_path: Path) -> None:
+def test_what_a_person_has_written_stays_and_is_all_in_the_secret(tmp_path: Path) -> None:
     (tmp_path / "alertmanager-page").write_text("https://on-call.example.com/hooks/1\n")
+    (tmp_path / "alertmanager-smtp-password").write_text("a password\n")
     [made] = [item for item in secrets.manifests(tmp_path)["items"] if item["metadata"]["name"] == "alertmanager"]
 
     assert b64decode(made["data"]["page"]) == b"https://on-call.example.com/hooks/1"
+    assert b64decode(made["data"]["smtp-password"]) == b"a password"

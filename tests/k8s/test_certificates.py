@@ -1,13 +1,17 @@
 """k8s/components/certificates: what the authority asks reaches its answer, and what it issues reaches the gateway."""
 
+import re
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.k8s import references, rules
 from tests.k8s.kustomization import build
 from tests.k8s.objects import find, of_kind
-from tests.k8s.project import K8S, Object
+from tests.k8s.project import K8S, ROOT, Object
+from tests.k8s.schemas import check_custom, kind_of
 from workbench.project import NAME
 
 CHALLENGES = "/.well-known/acme-challenge/"
@@ -68,7 +72,9 @@ def test_what_the_authority_asks_needs_no_token_and_reaches_the_solver(productio
     users = [item for item in of_kind(production, "AuthorizationPolicy") if item["metadata"]["name"] == "users"]
     for policy in users:  # a service without users has none
         everybody = [rule for rule in policy["spec"]["rules"] if "from" not in rule]
-        assert f"{CHALLENGES}*" in [path for rule in everybody for to in rule["to"] for path in to["operation"]["paths"]]
+        assert f"{CHALLENGES}*" in [
+            path for rule in everybody for to in rule["to"] for path in to["operation"]["paths"]
+        ]
 
 
 def _matches(route: Object, path: str) -> bool:
@@ -81,3 +87,27 @@ def _matches(route: Object, path: str) -> bool:
         and "regex" not in condition.get("uri", {})
         for condition in conditions
     )
+
+
+@pytest.mark.parametrize("name", ["private authority", "dns"])
+def test_another_authority_is_a_patch_that_the_page_has(
+    name: str, objects: list[Object], other_schemas: dict[tuple[str, str], Object], tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "alerting.md").read_text()
+    [patch] = re.findall(rf"<!-- {name} -->\n```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "issuer.yaml").write_text(patch)
+    target = {"kind": "Issuer", "name": NAME}
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "patches": [{"path": "issuer.yaml", "target": target}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+
+    before = find(objects, "Issuer", NAME)["spec"]
+    issuer = find(build(tmp_path, deepcopy(objects)), "Issuer", NAME)
+
+    assert issuer["spec"] != before
+    if kind_of(issuer) not in other_schemas:
+        pytest.skip("no schema was given for Issuer: name the file of cert-manager's CRDs in CRDS")
+    check_custom(issuer, other_schemas)

@@ -62,7 +62,7 @@ def test_a_receiver_that_does_not_exist_is_an_error(alertmanager_programs: Progr
     [
         ({"severity": "page"}, {"page"}),
         ({"severity": "ticket"}, {"ticket"}),
-        ({"severity": "unheard of"}, {"ticket"}),
+        ({"severity": "unheard-of"}, {"ticket"}),
         ({}, {"ticket"}),
         ({"alertname": "Watchdog", "severity": "none"}, {"heartbeat"}),
         ({"alertname": "AlertsNotDelivered", "severity": "page"}, {"page", "ticket"}),
@@ -152,7 +152,9 @@ async def test_one_message_has_what_belongs_together(receivers: Receivers, api: 
     missing = [alert("StandbyMissing", "ticket", slot_name=str(number)) for number in range(3)]
 
     def sizes() -> set[tuple[str, int]]:
-        return {(each["groupLabels"]["namespace"], len(each["alerts"])) for each in receivers.messages.get("ticket", [])}
+        return {
+            (each["groupLabels"]["namespace"], len(each["alerts"])) for each in receivers.messages.get("ticket", [])
+        }
 
     await post(api, *missing, alert("StandbyMissing", "ticket", namespace="elsewhere"))
     await receivers.until("ticket", lambda _: sizes() >= {(NAME, 3), ("elsewhere", 1)})

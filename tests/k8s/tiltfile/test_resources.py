@@ -105,7 +105,10 @@ def references(value: Any) -> Iterator[tuple[str, str]]:
             ("ServiceAccount", value.get("serviceAccountName")),
             ("Secret", value.get("secretKeyRef", {}).get("name")),
             ("Secret", value.get("secret", {}).get("secretName")),
-            ("ConfigMap", None if value.get("configMap", {}).get("optional") else value.get("configMap", {}).get("name")),
+            (
+                "ConfigMap",
+                None if value.get("configMap", {}).get("optional") else value.get("configMap", {}).get("name"),
+            ),
         )
         # Kubernetes puts kube-root-ca.crt into each namespace.
         yield from ((kind, name) for kind, name in named if name and name != "kube-root-ca.crt")

@@ -91,7 +91,9 @@ def test_the_tests_of_an_optional_program_are_left_out_if_it_cannot_be_had(
 def test_a_run_of_an_optional_program_alone_is_no_error_without_it(suite: Path, bare: Path) -> None:
     done = run(suite, "--bring", "-k", "message")
     assert " 4 deselected in " in done.stdout, done.stdout + done.stderr
-    assert "without Alertmanager, whose tests are left out (Debian: apt install prometheus-alertmanager)" in done.stdout
+    assert (
+        "without Alertmanager, whose tests are left out (Debian: apt install prometheus-alertmanager)" in done.stdout
+    )
     assert done.returncode == 0
 
 
