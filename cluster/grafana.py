@@ -1,7 +1,7 @@
 """A new password of Grafana's admin: `make rotate SECRET=grafana-admin-password`.
 
-Grafana reads it only while it makes its database, which is in a volume that each pod has for itself. So a new pod has the
-new password. The old one serves until the new one is ready.
+Grafana reads it only while it makes its database, which is in a volume that each pod has for itself. So a new pod has
+the new password. The old one serves until the new one is ready.
 """
 
 import json

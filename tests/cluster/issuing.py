@@ -1,7 +1,7 @@
 """kubectl of the tests of the gateway's certificate: a cluster with a gateway, and perhaps with cert-manager.
 
-The folder has the certificates `old.crt` and `new.crt`, and `state.json`. A gateway serves a changed Secret only when it
-is asked for the second time.
+The folder has the certificates `old.crt` and `new.crt`, and `state.json`. A gateway serves a changed Secret only when
+it is asked for the second time.
 """
 
 import json

@@ -54,9 +54,7 @@ def test_prometheus_finds_it_by_a_file_that_only_the_component_brings(
 ) -> None:
     pod = find(alerting, "StatefulSet", "prometheus")["spec"]["template"]["spec"]
     [volume] = [volume for volume in pod["volumes"] if volume["name"] == "alertmanagers"]
-    [folder] = [
-        mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "alertmanagers"
-    ]
+    folder = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}["alertmanagers"]
     config = yaml.safe_load(find(alerting, "ConfigMap", "prometheus-config")["data"]["prometheus.yml"])
     discovery = {"file_sd_configs": [{"files": [f"{folder}/*.yml"]}]}
     assert config["alerting"]["alertmanagers"] == [discovery]
