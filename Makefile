@@ -12,7 +12,7 @@ PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help dev live token branches test test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
-	destroy status intrude image scan sign changes backup restore load bench-reload faults audit sbom environment-workbench \
+	destroy status intrude image scan sign changes backup restore rotate load bench-reload faults audit sbom environment-workbench \
 	environment-dev environment-all
 
 help: ## show this list
@@ -209,6 +209,9 @@ backup: python ## dump the cluster's database, as a CronJob does each night; WHE
 
 restore: python ## restore the dump FILE=name, or list the dumps; WHERE as for backup; WHERE=production AT="2026-11-28 10:00:00Z"
 	@$(BACKUPS) restore
+
+rotate: python ## make a new password, without a failed request: SECRET=app-rw-password
+	@$(PYTHON) -m cluster.rotation
 
 load: environment-dev ## send requests for a minute; ARGS="--rate 50 --seconds 60", INGRESS_URL=..., COLLECTION=/path
 	@$(VENV_PYTHON) -m bench.traffic --url $(or $(INGRESS_URL),http://localhost:8080) $(ARGS)

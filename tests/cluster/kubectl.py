@@ -2,11 +2,19 @@
 
 The file is cluster.json beside it: {"objects": [...], "refused": [...]}. A call that contains one of the words in
 `refused` fails. Each call is a line of calls.jsonl. New Clusters are healthy, and new Backups complete.
+
+Like the kubelet, it brings a changed Secret into the pods of the service only after a while: with the second look
+into them. Like CloudNativePG, it sets the password of a role when the Secret of the role is applied. At each call, it
+tries whether one of the passwords that the pods have is accepted, as the service would; if none is, it writes
+`locked-out`.
 """
 
 import json
 import os
+import subprocess
 import sys
+from base64 import b64decode
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +31,23 @@ def main(folder: Path, arguments: list[str]) -> int:
     while arguments[0] in ("--context", "--namespace"):
         del arguments[:2]
     verb, *rest = arguments
-    sent = sys.stdin.read() if verb == "apply" else ""
+    sent = sys.stdin.read() if verb in ("apply", "patch") else ""
     with (folder / CALLS).open("a") as calls:
         calls.write(json.dumps(arguments) + "\n")
     if word := next((word for word in state.get("refused", ()) if word in " ".join(arguments)), None):
         sys.stderr.write(f"error: {word} is refused\n")
         return 1
+    _try_the_passwords(folder, state)
     options = dict(option[2:].partition("=")[::2] for option in rest if option.startswith("--"))
     names = [argument for argument in rest if not argument.startswith("--")]
     match verb:
+        case "exec" if "--container=service" in rest:
+            secret = _find(state["objects"], "secret", "database") or {}
+            state["looks"] = state.get("looks", 0) + 1
+            if state["looks"] > 1:
+                state["files"] = secret["data"]
+            file = state["files"].get(Path(arguments[-1]).name)
+            sys.stdout.write(sha256(b64decode(file)).hexdigest() if file else "")
         case "exec":
             command = arguments[arguments.index("--") + 1 :]
             os.execvp(command[0], command)  # noqa: S606 - psql
@@ -47,6 +63,8 @@ def main(folder: Path, arguments: list[str]) -> int:
             for item in given.get("items", [given]):
                 item.setdefault("status", {"Cluster": READY, "Backup": DONE}.get(item["kind"], {}))
                 state["objects"].append(item)
+                if item.get("type") == "kubernetes.io/basic-auth":
+                    _set_password(**{key: b64decode(value).decode() for key, value in item["data"].items()})
                 if item["kind"] == "Cluster":
                     state["objects"].append(primary(item["metadata"]["name"]))
         case "patch":
@@ -54,9 +72,37 @@ def main(folder: Path, arguments: list[str]) -> int:
             if item is None:
                 sys.stderr.write(f"Error from server (NotFound): {' '.join(names)} not found\n")
                 return 1
-            _merge(item, json.loads(options["patch"]))
+            _merge(item, json.loads(options.get("patch") or sent))
     (folder / STATE).write_text(json.dumps(state))
     return 0
+
+
+def _try_the_passwords(folder: Path, state: Object) -> None:
+    if "files" in state:
+        found = [
+            b64decode(file).decode() for key, file in state["files"].items() if key.startswith("app-rw-password")
+        ]
+        if not any(map(_logs_in, found)):
+            (folder / "locked-out").touch()
+
+
+def _logs_in(password: str) -> bool:
+    command = (
+        "psql",
+        "--host=127.0.0.1",
+        "--username=app_rw",
+        "--dbname=app",
+        "--no-psqlrc",
+        "--no-password",
+        "-cSELECT",
+    )
+    environment = os.environ | {"PGPASSWORD": password}
+    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+
+
+def _set_password(username: str, password: str) -> None:
+    statement = f"ALTER ROLE {username} PASSWORD '{password}'"
+    subprocess.run(("psql", "--dbname=app", "--quiet", "--no-psqlrc"), input=statement.encode(), check=True)
 
 
 def primary(cluster: str) -> Object:
