@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cluster import certificate, grafana
+from cluster import certificate, grafana, rotation
 from cluster.kubectl import ClusterError
 from tests.cluster import issuing
 from workbench.project import NAME
@@ -112,12 +112,22 @@ def test_a_certificate_from_elsewhere_is_not_touched(cluster: Cluster) -> None:
     assert cluster.calls("apply") == []
 
 
-def test_grafana_gets_a_password_and_a_new_pod(cluster: Cluster) -> None:
-    grafana.new_password("grafana-admin-password")
+@pytest.mark.parametrize("kept", ["old", "of another cluster"])
+def test_grafana_gets_a_password_and_a_new_pod(cluster: Cluster, kept: str) -> None:
+    file = cluster.folder / "secrets" / "grafana-admin-password"
+    file.parent.mkdir()
+    file.write_text(f"{kept}\n")
+
+    grafana.new_password(file.name)
 
     sent = b64decode(cluster.state()["sent"]["data"]["admin-password"]).decode()
-    assert (cluster.folder / "secrets" / "grafana-admin-password").read_text().strip() == sent
+    assert len(sent) >= 32
+    assert file.read_text().strip() == (sent if kept == "old" else kept)
     assert [call[:2] for call in cluster.calls("rollout")] == [
         ["restart", "deployment/grafana"],
         ["status", "deployment/grafana"],
     ]
+
+
+def test_make_rotate_knows_both() -> None:
+    assert {f"{NAME}-tls", "grafana-admin-password"} <= rotation.ROTATIONS.keys()
