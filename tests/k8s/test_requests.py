@@ -38,6 +38,10 @@ def asked(item: Object, objects: list[Object]) -> Asked | None:
     if template is None or item["kind"] in {"CronJob", "Job"}:
         return None
     cpu, memory = requests(item, "cpu"), requests(item, "memory")
+    # The plugin adds a container to each instance.
+    for store in of_kind(objects, "ObjectStore") if "plugins" in item["spec"] else ():
+        archiver = store["spec"]["instanceSidecarConfiguration"]["resources"]["requests"]
+        cpu, memory = cpu + quantity(archiver["cpu"]), memory + quantity(archiver["memory"])
     if in_the_mesh(item, template, objects):
         sidecar = istio_install()["values"]["global"]["proxy"]["resources"]["requests"]
         cpu, memory = cpu + quantity(sidecar["cpu"]), memory + quantity(sidecar["memory"])
