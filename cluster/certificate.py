@@ -68,9 +68,8 @@ def _make(name: str) -> None:
 def _stored() -> str:
     found = find("secret", SECRET, namespace=GATEWAY)
     if found is None:
-        raise ClusterError(
-            f"there is no Secret {SECRET} in {GATEWAY}: `python3 -m cluster.secrets | kubectl apply -f -`"
-        )
+        made = "`python3 -m cluster.secrets | kubectl apply -f -`"
+        raise ClusterError(f"there is no Secret {SECRET} in {GATEWAY}: {made}")
     return b64decode(found["data"]["tls.crt"]).decode()
 
 
@@ -84,10 +83,9 @@ def _serial() -> int:
 
 def _is_served_everywhere() -> bool:
     wanted = _serial()
-    pods = get("pods", "--selector=istio=ingressgateway", "--field-selector=status.phase=Running", namespace=GATEWAY)
-    return all(
-        wanted in _served(pod["metadata"]["name"]) for pod in pods if "deletionTimestamp" not in pod["metadata"]
-    )
+    running = ("--selector=istio=ingressgateway", "--field-selector=status.phase=Running")
+    pods = [each["metadata"] for each in get("pods", *running, namespace=GATEWAY)]
+    return all(wanted in _served(pod["name"]) for pod in pods if "deletionTimestamp" not in pod)
 
 
 def _served(pod: str) -> set[int]:

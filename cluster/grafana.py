@@ -1,16 +1,16 @@
 """A new password of Grafana's admin: `make rotate SECRET=grafana-admin-password`.
 
-Grafana reads it only while it makes its database, which is in a volume that each pod has for itself. So a new pod has the
-new password. The old one serves until the new one is ready.
+Grafana reads it only while it makes its database, which is in a volume that each pod has for itself. So a new pod has
+the new password. The old one serves until the new one is ready.
 """
 
 import json
 import secrets
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
-from cluster.kubectl import kubectl
+from cluster.kubectl import ClusterError, find, kubectl
 from cluster.secrets import GRAFANA_PASSWORD
-from workbench.machine.passwords import FOLDER, make_folder, write
+from workbench.machine.passwords import FOLDER, write
 
 NAMESPACE = "observability"
 READY_WITHIN = "5m"
@@ -18,11 +18,17 @@ READY_WITHIN = "5m"
 
 def new_password(name: str) -> None:
     """Raises ClusterError if the Secret or the Deployment is not there, or the new pod does not become ready."""
+    found = find("secret", "grafana", namespace=NAMESPACE)
+    if found is None:
+        made = "`python3 -m cluster.secrets | kubectl apply -f -`"
+        raise ClusterError(f"there is no Secret grafana in {NAMESPACE}: {made}")
+    before = b64decode(found["data"][GRAFANA_PASSWORD]).decode()
     password = secrets.token_urlsafe(24)
     patch = json.dumps({"data": {GRAFANA_PASSWORD: b64encode(password.encode()).decode()}})
     line = ("patch", "secret", "grafana", "--type=merge", "--patch-file=/dev/stdin")
     kubectl(*line, namespace=NAMESPACE, sent=patch)
-    make_folder(FOLDER)
-    write(FOLDER / name, password)  # otherwise the next `tilt up` would bring the old one back
+    file = FOLDER / name
+    if file.exists() and file.read_text(encoding="utf-8").strip() == before:
+        write(file, password)  # otherwise the next `tilt up` would bring the old one back
     kubectl("rollout", "restart", "deployment/grafana", namespace=NAMESPACE)
     kubectl("rollout", "status", "deployment/grafana", f"--timeout={READY_WITHIN}", namespace=NAMESPACE)

@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from cluster import certificate, grafana
 from cluster.kubectl import ClusterError, apply, find, get, kubectl, main
 from cluster.postgres import primary, psql, serving
 from cluster.secrets import OF_ROLES, of_role
@@ -74,6 +75,8 @@ def of_database(key: str) -> None:
 
 ROTATIONS: dict[str, Callable[[str], None]] = {
     **dict.fromkeys(("postgres-password", *OF_ROLES.values()), of_database),
+    certificate.SECRET: certificate.renew,
+    "grafana-admin-password": grafana.new_password,
 }
 
 

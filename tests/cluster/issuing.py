@@ -1,7 +1,7 @@
 """kubectl of the tests of the gateway's certificate: a cluster with a gateway, and perhaps with cert-manager.
 
-The folder has the certificates `old.crt` and `new.crt`, and `state.json`. A gateway serves a changed Secret only when it
-is asked for the second time.
+The folder has the certificates `old.crt` and `new.crt`, and `state.json`. A gateway serves a changed Secret only when
+it is asked for the second time.
 """
 
 import json
@@ -25,6 +25,8 @@ def main(folder: Path, line: list[str]) -> int:
             answer = {"kind": "CustomResourceDefinition"} if state["managed"] else None
         case ["get", "certificates.cert-manager.io", *_]:
             answer = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+        case ["get", "secret", "grafana", *_]:
+            answer = {"data": {"admin-password": b64encode(b"old").decode()}}
         case ["get", "secret", *_]:
             answer = {"data": {"tls.crt": b64encode(state["stored"].encode()).decode()}}
         case ["get", "pods", *_]:

@@ -1,4 +1,4 @@
-"""A new certificate for the gateway, and a new password for Grafana: what is asked of the cluster, and what is awaited."""
+"""A new certificate for the gateway, a new password for Grafana: what is asked of the cluster, what is awaited."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cluster import certificate, grafana
+from cluster import certificate, grafana, rotation
 from cluster.kubectl import ClusterError
 from tests.cluster import issuing
 from workbench.project import NAME
@@ -89,7 +89,7 @@ def test_a_gateway_that_keeps_the_old_one_is_an_error(cluster: Cluster, monkeypa
 
 
 def test_the_development_certificate_is_made_anew(cluster: Cluster) -> None:
-    folder = certificate.FOLDER
+    folder = cluster.folder / "secrets"
     folder.mkdir()
     (folder / "tls.crt").write_text((cluster.folder / "old.crt").read_text())
     (folder / "tls.key").write_text((cluster.folder / "old.key").read_text())
@@ -106,18 +106,28 @@ def test_the_development_certificate_is_made_anew(cluster: Cluster) -> None:
 def test_a_certificate_from_elsewhere_is_not_touched(cluster: Cluster) -> None:
     cluster.begin(managed=False)
 
-    with pytest.raises(ClusterError, match="neither cert-manager's nor that of .*, `kubectl create secret tls"):
+    with pytest.raises(ClusterError, match=r"neither cert-manager's nor that of .*, `kubectl create secret tls"):
         certificate.renew(certificate.SECRET)
 
     assert cluster.calls("apply") == []
 
 
-def test_grafana_gets_a_password_and_a_new_pod(cluster: Cluster) -> None:
-    grafana.new_password("grafana-admin-password")
+@pytest.mark.parametrize("kept", ["old", "of another cluster"])
+def test_grafana_gets_a_password_and_a_new_pod(cluster: Cluster, kept: str) -> None:
+    file = cluster.folder / "secrets" / "grafana-admin-password"
+    file.parent.mkdir()
+    file.write_text(f"{kept}\n")
+
+    grafana.new_password(file.name)
 
     sent = b64decode(cluster.state()["sent"]["data"]["admin-password"]).decode()
-    assert (grafana.FOLDER / "grafana-admin-password").read_text().strip() == sent
+    assert len(sent) >= 32
+    assert file.read_text().strip() == (sent if kept == "old" else kept)
     assert [call[:2] for call in cluster.calls("rollout")] == [
         ["restart", "deployment/grafana"],
         ["status", "deployment/grafana"],
     ]
+
+
+def test_make_rotate_knows_both() -> None:
+    assert {f"{NAME}-tls", "grafana-admin-password"} <= rotation.ROTATIONS.keys()

@@ -54,9 +54,7 @@ def test_prometheus_finds_it_by_a_file_that_only_the_component_brings(
 ) -> None:
     pod = find(alerting, "StatefulSet", "prometheus")["spec"]["template"]["spec"]
     [volume] = [volume for volume in pod["volumes"] if volume["name"] == "alertmanagers"]
-    [folder] = [
-        mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "alertmanagers"
-    ]
+    folder = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}["alertmanagers"]
     config = yaml.safe_load(find(alerting, "ConfigMap", "prometheus-config")["data"]["prometheus.yml"])
     discovery = {"file_sd_configs": [{"files": [f"{folder}/*.yml"]}]}
     assert config["alerting"]["alertmanagers"] == [discovery]
@@ -79,7 +77,8 @@ def test_the_pod_joins_routes_and_receivers(alerting: list[Object]) -> None:
     volumes = find(alerting, "StatefulSet", "alertmanager")["spec"]["template"]["spec"]["volumes"]
     mounted = {volume["name"]: volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
     maps = {item["metadata"]["name"]: item["data"] for item in of_kind(alerting, "ConfigMap")}
-    parts = [maps[mounted[mounts[str(Path(file).parent)]]][Path(file).name] for file in read.split()]
+    files = [Path(configuration["workingDir"]) / file for file in read.split()]
+    parts = [maps[mounted[mounts[str(file.parent)]]][file.name] for file in files]
 
     assert parts == [(COMPONENT / name).read_text() for name in ("routes.yml", "receivers.yml")]
     assert f"--config.file={written}" in server["args"]

@@ -34,17 +34,8 @@ OPERATORS: dict[str, dict[str, Pod]] = {
     "ScaledObject": {"keda-operator": ("keda", {"app": "keda-operator"})},
 }
 # Pods whose traffic no policy limits: they belong to others, or their peers cannot be named by a selector.
-OPEN_EGRESS = {
-    "istiod",
-    "dns",
-    "prometheus",
-    "alertmanager",
-    "anywhere",
-    "cnpg-operator",
-    "api-server",
-    "keda-operator",
-}
 OPEN_INGRESS = {"dns", "anywhere", "cnpg-operator", "api-server", "keda-operator"}
+OPEN_EGRESS = {*OPEN_INGRESS, "istiod", "prometheus", "alertmanager"}
 # The ports on which pods of others listen, as far as ours know them. The API server's depends on the cluster.
 NOTHING = set[int]()
 SERVED = {

@@ -1,4 +1,4 @@
-"""Receivers of Alertmanager's messages in the process of the tests, which also are the target that Prometheus scrapes."""
+"""Receivers of Alertmanager's messages, in the process of the tests. Prometheus scrapes them, too."""
 
 import asyncio
 import json

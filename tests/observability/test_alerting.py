@@ -1,4 +1,4 @@
-"""Alerts reach their receivers: what k8s/components/alerting says, and a real Prometheus and Alertmanager that do it."""
+"""Alerts reach their receivers: what k8s/components/alerting says, with a real Prometheus and a real Alertmanager."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from tests.observability import alertmanager
-from tests.observability.alertmanager import COMPONENT, SECRETS, configuration, documented_receivers
 from tests.observability.alerting import alerts
+from tests.observability.alertmanager import COMPONENT, SECRETS, configuration, documented_receivers
 from tests.observability.promtool import PROMETHEUS, RULES
 from tests.observability.receivers import Receivers, Told
 from tests.waiting import eventually
@@ -152,9 +152,8 @@ async def test_one_message_has_what_belongs_together(receivers: Receivers, api: 
     missing = [alert("StandbyMissing", "ticket", slot_name=str(number)) for number in range(3)]
 
     def sizes() -> set[tuple[str, int]]:
-        return {
-            (each["groupLabels"]["namespace"], len(each["alerts"])) for each in receivers.messages.get("ticket", [])
-        }
+        messages = receivers.messages.get("ticket", [])
+        return {(message["groupLabels"]["namespace"], len(message["alerts"])) for message in messages}
 
     await post(api, *missing, alert("StandbyMissing", "ticket", namespace="elsewhere"))
     await receivers.until("ticket", lambda _: sizes() >= {(NAME, 3), ("elsewhere", 1)})

@@ -26,11 +26,10 @@ def test_the_rules_are_valid(promtool: Promtool, file: Path) -> None:
 
 @pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda file: file.name)
 def test_the_unit_tests_of_the_rules_pass(promtool: Promtool, file: Path, tmp_path: Path) -> None:
-    pages = {
-        name: f"{PUBLISHED}docs/{page}.md" for name, page in (("runbooks", "operations"), ("alerting", "alerting"))
-    }
+    runbooks, alerting = (f"{PUBLISHED}docs/{page}.md" for page in ("operations", "alerting"))
     filled_in = tmp_path / file.name
-    filled_in.write_text(Template(file.read_text()).substitute(pages, service=NAME, rules=PROMETHEUS / "rules"))
+    words = {"service": NAME, "runbooks": runbooks, "alerting": alerting, "rules": PROMETHEUS / "rules"}
+    filled_in.write_text(Template(file.read_text()).substitute(words))
 
     promtool("test", "rules", filled_in)
 

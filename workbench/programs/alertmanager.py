@@ -18,7 +18,7 @@ class Programs(NamedTuple):
 
 
 def find() -> Programs | None:
-    """Those that ALERTMANAGER and AMTOOL name, or else those on the PATH. Raises UsageError for an invalid variable."""
+    """Those that ALERTMANAGER and AMTOOL name, or else those on the PATH. Raises UsageError for a wrong variable."""
     server = lookup.named("ALERTMANAGER") or next((path for name in _NAMES if (path := shutil.which(name))), None)
     checker = lookup.named("AMTOOL") or shutil.which("amtool")
     return Programs(server, checker) if server and checker else None

@@ -93,12 +93,10 @@ def _missing(reasons: Reasons) -> Sequence[str]:
 
 
 def _first_line(found: Mapping[str, str | None], plan: Mapping[str, str]) -> str:
-    used = {name: plan.get(name) or (f"{TITLES[name]} ({path})" if path else "") for name, path in found.items()}
-    missing = [
-        f"{_left_out(name)} (Debian: apt install {alertmanager.PACKAGE})" for name, text in used.items() if not text
-    ]
-    using = [f"using {' and '.join(filter(None, used.values()))}"] if any(used.values()) else []
-    return ", ".join(using + missing)
+    used = [plan.get(name) or f"{TITLES[name]} ({path})" for name, path in found.items() if path or name in plan]
+    lacking = [name for name, path in found.items() if not path and name not in plan]
+    left_out = [f"{_left_out(name)} (Debian: apt install {alertmanager.PACKAGE})" for name in lacking]
+    return ", ".join([*([f"using {' and '.join(used)}"] if used else []), *left_out])
 
 
 def _left_out(name: str) -> str:

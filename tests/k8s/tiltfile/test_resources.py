@@ -101,14 +101,12 @@ def test_a_resource_starts_after_all_that_its_objects_need(declared: Declared) -
 def references(value: Any) -> Iterator[tuple[str, str]]:
     """Kind and name of each object without which a pod with this template does not start."""
     if isinstance(value, dict):
+        mounted = value.get("configMap", {})
         named = (
             ("ServiceAccount", value.get("serviceAccountName")),
             ("Secret", value.get("secretKeyRef", {}).get("name")),
             ("Secret", value.get("secret", {}).get("secretName")),
-            (
-                "ConfigMap",
-                None if value.get("configMap", {}).get("optional") else value.get("configMap", {}).get("name"),
-            ),
+            ("ConfigMap", None if mounted.get("optional") else mounted.get("name")),
         )
         # Kubernetes puts kube-root-ca.crt into each namespace.
         yield from ((kind, name) for kind, name in named if name and name != "kube-root-ca.crt")
