@@ -118,9 +118,7 @@ def restore(at: datetime) -> int:
     say(f"restore: the Cluster {name} begins, as {old_name} was at {_utc(at)}; {old_name} still serves")
     until_healthy(name)
     say(f"restore: {name} is healthy after {time.monotonic() - started:.0f} s")
-    switch(old_name, name)
-    apply(base_backup(name))  # before it, no later moment of the new Cluster can be restored
-    return 0
+    return switch(old_name, name)
 
 
 def restored(old: Object, name: str, at: datetime) -> Object:

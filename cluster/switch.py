@@ -15,7 +15,7 @@ from cluster.postgres import CLUSTERS, OF_CLUSTER, SERVICE, cluster_named, prima
 
 RESET_EVENTS = Path(__file__).resolve().parent.parent / "k8s" / "postgres" / "reset-events.sql"
 SERVICES = (SERVICE, f"{SERVICE}-standbys")
-# What else names the Cluster, if it is there.
+# What else names the Cluster, if it is there. No field of theirs that does may change, so they are made anew.
 OTHERS = (("poolers.postgresql.cnpg.io", f"{SERVICE}-pooler"), ("scheduledbackups.postgresql.cnpg.io", SERVICE))
 FENCED = "cnpg.io/fencedInstances"
 HEALTHY_WITHIN = 24 * 3600.0  # s; a restore of a large database takes hours
@@ -46,8 +46,8 @@ def switch(old: str, new: str) -> int:
     for service in SERVICES:
         _patch("service", service, {"spec": {"selector": {OF_CLUSTER: new}}})
     for kind, name in OTHERS:
-        if find(kind, name):
-            _patch(kind, name, {"spec": {"cluster": {"name": new}}})
+        if found := find(kind, name):
+            kubectl("replace", "--force", "--filename=-", sent=json.dumps(_of_cluster(found, new)))
     say(f"restore: {new} serves; writes were stopped for {time.monotonic() - since:.1f} s")
     say(
         f"restore: {old} is fenced and keeps its data. `make restore WHERE=production TO={old}` switches back; what "
@@ -102,6 +102,13 @@ def _fence(cluster: str, *, fenced: bool) -> None:
 
 def _patch(kind: str, name: str, patch: dict[str, Any]) -> None:
     kubectl("patch", kind, name, "--type=merge", f"--patch={json.dumps(patch)}")
+
+
+def _of_cluster(item: dict[str, Any], cluster: str) -> dict[str, Any]:
+    """The same object for another Cluster, without what the API server adds."""
+    metadata = {field: item["metadata"][field] for field in ("name", "namespace", "labels")}
+    spec = {**item["spec"], "cluster": {"name": cluster}}
+    return {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": metadata, "spec": spec}
 
 
 def _condition(status: dict[str, Any], kind: str) -> bool:

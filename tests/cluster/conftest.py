@@ -3,6 +3,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import yaml
 
 from service.migrate.apply import run as migrate
 from service.settings import load
@@ -10,7 +11,7 @@ from tests.cluster import kubectl
 from tests.cluster.fake import Fake
 from tests.k8s.conftest import dev, other_schemas, production  # noqa: F401 - fixtures
 from tests.k8s.objects import find
-from tests.k8s.project import Object
+from tests.k8s.project import K8S, Object
 from workbench.console import Console
 from workbench.machine.folders import run_folder
 from workbench.parts.pgdata import NOT_DURABLE, open_postgres
@@ -44,4 +45,5 @@ def fake(cluster: Object, production: list[Object], tmp_path: Path) -> Fake:  # 
         "metadata": {"name": "postgres-archive"},
         "status": {"serverRecoveryWindow": window},
     }
-    return Fake(tmp_path, [cluster, kubectl.primary("postgres"), *services, schedule, store])
+    pooler = yaml.safe_load((K8S / "components" / "postgres-pooler" / "pooler.yaml").read_text())
+    return Fake(tmp_path, [cluster, kubectl.primary("postgres"), *services, schedule, pooler, store])

@@ -31,7 +31,7 @@ def main(folder: Path, arguments: list[str]) -> int:
     while arguments[0] in ("--context", "--namespace"):
         del arguments[:2]
     verb, *rest = arguments
-    sent = sys.stdin.read() if verb in ("apply", "patch") else ""
+    sent = sys.stdin.read() if verb in ("apply", "patch", "replace") else ""
     with (folder / CALLS).open("a") as calls:
         calls.write(json.dumps(arguments) + "\n")
     if word := next((word for word in state.get("refused", ()) if word in " ".join(arguments)), None):
@@ -67,12 +67,20 @@ def main(folder: Path, arguments: list[str]) -> int:
                     _set_password(**{key: b64decode(value).decode() for key, value in item["data"].items()})
                 if item["kind"] == "Cluster":
                     state["objects"].append(primary(item["metadata"]["name"]))
+        case "replace":
+            given = json.loads(sent)
+            state["objects"].remove(_find(state["objects"], given["kind"].lower(), given["metadata"]["name"]))
+            state["objects"].append(given)
         case "patch":
             item = _find(state["objects"], *names)
             if item is None:
                 sys.stderr.write(f"Error from server (NotFound): {' '.join(names)} not found\n")
                 return 1
-            _merge(item, json.loads(options.get("patch") or sent))
+            patch = json.loads(options.get("patch") or sent)
+            if _kind(item) in ("pooler", "scheduledbackup") and "cluster" in patch.get("spec", {}):
+                sys.stderr.write("Invalid value: cluster reference is immutable after creation\n")
+                return 1
+            _merge(item, patch)
     (folder / STATE).write_text(json.dumps(state))
     return 0
 

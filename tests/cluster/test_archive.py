@@ -76,8 +76,8 @@ async def test_a_restore_lets_the_new_cluster_serve(fake: Fake, archiving: Postg
         assert fake.find("Service", service)["spec"]["selector"]["cnpg.io/cluster"] == new
     assert fake.find("ScheduledBackup", "postgres")["spec"]["cluster"]["name"] == new
     assert fake.find("Cluster", "postgres")["metadata"]["annotations"] == {"cnpg.io/fencedInstances": '["*"]'}
-    [backup] = fake.names("Backup")
-    assert fake.find("Backup", backup)["spec"]["cluster"]["name"] == new
+    assert fake.find("ScheduledBackup", "postgres")["spec"]["immediate"] is True, "the new one has no base backup yet"
+    assert fake.find("Pooler", "postgres-pooler")["spec"]["cluster"]["name"] == new
     kinds = await connection.fetch("SELECT DISTINCT kind FROM events WHERE resource = 'zz_ships'")
     assert [row["kind"] for row in kinds] == ["reset"]
     assert ["rollout", "restart", "deployment", "--selector=app.kubernetes.io/component=service"] in fake.calls()

@@ -3,9 +3,15 @@
 As version 1.30.0 makes them: `createClusterPodSpec`, `GetSecurityContext` and what they call, in its pkg/specs.
 """
 
+from copy import deepcopy
+
 from tests.k8s.project import Object
 
-GROUP = "postgresql.cnpg.io/"
+CONTAINER = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 
 
 def instance_template(cluster: Object, role: str = "primary") -> Object:
@@ -28,11 +34,7 @@ def instance_template(cluster: Object, role: str = "primary") -> Object:
         ],
         "resources": spec["resources"],
         "env": spec.get("env", []),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": CONTAINER,
     }
     return {
         "metadata": {
@@ -51,3 +53,31 @@ def instance_template(cluster: Object, role: str = "primary") -> Object:
             "containers": [container],
         },
     }
+
+
+def pooler_template(pooler: Object) -> Object:
+    """The template of the pods of a Pooler, as `Deployment` in the operator's pkg/specs/pgbouncer makes it."""
+    spec, name = pooler["spec"], pooler["metadata"]["name"]
+    template: Object = deepcopy(spec["template"])
+    labels = template["metadata"].setdefault("labels", {})
+    labels |= {
+        "app.kubernetes.io/name": "postgresql",
+        "cnpg.io/cluster": spec["cluster"]["name"],
+        "cnpg.io/podRole": "pooler",
+        "cnpg.io/poolerName": name,
+    }
+    [container] = template["spec"]["containers"]
+    container |= {
+        "image": spec["pgbouncer"]["image"],
+        "ports": [{"name": "pgbouncer", "containerPort": 5432}, {"name": "metrics", "containerPort": 9127}],
+        "securityContext": CONTAINER,
+    }
+    template["spec"] |= {
+        "serviceAccountName": spec.get("serviceAccountName", name),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 998,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    return template

@@ -36,6 +36,8 @@ def pod_template(item: Object) -> Object | None:
         return template
     if item["kind"] == "Cluster":
         return cloudnativepg.instance_template(item)
+    if item["kind"] == "Pooler":
+        return cloudnativepg.pooler_template(item)
     return spec.get("template") if item["kind"] in {"Deployment", "StatefulSet", "DaemonSet", "Job"} else None
 
 

@@ -9,7 +9,7 @@ from workbench.project import NAME
 
 CLOSES_WITHIN = 5.0  # s; the time after its grace period in which the service closes, see service/__main__.py
 
-_ASKS_THE_API_SERVER = {"Cluster"}  # who is the primary
+_ASKS_THE_API_SERVER = {"Cluster", "Pooler"}  # who is the primary, and for certificates
 _PINNED = re.compile(r"^[^:@]+(:v?[0-9]+(\.[0-9]+)+[\w.-]*|@sha256:[0-9a-f]{64})$")
 
 

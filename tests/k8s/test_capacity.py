@@ -1,9 +1,11 @@
 """The manifests ask for enough replicas, and for no more CPU, memory and connections than there are."""
 
 import re
+from copy import deepcopy
 
 import yaml
 
+from tests.k8s.kustomization import build
 from tests.k8s.objects import find, of_kind, pod_spec
 from tests.k8s.project import INSTALL, K8S, Object, istio_install
 from workbench.project import NAME
@@ -146,21 +148,50 @@ def most_replicas(objects: list[Object], deployment: Object) -> int:
     return int(spec["maxReplicas"] if "maxReplicas" in spec else spec["maxReplicaCount"])
 
 
-def needed_connections(objects: list[Object], *deployments: Object) -> tuple[int, int]:
-    """How many connections their replicas may open at the same time, and the limit of their role.
+def needed_connections(objects: list[Object], *deployments: Object, replicas: int | None = None) -> tuple[int, int]:
+    """How many connections of the role may be open at the same time, and its limit.
 
-    A rolling update adds one replica. Each has two connections beside its pool: for readiness and for the feed.
+    A rolling update adds one replica. Each has two connections beside its pool: for readiness and for the feed. With
+    a pooler only that for the feed reaches PostgreSQL, and the pooler's own, of one more instance during its update.
     """
     roles = (K8S / "postgres" / "roles.sql").read_text()
     limit = int(roles.split("CREATE ROLE app_rw LOGIN CONNECTION LIMIT ")[1].split(";")[0])
-    needed = 0
-    for deployment in deployments:
-        [container] = deployment["spec"]["template"]["spec"]["containers"]
-        env = {entry["name"]: entry.get("value") for entry in container["env"]}
-        needed += (most_replicas(objects, deployment) + 1) * (int(env.get("SERVICE_POOL_SIZE") or POOL) + 2)
-    return needed, limit
+    counts = [(replicas or most_replicas(objects, deployment)) + 1 for deployment in deployments]
+    if pooler := next(of_kind(objects, "Pooler"), None):
+        spec = pooler["spec"]
+        instances = spec["instances"] + spec["deploymentStrategy"]["rollingUpdate"]["maxSurge"]
+        return instances * int(spec["pgbouncer"]["parameters"]["default_pool_size"]) + sum(counts), limit
+    sizes = map(pool_and_others, deployments)
+    return sum(count * size for count, size in zip(counts, sizes, strict=True)), limit
+
+
+def pool_and_others(deployment: Object) -> int:
+    """How many connections one replica may open."""
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    env = {entry["name"]: entry.get("value") for entry in container["env"]}
+    return int(env.get("SERVICE_POOL_SIZE") or POOL) + 2
 
 
 def test_the_connections_of_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
     needed, limit = needed_connections(overlay, find(overlay, "Deployment", NAME))
     assert needed <= limit
+
+
+def test_with_a_pooler_four_times_as_many_replicas_fit(production: list[Object]) -> None:
+    """While one of the poolers is away, too."""
+    objects = build(K8S / "components" / "postgres-pooler", deepcopy(production))
+    deployment = find(objects, "Deployment", NAME)
+    replicas = 4 * most_replicas(production, deployment)
+
+    needed, limit = needed_connections(production, deployment, replicas=replicas)
+    assert needed > 2 * limit
+    needed, limit = needed_connections(objects, deployment, replicas=replicas)
+    assert needed <= limit
+    pooler = find(objects, "Pooler", "postgres-pooler")["spec"]
+    clients = (pooler["instances"] - 1) * int(pooler["pgbouncer"]["parameters"]["max_client_conn"])
+    assert 10 * (replicas + 1) * pool_and_others(deployment) < clients
+    env = {
+        entry["name"]: entry.get("value") for entry in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    assert "@postgres-pooler:" in env["SERVICE_DATABASE_URL"]
+    assert "@postgres:" in env["SERVICE_DATABASE_DIRECT_URL"]

@@ -125,7 +125,7 @@ def test_the_query_asks_for_a_metric_of_the_service_and_a_kind_that_it_has(by_re
     query, server = trigger["metadata"]["query"], trigger["metadata"]["serverAddress"]
     [port] = find(by_requests, "Service", "prometheus")["spec"]["ports"]
 
-    assert f'http_requests_in_flight{{namespace="{NAME}", job="{NAME}", kind="request"}}' in query
+    assert f'http_requests_in_flight{{job="{NAME}", kind="request"}}' in query
     assert server == f"http://prometheus.observability.svc.cluster.local:{port['port']}"
     # What a replica takes at a time, twice doubled.
     assert 4 * float(trigger["metadata"]["threshold"]) <= Settings.model_fields["max_requests"].default

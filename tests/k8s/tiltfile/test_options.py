@@ -101,6 +101,15 @@ def with_components(project: Path, *names: str) -> Path:
     return project
 
 
+@pytest.mark.parametrize("components", [["autoscaling"], ["autoscaling", "autoscaling-requests"]])
+def test_the_number_of_an_autoscaler_is_not_set(components: list[str], project: Path, folder: Path) -> None:
+    declared = run(with_components(project, *components), Machine(folder), flags={"replicas": "3"})
+
+    assert "replicas" not in find(declared.objects, *DEPLOYMENT)["spec"]
+    of_service = {item["kind"] for item in declared.resources[NAME]["objects"]}
+    assert len(of_service & {"HorizontalPodAutoscaler", "ScaledObject"}) == 1
+
+
 @pytest.mark.parametrize("flags", [{}, {"identity": "yes"}])
 @pytest.mark.parametrize("provider", [["identity-provider"], []], ids=["Dex", "elsewhere"])
 def test_the_overlay_says_whether_there_are_users(
