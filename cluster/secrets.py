@@ -2,6 +2,9 @@
 
 The passwords and the development certificate are created once and kept in the git-ignored folder .secrets/. The
 certificate is renewed a month before it expires. Needs openssl.
+
+`--without-certificate` leaves out that of the gateway, which cert-manager or a person has put there: the development
+certificate would be served in its place, until it is put there again.
 """
 
 import json
@@ -133,7 +136,15 @@ def _openssl(*arguments: str, check: bool = True) -> int:
 
 
 def run() -> int:
-    json.dump(manifests(), sys.stdout, indent=1)
+    found = manifests()
+    match sys.argv[1:]:
+        case []:
+            pass
+        case ["--without-certificate"]:
+            found["items"] = [item for item in found["items"] if item["type"] != "kubernetes.io/tls"]
+        case unknown:
+            raise ClusterError(f"{' '.join(unknown)} is not valid: only --without-certificate is")
+    json.dump(found, sys.stdout, indent=1)
     sys.stdout.write("\n")
     return 0
 

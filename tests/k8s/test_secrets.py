@@ -1,5 +1,6 @@
 """The Secrets of the local cluster: created once, kept, complete, and readable by their owner only."""
 
+import json
 import stat
 import subprocess
 from base64 import b64decode
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster import secrets
 from cluster.kubectl import ClusterError
 from cluster.secrets import GRAFANA_PASSWORD, OF_ROLES, PASSWORDS, manifests
 from tests.git import needs_git
@@ -84,6 +86,22 @@ def test_an_empty_password_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(ClusterError, match="app-rw-password is empty"):
         manifests(tmp_path)
+
+
+def test_the_certificate_can_be_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That of cert-manager would be replaced by the development certificate, until it is issued again."""
+    monkeypatch.setattr(secrets, "manifests", lambda: manifests(tmp_path))
+
+    def printed(*arguments: str) -> set[str]:
+        monkeypatch.setattr("sys.argv", ["secrets", *arguments])
+        secrets.run()
+        return {item["metadata"]["name"] for item in json.loads(capsys.readouterr().out)["items"]}
+
+    assert printed() - printed("--without-certificate") == {CERTIFICATE}
+    with pytest.raises(ClusterError, match=r"^--without is not valid: only --without-certificate is$"):
+        printed("--without")
 
 
 @needs_git
