@@ -1,7 +1,7 @@
 """kubectl of these tests: a program that keeps the objects of a cluster in a file, and runs `exec` on this machine.
 
-The file is cluster.json beside it: {"objects": [...], "refused": [...]}. A call that contains one of the words in
-`refused` fails. Each call is a line of calls.jsonl. New Clusters are healthy, and new Backups complete.
+The file STATE is {"objects": [...], "refused": [...]}. A call that contains one of the words in `refused` fails. Each
+call is a line of CALLS. New Clusters are healthy, and new Backups complete.
 
 Like the kubelet, it brings a changed Secret into the pods of the service only after a while: with the second look
 into them. Like CloudNativePG, it sets the password of a role when the Secret of the role is applied. At each call, it
