@@ -19,7 +19,7 @@ SERVICES = (SERVICE, f"{SERVICE}-standbys")
 OTHERS = (("poolers.postgresql.cnpg.io", f"{SERVICE}-pooler"), ("scheduledbackups.postgresql.cnpg.io", SERVICE))
 FENCED = "cnpg.io/fencedInstances"
 HEALTHY_WITHIN = 24 * 3600.0  # s; a restore of a large database takes hours
-STOPPED_WITHIN = "90s"  # longer than the Cluster's switchoverDelay
+STOPPED_WITHIN = 90.0  # s; longer than the Cluster's switchoverDelay
 RESTARTED_WITHIN = "10m"
 
 
@@ -36,9 +36,7 @@ def switch(old: str, new: str) -> int:
     since = time.monotonic()
     _fence(old, fenced=True)
     try:
-        # Fails if there is no pod any more, which is as good.
-        wait = ("--for=condition=Ready=false", f"--timeout={STOPPED_WITHIN}")
-        kubectl("wait", "pods", f"--selector={OF_CLUSTER}={old},cnpg.io/podRole=instance", *wait, check=False)
+        _until_stopped(old)
         psql(primary(new), f"BEGIN;\n{RESET_EVENTS.read_text(encoding='utf-8')}COMMIT;")
     except ClusterError:
         _fence(old, fenced=False)
@@ -84,6 +82,20 @@ def until_healthy(name: str, within: float = HEALTHY_WITHIN) -> None:
                 f"Later, `make restore WHERE=production TO={name}` lets it serve"
             )
         time.sleep(1)
+
+
+def _until_stopped(cluster: str) -> None:
+    """Waits until PostgreSQL of a fenced Cluster answers no more. Its pods are not ready only some time later."""
+    deadline = time.monotonic() + STOPPED_WITHIN
+    while time.monotonic() < deadline:
+        try:
+            psql(primary(cluster), "SELECT 1")
+        except ClusterError:  # or there is no pod, which is as good
+            return
+        time.sleep(0.2)
+    raise ClusterError(
+        f"the PostgreSQL of {cluster} has not stopped within {STOPPED_WITHIN:g} s, so it goes on to serve"
+    )
 
 
 def _restart() -> None:
