@@ -27,7 +27,7 @@ INTRUDERS = (
     Intruder("in the mesh, with another account", NAMESPACE, sidecar=True),
 )
 POD = "intruder"
-READY_WITHIN = "60s"
+READY = ("--for=condition=Ready", "--timeout=60s")
 POSTGRES = ("PostgreSQL", f"postgres.{NAMESPACE}.svc.cluster.local", 5432)
 
 # Sends the first message of the port's protocol to HOST PORT, and prints the beginning of the answer.
@@ -82,10 +82,13 @@ def _targets(replica: str) -> Iterator[tuple[str, str, int]]:
     yield "the service's port 9000", replica, 9000
     yield "the Service", f"{NAME}.{NAMESPACE}.svc.cluster.local", 80
     yield POSTGRES
+    if instances := get("pods", "--selector=cnpg.io/podRole=instance"):
+        # It answers the operator and the other instances, so here Kubernetes says that it could answer.
+        kubectl("wait", "pods", "--selector=cnpg.io/podRole=instance", *READY)
+        yield "PostgreSQL's port 8000", instances[0]["status"]["podIP"], 8000
     if get("statefulsets", "--field-selector=metadata.name=identity"):
         # It answers the gateway alone, so here Kubernetes says that it could answer.
-        selector = "--selector=app.kubernetes.io/name=identity"
-        kubectl("wait", "pods", selector, "--for=condition=Ready", f"--timeout={READY_WITHIN}")
+        kubectl("wait", "pods", "--selector=app.kubernetes.io/name=identity", *READY)
         yield "Dex", f"identity.{NAMESPACE}.svc.cluster.local", 80
 
 
@@ -94,9 +97,7 @@ def _start(image: str) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OUTSIDE}}
     apply(namespace, *(_pod(intruder, image) for intruder in INTRUDERS))
     for intruder in INTRUDERS:
-        kubectl(
-            "wait", f"pod/{POD}", "--for=condition=Ready", f"--timeout={READY_WITHIN}", namespace=intruder.namespace
-        )
+        kubectl("wait", f"pod/{POD}", *READY, namespace=intruder.namespace)
 
 
 def _pod(intruder: Intruder, image: str) -> dict[str, Any]:

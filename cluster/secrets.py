@@ -19,6 +19,8 @@ from workbench.machine.folders import IDENTITY_PROVIDER
 from workbench.machine.passwords import FOLDER, make_folder, of_user, password
 
 PASSWORDS = ("postgres-password", "app-owner-password", "app-rw-password", "metrics-password")
+OF_ROLES = {"app_owner": "app-owner-password", "app_rw": "app-rw-password", "metrics": "metrics-password"}
+"""Those that CloudNativePG sets too, each from a Secret of its own."""
 GRAFANA_PASSWORD = "admin-password"  # noqa: S105 - the key, not the password
 HOSTS = ("DNS:localhost", f"DNS:{NAME}.localhost", "IP:127.0.0.1")  # as in the comment of k8s/istio/gateway.yaml
 
@@ -45,6 +47,7 @@ def manifests(folder: Path = FOLDER) -> dict[str, Any]:
         "kind": "List",
         "items": [
             _secret(NAMESPACE, "database", "Opaque", database),
+            *(of_role(role, database[name]) for role, name in OF_ROLES.items()),
             _secret(NAMESPACE, "identity", "Opaque", identity),
             _secret("observability", "grafana", "Opaque", grafana),
             # Istio reads a Gateway's certificate from the namespace of the gateway's pods.
@@ -57,6 +60,18 @@ def users() -> list[str]:
     """The names of the users for development. Their file is YAML, which the standard library cannot read."""
     text = (IDENTITY_PROVIDER / "dex.yaml").read_text(encoding="utf-8")
     return re.findall(r"^    userID: (\S+)$", text, re.MULTILINE)
+
+
+def of_role(role: str, password: str) -> dict[str, Any]:
+    """The Secret from which CloudNativePG sets the password of a role, as soon as it changes."""
+    secret = _secret(
+        NAMESPACE,
+        f"database-{role.replace('_', '-')}",
+        "kubernetes.io/basic-auth",
+        {"username": role, "password": password},
+    )
+    secret["metadata"]["labels"]["cnpg.io/reload"] = "true"  # otherwise at some later time
+    return secret
 
 
 def _secret(namespace: str, name: str, kind: str, data: dict[str, str]) -> dict[str, Any]:

@@ -1,20 +1,27 @@
--- Creates the database and its roles, once, in a new PostgreSQL. The workbench runs this file with psql on its private
--- socket; in the cluster the official image runs it from /docker-entrypoint-initdb.d. Needs psql 15 or later.
-\set ON_ERROR_STOP on
+-- The roles, and the schema of the application: once, as the superuser, in the new database `app`. Only SQL, without the
+-- commands of psql, because three run it: the workbench with psql, the official image from /docker-entrypoint-initdb.d,
+-- and CloudNativePG (k8s/components/postgres-ha). Each of them has created the database, in PostgreSQL's own locale
+-- instead of the system's: text has the same order on every platform, and an update of the C library cannot change that
+-- order and so corrupt an index.
 
 -- Three roles, each with only the rights that it needs. A vulnerability in the service can neither change the schema
 -- nor use up all connections (max_connections is 100).
-CREATE ROLE app_owner LOGIN CONNECTION LIMIT 10;
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app_owner') THEN -- CloudNativePG has made it already
+        CREATE ROLE app_owner LOGIN;
+    END IF;
+END
+$$;
+ALTER ROLE app_owner CONNECTION LIMIT 10;
 CREATE ROLE app_rw LOGIN CONNECTION LIMIT 75;
 CREATE ROLE metrics LOGIN CONNECTION LIMIT 5;
 
--- They have no passwords yet. In the cluster, where a login needs one, passwords.sql sets them. The workbench needs
--- none, because only its own user can reach its socket.
+-- They have no passwords yet. In the cluster, where a login needs one, passwords.sql or CloudNativePG sets them. The
+-- workbench needs none, because only its own user can reach its socket.
 
--- PostgreSQL's own locale instead of the system's: text has the same order on every platform, and an update of the C
--- library cannot change that order and so corrupt an index.
-CREATE DATABASE app
-    TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8';
+-- CloudNativePG gives the database to app_owner, who could grant others more than what follows.
+ALTER DATABASE app OWNER TO postgres;
 
 -- By default every role can connect to every database and create temporary tables there.
 REVOKE ALL ON DATABASE app, postgres, template1 FROM PUBLIC;
@@ -39,8 +46,6 @@ ALTER ROLE app_rw SET jit = off;
 GRANT pg_monitor TO metrics;
 ALTER ROLE metrics SET default_transaction_read_only = on;
 ALTER ROLE metrics SET statement_timeout = '5s';
-
-\connect app
 
 -- One schema, owned by the role that migrates it. It is the whole search path.
 REVOKE ALL ON SCHEMA public FROM PUBLIC;

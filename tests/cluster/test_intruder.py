@@ -51,8 +51,9 @@ async def knock_at(port: int) -> str:
         (answering(b"HTTP/1.1 404 Not Found\r\n\r\n"), False),
         (answering(b"HTTP/1.1 200 OK\r\nx-service-instance: replica-1\r\n\r\n"), False),
         (answering(b"N"), False),
+        (answering(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server."), False),
     ],
-    ids=["reset", "closed", "403", "503 of a proxy", "503 of the service", "404", "200", "PostgreSQL"],
+    ids=["reset", "closed", "403", "503 of a proxy", "503 of the service", "404", "200", "PostgreSQL", "its status"],
 )
 async def test_what_counts_as_refused(handler: Handler, refused: bool) -> None:
     answer = await knock(handler)

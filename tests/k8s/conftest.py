@@ -3,10 +3,14 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.k8s.kustomization import build
 from tests.k8s.project import K8S, ROOT, Object
 from tests.k8s.schemas import schemas_of
+
+ALTERNATIVES = {"identity-provider"}
+"""Components that production cannot have in addition to its own."""
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +38,17 @@ def production() -> list[Object]:
     return build(K8S / "overlays" / "production")
 
 
+@pytest.fixture(scope="session")
+def every_component(production: list[Object]) -> list[Object]:
+    """Production, with each component that it does not list."""
+    listed = yaml.safe_load((K8S / "overlays" / "production" / "kustomization.yaml").read_text())["components"]
+    objects = deepcopy(production)
+    for folder in sorted((K8S / "components").iterdir()):
+        if f"../../components/{folder.name}" not in listed and folder.name not in ALTERNATIVES:
+            objects = build(folder, objects)
+    return objects
+
+
 @pytest.fixture(scope="session", params=["with_users", "without_users", "production"])
 def overlay(request: pytest.FixtureRequest) -> list[Object]:
     """All objects of an overlay: everything that a cluster gets, except Istio itself."""
@@ -50,6 +65,13 @@ def folders() -> list[Path]:
 @pytest.fixture(scope="session")
 def istio_schemas() -> dict[tuple[str, str], Object]:
     return schemas_of(file_of("ISTIO_CRDS").read_text())
+
+
+@pytest.fixture(scope="session")
+def other_schemas() -> dict[tuple[str, str], Object]:
+    """Of CloudNativePG, and of whatever CRDS names."""
+    files = [file_of("CNPG_CRDS"), *(ROOT / name for name in os.environ.get("CRDS", "").split(os.pathsep) if name)]
+    return {kind: schema for file in files for kind, schema in schemas_of(file.read_text()).items()}
 
 
 def file_of(variable: str) -> Path:

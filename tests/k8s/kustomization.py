@@ -46,7 +46,7 @@ def build(folder: Path, others: list[Object] | None = None) -> list[Object]:
     options = kustomization.pop("generatorOptions", {})
     for generator in kustomization.pop("configMapGenerator", []):
         objects.append(_config_map(folder, generator, options))
-        if options.get("disableNameSuffixHash"):
+        if {**options, **generator.get("options", {})}.get("disableNameSuffixHash"):
             del objects[-1]["generated"]
     if namespace := kustomization.pop("namespace", None):
         for item in objects:
@@ -164,7 +164,7 @@ def _patch(objects: list[Object], folder: Path, entry: Object) -> None:
 
 
 def _operate(item: Object, operations: list[Object]) -> None:
-    """JSON Patch (RFC 6902), of which it knows how to add to a list, and to replace or remove what is there."""
+    """JSON Patch (RFC 6902), of which it knows how to add, and to replace or remove what is there."""
     for operation in operations:
         *steps, last = operation["path"].split("/")[1:]
         part: Any = item
@@ -172,8 +172,10 @@ def _operate(item: Object, operations: list[Object]) -> None:
             part = part[_place(part, step)]
         place = _place(part, last)
         match operation:
-            case {"op": "add", "path": _, "value": value} if isinstance(part, list):
-                part.insert(place, deepcopy(value))
+            case {"op": "add", "path": _, "value": value}:
+                part.insert(place, deepcopy(value)) if isinstance(part, list) else part.update(
+                    {place: deepcopy(value)}
+                )
             case {"op": "replace", "path": _, "value": value}:
                 del part[place]  # raises an error if nothing is there
                 part.insert(place, deepcopy(value)) if isinstance(part, list) else part.update({place: value})

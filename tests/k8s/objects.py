@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tests.k8s import cloudnativepg
 from tests.k8s.project import Object
 
 
@@ -33,6 +34,8 @@ def pod_template(item: Object) -> Object | None:
     if item["kind"] == "CronJob":
         template: Object = spec["jobTemplate"]["spec"]["template"]
         return template
+    if item["kind"] == "Cluster":
+        return cloudnativepg.instance_template(item)
     return spec.get("template") if item["kind"] in {"Deployment", "StatefulSet", "DaemonSet", "Job"} else None
 
 

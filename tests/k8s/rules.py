@@ -9,6 +9,7 @@ from workbench.project import NAME
 
 CLOSES_WITHIN = 5.0  # s; the time after its grace period in which the service closes, see service/__main__.py
 
+_ASKS_THE_API_SERVER = {"Cluster"}  # who is the primary
 _PINNED = re.compile(r"^[^:@]+(:v?[0-9]+(\.[0-9]+)+[\w.-]*|@sha256:[0-9a-f]{64})$")
 
 
@@ -58,7 +59,9 @@ def pods_are_restricted(objects: list[Object]) -> list[str]:
         spec: dict[str, Any] = template["spec"]
         pod = spec.get("securityContext", {})
         required: dict[str, bool] = {
-            "automountServiceAccountToken is false": spec.get("automountServiceAccountToken") is False,
+            "automountServiceAccountToken is false": (
+                spec.get("automountServiceAccountToken") is False or item["kind"] in _ASKS_THE_API_SERVER
+            ),
             "runAsNonRoot with a user": pod.get("runAsNonRoot") is True and pod.get("runAsUser", 0) > 0,
             "seccompProfile is RuntimeDefault": pod.get("seccompProfile", {}).get("type") == "RuntimeDefault",
             "no namespace of the host": not any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")),

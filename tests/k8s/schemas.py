@@ -1,4 +1,4 @@
-"""The schemas of Kubernetes and Istio, by which objects are checked."""
+"""The schemas of Kubernetes, Istio and others, by which objects are checked."""
 
 from copy import deepcopy
 from typing import Any
@@ -36,8 +36,13 @@ def closed(schema: Any) -> Any:
     return result
 
 
-def check_istio(item: Object, schemas: dict[tuple[str, str], Object]) -> None:
-    schema = deepcopy(schemas[item["apiVersion"], item["kind"]])
+def kind_of(item: Object) -> tuple[str, str]:
+    return item["apiVersion"], item["kind"]
+
+
+def check_custom(item: Object, schemas: dict[tuple[str, str], Object]) -> None:
+    """Raises jsonschema.ValidationError if an object of a custom kind is not valid."""
+    schema = deepcopy(schemas[kind_of(item)])
     for name in ("apiVersion", "kind"):
         schema["properties"].setdefault(name, {"type": "string"})
     schema["properties"]["metadata"] = {"type": "object"}

@@ -13,7 +13,7 @@ from tests.k8s import references, rules
 from tests.k8s.kustomization import build, build_with, real_command, without_hashes
 from tests.k8s.objects import describe, find, of_kind, pod_template, selected
 from tests.k8s.project import K8S, Object
-from tests.k8s.schemas import check_istio, kubernetes_version
+from tests.k8s.schemas import check_custom, kubernetes_version
 from tests.k8s.test_capacity import needed_connections
 from workbench.ingress.pod_labels import pod_labels
 from workbench.machine.folders import SERVICE_MANIFESTS
@@ -127,7 +127,7 @@ def test_its_objects_are_valid(objects: list[Object]) -> None:
 
 def test_its_rules_are_valid(objects: list[Object], istio_schemas: dict[tuple[str, str], Object]) -> None:
     for item in of_kind(objects, "DestinationRule", "VirtualService"):
-        check_istio(item, istio_schemas)
+        check_custom(item, istio_schemas)
 
 
 @pytest.mark.skipif(real_command() is None, reason="neither kubectl nor kustomize is installed")

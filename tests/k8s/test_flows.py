@@ -22,9 +22,16 @@ OTHERS: dict[str, Pod] = {
     "dns": ("kube-system", {"k8s-app": "kube-dns"}),
     "anywhere": ("elsewhere", {}),
 }
+# Those with which only CloudNativePG's pods have to do. The API server is a process of a node.
+OF_THE_OPERATOR: dict[str, Pod] = {
+    "cnpg-operator": ("cnpg-system", {"app.kubernetes.io/name": "cloudnative-pg"}),
+    "api-server": ("", {}),
+}
 # Pods whose traffic no policy limits: they belong to others, or their peers cannot be named by a selector.
-OPEN_EGRESS = {"istiod", "dns", "prometheus", "anywhere"}
-OPEN_INGRESS = {"dns", "anywhere"}
+OPEN_EGRESS = {"istiod", "dns", "prometheus", "anywhere", "cnpg-operator", "api-server"}
+OPEN_INGRESS = {"dns", "anywhere", "cnpg-operator", "api-server"}
+# The ports on which pods of others listen, as far as ours know them. The API server's depends on the cluster.
+SERVED = {"dns": {53}, "cnpg-operator": set[int](), "api-server": {443, 6443}, "anywhere": set[int]()}
 
 
 def table() -> set[Flow]:
@@ -39,7 +46,7 @@ def all_pods(objects: list[Object]) -> dict[str, Pod]:
         template["spec"]["serviceAccountName"]: (item["metadata"]["namespace"], template["metadata"]["labels"])
         for item, template in pods(objects)
     }
-    return own | OTHERS
+    return own | OTHERS | (OF_THE_OPERATOR if any(of_kind(objects, "Cluster")) else {})
 
 
 def allowed(objects: list[Object]) -> set[Flow]:
@@ -50,7 +57,7 @@ def allowed(objects: list[Object]) -> set[Flow]:
         (source, target, port)
         for source, target, port in product(known, known, ports)
         if source != target
-        and target not in OPEN_INGRESS - {"dns"}
+        and port in SERVED.get(target, ports)
         and not (source in OPEN_EGRESS and target in OPEN_INGRESS)
         and (source in OPEN_EGRESS or _passes(objects, "egress", known[source], known[target], port))
         and (target in OPEN_INGRESS or _passes(objects, "ingress", known[target], known[source], port))
@@ -104,8 +111,9 @@ def test_the_policies_allow_the_flows_of_the_table_and_no_others(overlay: list[O
     assert allowed(overlay) == wanted
 
 
-def test_every_pod_is_in_the_table_and_no_others(with_users: list[Object]) -> None:
-    assert all_pods(with_users).keys() == {name for flow in table() for name in flow[:2]}
+def test_every_pod_is_in_the_table_and_no_others(with_users: list[Object], every_component: list[Object]) -> None:
+    known = all_pods(with_users).keys() | all_pods(every_component).keys()
+    assert known == {name for flow in table() for name in flow[:2]}
 
 
 @pytest.mark.parametrize(
@@ -131,6 +139,17 @@ def test_a_flow_that_a_policy_forgets_is_missed(
     assert flow in allowed(objects)
 
     find(objects, "NetworkPolicy", policy)["spec"][direction] = []
+
+    assert flow not in allowed(objects)
+
+
+@pytest.mark.parametrize("flow", [("cnpg-operator", "postgres", 8000), ("postgres", "api-server", 443)])
+def test_a_flow_of_the_operator_that_a_policy_forgets_is_missed(production: list[Object], flow: Flow) -> None:
+    objects = deepcopy(production)
+    assert flow in allowed(objects)
+
+    policy = find(objects, "NetworkPolicy", "postgres")
+    policy["spec"] = {**policy["spec"], "ingress": [], "egress": []}
 
     assert flow not in allowed(objects)
 

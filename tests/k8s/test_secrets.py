@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.kubectl import ClusterError
-from cluster.secrets import GRAFANA_PASSWORD, PASSWORDS, manifests
+from cluster.secrets import GRAFANA_PASSWORD, OF_ROLES, PASSWORDS, manifests
 from tests.git import needs_git
 from tests.k8s.objects import containers, find
 from tests.k8s.project import ROOT, Object
@@ -92,7 +92,8 @@ def test_git_ignores_the_files() -> None:
         subprocess.run(("git", "check-ignore", "--quiet", file), cwd=ROOT, check=True)
 
 
-def test_every_key_that_a_pod_refers_to_is_created(overlay: list[Object]) -> None:
+def test_every_key_that_a_pod_refers_to_is_created(overlay: list[Object], tmp_path: Path) -> None:
+    created = {(secret["metadata"]["name"], key) for secret in manifests(tmp_path)["items"] for key in secret["data"]}
     wanted = {
         (reference["name"], reference["key"])
         for item in overlay
@@ -103,5 +104,28 @@ def test_every_key_that_a_pod_refers_to_is_created(overlay: list[Object]) -> Non
     servers = find(overlay, "Gateway", NAME)["spec"]["servers"]
     certificates = {server["tls"]["credentialName"] for server in servers if server["port"]["number"] == 443}
 
-    assert wanted == {("database", password) for password in PASSWORDS} | {("grafana", GRAFANA_PASSWORD)}
+    assert wanted
+    assert wanted <= created
     assert certificates == {CERTIFICATE}
+
+
+def test_each_password_has_a_user(dev: list[Object]) -> None:
+    env = [entry for item in dev for container in containers(item) for entry in container.get("env", [])]
+    used = {reference["key"] for entry in env if (reference := entry.get("valueFrom", {}).get("secretKeyRef"))}
+
+    assert used == {*PASSWORDS, GRAFANA_PASSWORD}
+
+
+def test_cloudnativepg_gets_the_same_password_of_each_role(tmp_path: Path, production: list[Object]) -> None:
+    """From a Secret of the role, which it has to watch."""
+    database = data(tmp_path, "database")
+    secrets = {secret["metadata"]["name"]: secret for secret in manifests(tmp_path)["items"]}
+    cluster = find(production, "Cluster", "postgres")["spec"]
+    named = {role["name"]: role["passwordSecret"]["name"] for role in cluster["managed"]["roles"]}
+
+    assert named.keys() == OF_ROLES.keys()
+    assert cluster["bootstrap"]["initdb"]["secret"]["name"] == named[cluster["bootstrap"]["initdb"]["owner"]]
+    for role, name in named.items():
+        assert data(tmp_path, name) == {"username": role, "password": database[OF_ROLES[role]]}
+        assert secrets[name]["type"] == "kubernetes.io/basic-auth"
+        assert secrets[name]["metadata"]["labels"]["cnpg.io/reload"] == "true"

@@ -40,7 +40,7 @@ def pins() -> dict[str, dict[str, str]]:
     """The pinned versions of each product, by the file that pins it."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for file in [*K8S.rglob("*.yaml"), ROOT / "ctlptl.yaml", ROOT / "Dockerfile"]:
-        images = r"(?:image: |^ARG \w+_IMAGE=)(?:\S+/)?([\w-]+):v?(\d+(?:\.\d+)+)"
+        images = r"(?:image(?:Name)?: |^ARG \w+_IMAGE=)(?:\S+/)?([\w-]+):v?(\d+(?:\.\d+)+)"
         for name, version in re.findall(images, file.read_text(), re.MULTILINE):
             found[product(name)][str(file.relative_to(ROOT))] = version
     found["istio"]["k8s/istio/install.yaml"] = ISTIO

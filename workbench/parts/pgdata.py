@@ -90,7 +90,7 @@ async def _create(pgdata: Path, sockets: Path, console: Console, settings: Mappi
     server = Postgres(pgdata, sockets, console, settings)
     await server.start()
     try:
-        await server.psql(ROLES)
+        await server.create_database(ROLES)
     finally:
         await server.stop()
 

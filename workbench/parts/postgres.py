@@ -20,7 +20,7 @@ from workbench.parts.process import Part, User, run
 MAJOR_VERSION = 18
 SUPERUSER = "postgres"
 DATABASE = "app"
-"""As k8s/postgres/roles.sql names it."""
+"""As k8s/postgres/roles.sql expects it."""
 BRANCH_SETTING = "workbench.branch_databases"
 """A setting that is `yes` if the service uses the database of the git branch; see branch_databases.py."""
 READY = "database system is ready to accept connections"
@@ -115,13 +115,22 @@ class Postgres:
         await self.stop()
         await self.start()
 
-    async def psql(self, script: Path) -> None:
+    async def create_database(self, script: Path) -> None:
+        """Creates DATABASE and runs a file of SQL in it. Raises StepFailed with the error if a statement fails."""
+        await self._client("createdb", DATABASE)
+        await self.psql(script, DATABASE)
+
+    async def psql(self, script: Path, database: str = "postgres") -> None:
         """Runs a file of SQL as the superuser. Raises StepFailed with the error if a statement fails."""
+        options = ("--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", script, "--dbname", database)
+        await self._client("psql", *options)
+
+    async def _client(self, name: str, *arguments: str | Path) -> None:
         await run(
-            "psql",
-            program("psql"),
-            *("--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", script),
-            *("--host", self.sockets, "--username", SUPERUSER, "--dbname", "postgres"),
+            name,
+            program(name),
+            *("--host", self.sockets, "--username", SUPERUSER),
+            *arguments,
             console=self._console,
             env=postgres_environment(),
             within=30,
