@@ -1,9 +1,10 @@
-"""`python -m bench.cluster (edits|defects|rollout|database)`: what clients of the running cluster notice.
+"""`python -m bench.cluster (edits|defects|rollout|database|costs)`: what clients of the running cluster notice.
 
     edits      a file of service/ is saved again and again; needs a running `tilt up`
     defects    code is saved that starts and whose handlers raise, then the code before; needs it too
     rollout    kubectl rollout restart of the service
     database   kubectl delete pod postgres-0
+    costs      the CPU time of a request in each container, see container_cpu.py
 
 Each runs under a steady load through the gateway; half of the requests are POST, see target.py.
 """
@@ -25,12 +26,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from bench.container_cpu import cores
 from bench.operations import request_each
 from bench.reload import reasons
 from bench.target import CannotCreate, Target, find_target
 from cluster.kubectl import NAME, REPLICAS, get, kubectl, main
 from cluster.live import EVERY, of_cluster
 from harness.breakages import APP, DEFECTS, MODULE
+from harness.resource import Resource
 from harness.sign_in import SignIn, to_ingress
 from harness.steady_load import Answer, Load, loaded
 from workbench import live
@@ -175,6 +178,33 @@ async def database(arguments: argparse.Namespace, target: Target) -> None:
     say(f"  {len(lost)} of {len(load.created)} acknowledged writes lost")
 
 
+async def costs(arguments: argparse.Namespace, target: Target) -> None:
+    """A page of a list, one member of it, and a member created and one read in turn."""
+    resource, rate = target.resource, arguments.rate
+    idle = await cores(arguments.seconds)
+    page = replace(resource, read=resource.path)
+    one = replace(resource, read=f"{resource.path}/{await _member(arguments, resource)}")
+    loads = {
+        f"GET {resource.path}": Load(arguments.port, rate, page, posts=False),
+        "GET of a member": Load(arguments.port, rate, one, posts=False),
+        "POST and GET of a member in turn": Load(arguments.port, rate, one),
+    }
+    say(f"CPU in microseconds for each of {rate:g} requests/s, {arguments.seconds:g} s for each row")
+    for name, load in loads.items():
+        async with loaded(load):
+            used = await cores(arguments.seconds)
+        each = {kind: (cpu - idle.get(kind, 0)) / rate * 1e6 for kind, cpu in used.items()}
+        shown = ", ".join(f"{kind} {cost:.0f}" for kind, cost in sorted(each.items()) if cost >= 1)
+        say(f"  {name}: {sum(each.values()):.0f} = {shown}; {len(load.failures)} failed")
+
+
+async def _member(arguments: argparse.Namespace, resource: Resource) -> str:
+    async with loaded(Load(arguments.port, 1, resource)) as load:
+        while not load.created:
+            await load.more(1)
+    return load.created.pop()
+
+
 def pods() -> dict[str, int]:
     """The names of the replicas, and how often each was restarted."""
     found = get("pods", REPLICAS)
@@ -215,11 +245,13 @@ def run() -> int:
         "defects": defects,
         "rollout": rollout,
         "database": database,
+        "costs": costs,
     }
     parser = argparse.ArgumentParser(prog="python -m bench.cluster")
     parser.add_argument("measurement", choices=measurements)
     parser.add_argument("--edits", type=int, default=20, help="how many; default: %(default)s")
     parser.add_argument("--rate", type=float, default=100, help="requests a second; default: %(default)g")
+    parser.add_argument("--seconds", type=float, default=40, help="of each row of costs; default: %(default)g")
     parser.add_argument(
         "--port", type=int, default=8080, help="port of the gateway on this machine; default: %(default)s"
     )

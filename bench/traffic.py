@@ -1,4 +1,7 @@
-"""`make load`: sends a steady load to an ingress and prints one line a second. Exit status 1 if a request failed.
+"""`make load`: sends a load to an ingress and prints one line a second. Exit status 1 if a request failed.
+
+The load is steady, or changes in steps: `--rate 25,50,100,50,25 --seconds 60` takes five minutes, and shows what an
+autoscaler makes of it.
 
 Half of the requests are POST, so it creates members of a collection; target.py says of which one. If the ingress has
 users, they are requests of the first one.
@@ -17,7 +20,7 @@ from harness.steady_load import Answer, loaded
 from workbench.errors import WorkbenchError
 
 
-async def main(url: str, rate: float, seconds: int) -> int:
+async def main(url: str, rates: Sequence[float], seconds: int) -> int:
     port = urlsplit(url).port
     if port is None:
         sys.stderr.write(f"make load: --url {url} has no port: add one, for example http://localhost:8080\n")
@@ -35,18 +38,29 @@ async def main(url: str, rate: float, seconds: int) -> int:
     except (CannotCreate, WorkbenchError) as error:
         sys.stderr.write(f"make load: {error}\n")
         return 2
-    sys.stdout.write(f"{rate:g} requests/s: {target}\n")
+    sys.stdout.write(f"{', '.join(f'{rate:g}' for rate in rates)} requests/s: {target}\n")
     if target.why_only_reads:
         sys.stderr.write(f"make load: {target.why_only_reads}\n")
-    async with loaded(target.load(port, rate)) as load:
-        begin = 0
-        for second in range(1, seconds + 1):
-            await asyncio.sleep(1)  # one line a second
-            sys.stdout.write(f"{second:4} s  {summary(load.answers[begin:])}\n")
-            sys.stdout.flush()
-            begin = len(load.answers)
+    async with loaded(target.load(port, rates[0])) as load:
+        begin = second = 0
+        for rate in rates:
+            load.rate = rate
+            for _ in range(seconds):
+                await asyncio.sleep(1)  # one line a second
+                second += 1
+                sys.stdout.write(f"{second:4} s  {summary(load.answers[begin:])}\n")
+                sys.stdout.flush()
+                begin = len(load.answers)
     sys.stdout.write(f"total   {summary(load.answers)}\n")
     return 1 if load.failures else 0
+
+
+def steps(text: str) -> list[float]:
+    """The rates of `25,50,25`. Raises ValueError."""
+    rates = [float(rate) for rate in text.split(",")]
+    if min(rates) <= 0:
+        raise ValueError(text)
+    return rates
 
 
 def summary(answers: Sequence[Answer]) -> str:
@@ -71,7 +85,12 @@ if __name__ == "__main__":
     parser.add_argument(
         "--url", default="http://localhost:8080", help="URL of the ingress on this machine; default: %(default)s"
     )
-    parser.add_argument("--rate", type=float, default=50, help="requests a second; default: %(default)g")
-    parser.add_argument("--seconds", type=int, default=60, help="duration; default: %(default)s")
+    parser.add_argument(
+        "--rate",
+        type=steps,
+        default=[50.0],
+        help="requests a second, or several of these, such as 25,50,25; default: 50",
+    )
+    parser.add_argument("--seconds", type=int, default=60, help="duration of each rate; default: %(default)s")
     chosen = parser.parse_args()
     sys.exit(asyncio.run(main(chosen.url, chosen.rate, chosen.seconds)))

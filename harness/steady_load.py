@@ -43,7 +43,10 @@ class Answer:
 
 @dataclass(slots=True)
 class Load:
-    """`rate` requests a second, alternating between GET and POST or only GET, on connections that take turns."""
+    """`rate` requests a second, alternating between GET and POST or only GET, on connections that take turns.
+
+    The rate may be changed while it runs.
+    """
 
     port: int
     rate: float
@@ -114,7 +117,7 @@ class Load:
         """Sends requests until stop() is called, then waits for the last answer."""
         for _ in range(CONNECTIONS):
             self._idle.append(await self._open())
-        begin, number = time.monotonic(), 0
+        due, number = time.monotonic(), 0
         async with asyncio.TaskGroup() as tasks:
             while not self._stopping:
                 while self._in_flight >= self.most:
@@ -122,7 +125,8 @@ class Load:
                 self._in_flight += 1
                 tasks.create_task(self._one(number))
                 number += 1
-                await asyncio.sleep(begin + number / self.rate - time.monotonic())
+                due += 1 / self.rate
+                await asyncio.sleep(due - time.monotonic())
 
     async def _one(self, number: int) -> None:
         method = "POST" if self.posts and number % 2 else "GET"

@@ -1,6 +1,6 @@
 """The application: makes the parts and connects them. Only this module and __main__.py know the domains."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
@@ -12,6 +12,7 @@ import service.domains
 from service import pages
 from service.database.pool import Database
 from service.database.readiness import Readiness
+from service.database.standbys import DatabaseWithStandbys
 from service.domain import Domain, Machinery, links_of, page_parts, settings_groups
 from service.lifecycle import Lifecycle, background_tasks
 from service.migrate.files import expected_version
@@ -31,6 +32,7 @@ from service.web.openapi import describe
 from service.web.quart_app import make_quart
 from service.web.routing import Routing
 from service.web.websocket import Handshakes
+from service.web.written import Written
 
 
 def find_domains() -> tuple[Domain, ...]:
@@ -69,7 +71,7 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
     """Make the application. Only reads files: other I/O begins with the startup event of the server."""
     lifecycle = Lifecycle()
     metrics = Metrics(settings, lifecycle, tracing.exemplar)
-    database = (RehearsalDatabase if settings.rehearses else Database)(settings, metrics, tracing)
+    database = _database(settings, metrics, tracing)
     readiness = Readiness(settings, database, lifecycle, expected_version())
     feeds = Feeds(settings, database, lifecycle, metrics.registry)
     cleanup = Cleanup(settings, database, metrics.registry)
@@ -92,7 +94,8 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
         await database.close()
         await tracing.close()
 
-    api, rehearsal = _layers(quart, settings, tracing, lifecycle, metrics), None
+    written = database.written if isinstance(database, DatabaseWithStandbys) else None
+    api, rehearsal = _layers(quart, settings, tracing, lifecycle, metrics, written), None
     if isinstance(database, RehearsalDatabase):
         no_limits = settings.model_copy(update={"max_requests": 1000, "max_streams": 1000, "bulk_size": 1000})
         rehearsed = _layers(quart, no_limits, OFF, lifecycle, database.unseen)
@@ -101,13 +104,26 @@ def create_app(settings: Settings, tracing: Tracing = OFF, domains: Sequence[Dom
     return Application(api, Ops(settings, lifecycle, metrics), lifecycle, metrics, quart, rehearsal)
 
 
+def _database(settings: Settings, metrics: Metrics, tracing: Tracing) -> Database:
+    if settings.rehearses:
+        return RehearsalDatabase(settings, metrics, tracing)
+    return (DatabaseWithStandbys if settings.database_standby_url else Database)(settings, metrics, tracing)
+
+
 def _own(quart: Quart, blueprint: str) -> None:
     for name, view in quart.view_functions.items():
         if name.startswith(f"{blueprint}."):
             own(view)
 
 
-def _layers(quart: Quart, settings: Settings, tracing: Tracing, lifecycle: Lifecycle, metrics: Metrics) -> Any:
+def _layers(
+    quart: Quart,
+    settings: Settings,
+    tracing: Tracing,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    written: Callable[[], Awaitable[str]] | None = None,
+) -> Any:
     """The ASGI layers in the order in which a request passes them, as docs/architecture.md describes them."""
     # Under live reload the Recorder of service/rehearsal/ is around all of them.
     layers = (
@@ -116,6 +132,7 @@ def _layers(quart: Quart, settings: Settings, tracing: Tracing, lifecycle: Lifec
         lambda app: Middleware(app, settings, lifecycle, metrics),  # request id, common headers, metrics, access log
         lambda app: Routing(app, quart),  # finds the route
         lambda app: Admission(app, settings, metrics),  # takes a slot of the route's kind, or refuses with 503
+        lambda app: Written(app, written) if written else app,  # with standbys: how far clients have written
         lambda app: Dispatch(app, settings, lifecycle),  # calls an endpoint: deadline, validation, answer
     )
     app: Any = quart  # answers pages and OPTIONS, and runs the lifespan

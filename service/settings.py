@@ -7,9 +7,10 @@ prints the table of docs/configuration.md.
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 
 PREFIX = "SERVICE_"
 
@@ -21,6 +22,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 Bind = Annotated[str, Field(pattern=r"^(.+:\d{1,5}|unix:.+|fd://\d+)$")]
 _HOST, _PATH = r"https?://[A-Za-z0-9.:\[\]-]+", r"/[A-Za-z0-9._~%-][A-Za-z0-9._~%/-]*"
 Issuer = Annotated[str, Field(pattern=rf"^({_HOST}/?|({_HOST})?{_PATH})$")]
+Files = Annotated[
+    tuple[Path, ...], BeforeValidator(lambda given: given.split(",") if isinstance(given, str) else given)
+]
 Link = Annotated[str, Field(pattern=r"^(https?://[^\s\x00-\x1f]+)?$")]
 
 
@@ -72,12 +76,28 @@ class Settings(Group):
         "postgresql://app_rw@localhost:5432/app",
         description="The database, as the role that reads and writes rows",
     )
+    database_direct_url: str = Field(
+        "",
+        description="The same database for event streams, if `SERVICE_DATABASE_URL` leads to a pooler that shares "
+        "connections between transactions",
+    )
+    database_standby_url: str = Field(
+        "",
+        description="Standbys of the database: lists, searches and exports are read there. A client reads what it "
+        "wrote if it keeps the cookie `x-database-position`, or sends that header",
+    )
     database_password: SecretStr | None = Field(None, description="Its password, kept out of the URL")
+    database_password_files: Files = Field(
+        (),
+        description="Instead: files, separated by commas, that are read for each new connection. If the password of "
+        "the first one is refused, the next one is tried; one that is not there is passed over",
+    )
     database_owner_url: str = Field(
         "postgresql://app_owner@localhost:5432/app",
         description="The database, as the role that owns the schema; only `python -m service.migrate` uses it",
     )
     database_owner_password: SecretStr | None = Field(None, description="Its password, kept out of the URL")
+    database_owner_password_files: Files = Field((), description="The same for this role")
     pool_size: int = Field(
         10, ge=1, le=1000, description="Maximum connections of the pool, opened as they are needed"
     )
@@ -211,7 +231,7 @@ def table(groups: Sequence[type[Group]] = ()) -> str:
     every: tuple[type[Group], ...] = (Settings, *groups)
     for group in every:
         for name, field in group.model_fields.items():
-            default = "" if field.default in (None, "") or field.default_factory else f"`{field.get_default()}`"
+            default = "" if field.default in (None, "", ()) or field.default_factory else f"`{field.get_default()}`"
             rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 

@@ -5,7 +5,7 @@ Errors that mean an outage become Unavailable, a 503 (service/errors.py). All ot
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from logging import getLogger
 from time import perf_counter
@@ -16,6 +16,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from service.database.acting import for_user, know_types
+from service.database.connecting import Connecting
 from service.database.errors import TRANSIENT_ERRORS
 from service.errors import Unavailable
 from service.settings import Settings
@@ -25,7 +26,7 @@ from service.tracing.hooks import OFF, Tracing
 logger = getLogger(__name__)
 
 
-_Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 _PooledConnection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 _RETRY_INTERVAL = 0.05  # s
@@ -49,7 +50,8 @@ class Database:
         self._settings = settings
         self.metrics = metrics
         self.tracing = tracing
-        self._pool: _Pool | None = None
+        self._connect = Connecting(settings.database_password_files, settings.database_password)
+        self._pool: Pool | None = None
         self.acquire_timeout = settings.acquire_timeout
         self.waiting = 0
         metrics.observe_pool(self, settings.pool_size)
@@ -64,11 +66,14 @@ class Database:
 
     async def open(self) -> None:
         """Create the pool; the database need not be up."""
-        settings = self._settings
-        self._pool = await asyncpg.create_pool(
-            settings.database_url,
+        self._pool = await self._make_pool(self._settings.database_url)
+
+    async def _make_pool(self, url: str) -> Pool:
+        return await asyncpg.create_pool(
+            url,
+            connect=self._connect,
             min_size=0,
-            max_size=settings.pool_size,
+            max_size=self._settings.pool_size,
             # The service sets no session state, and asyncpg's default reset costs each request a round trip. asyncpg
             # rolls back an open transaction in any case.
             reset=_no_reset,
@@ -78,17 +83,25 @@ class Database:
 
     async def close(self) -> None:
         """Close the pool. Connections that are still in use after a second are terminated."""
-        if self._pool is None:
+        await self._close_pool(self._pool)
+
+    async def _close_pool(self, pool: "Pool | None") -> None:
+        if pool is None:
             return
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await self._pool.close()
+                await pool.close()
         except TimeoutError:
-            self._pool.terminate()
+            pool.terminate()
 
-    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
-        """Open a connection outside the pool, for a task that must not wait for requests. The caller closes it."""
-        return await asyncpg.connect(self._settings.database_url, **self._connect_options())
+    async def connect(self, *, direct: bool = False) -> "asyncpg.Connection[asyncpg.Record]":
+        """Open a connection outside the pool, for a task that must not wait for requests. The caller closes it.
+
+        One that is `direct` does not lead through a pooler, so it may keep state from one transaction to the next.
+        """
+        settings = self._settings
+        url = settings.database_direct_url if direct else None
+        return await self._connect(url or settings.database_url, **self._connect_options())
 
     def connection(self) -> "Connection":
         """Borrow a connection from the pool: `async with database.connection() as connection`.
@@ -99,6 +112,13 @@ class Database:
             raise Unavailable("The service is starting. Try again in a moment.")
         return Connection(self, self._pool)
 
+    def reading(self) -> AbstractAsyncContextManager["Connection"]:
+        """Like connection(), for statements that only read, and may miss the newest writes of others.
+
+        A client reads all that it has written, see standbys.py. In general that is the same database.
+        """
+        return self.connection()
+
     def unavailable(self, error: BaseException) -> Unavailable:
         """Count an error of the database; returns the error that the request fails with."""
         self.metrics.database_errors.labels(type(error).__name__).inc()
@@ -108,7 +128,6 @@ class Database:
     def _connect_options(self) -> dict[str, Any]:
         settings = self._settings
         return {
-            "password": settings.database_password.get_secret_value() if settings.database_password else None,
             "timeout": settings.acquire_timeout,
             # The server's own limit, statement_timeout, comes first; this one is for a server that does not answer.
             "command_timeout": settings.statement_timeout + 0.5,
@@ -120,7 +139,7 @@ class Database:
         }
 
 
-async def _acquire(pool: _Pool) -> _PooledConnection:
+async def _acquire(pool: Pool) -> _PooledConnection:
     """A free connection. If the server accepts no more connections, waits for one of those that are open."""
     while True:
         try:
@@ -144,7 +163,7 @@ class Connection:
 
     __slots__ = ("_connection", "_database", "_pool")
 
-    def __init__(self, database: Database, pool: _Pool) -> None:
+    def __init__(self, database: Database, pool: Pool) -> None:
         self._database = database
         self._pool = pool
 
@@ -169,6 +188,8 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            await self._pool.expire_connections()  # another server is the primary now, and they all lead to this one
         try:
             await self._pool.release(self._connection, timeout=_RELEASE_TIMEOUT)  # then asyncpg terminates it
         except TRANSIENT_ERRORS as release_error:

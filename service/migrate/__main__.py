@@ -2,12 +2,13 @@
 
 SIGTERM and SIGINT cancel the running statement: its file is rolled back, the files before it stay applied.
 
-`--wait SECONDS` retries while the database is not up yet. `--trial` says that the database is a copy: what is said of
-each migration is said as of a trial, and what was applied is not.
+`--wait` retries while the database is not up yet, without end or for `--wait SECONDS`. `--trial` says that the
+database is a copy: what is said of each migration is said as of a trial, and what was applied is not.
 """
 
 import argparse
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -38,7 +39,13 @@ async def _run_until_stopped(settings: Settings, wait: float, prefix: str) -> li
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m service.migrate", description="Bring the schema up to date.")
     parser.add_argument(
-        "--wait", type=float, default=0, metavar="SECONDS", help="retry that long while the database is not up yet"
+        "--wait",
+        type=float,
+        nargs="?",
+        default=0,
+        const=math.inf,
+        metavar="SECONDS",
+        help="retry while the database is not up yet, without end or that long",
     )
     parser.add_argument(
         "--trial", action="store_true", help="the database is a copy: print only what to know before it is done"

@@ -1,13 +1,15 @@
 """Applies the migrations that are pending."""
 
 import asyncio
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
 
+from service.database.connecting import Connecting
 from service.database.errors import DATABASE_ERRORS
 from service.migrate.alone import apply_alone
 from service.migrate.files import DIRECTORY, Migration, MigrationError, read
@@ -25,7 +27,8 @@ _RETRYABLE = (
     asyncpg.OperatorInterventionError,  # the server is starting up or shutting down
     asyncpg.InsufficientResourcesError,  # too many connections
 )
-_RETRY_INTERVAL = 0.2  # s
+_RETRY_INTERVALS = 0.2, 1.0  # s; the first and the longest one
+LINE_INTERVALS = 1.0, 300.0  # s; of the lines that say what a run waits for
 _LOCK_INTERVAL = 0.05  # s
 
 # A statement that waits for a lock makes all others wait that want the same table. So it gives up, lets them pass and
@@ -172,7 +175,10 @@ def _one_line(error: Exception) -> str:
 async def run(
     settings: Settings, directory: Path = DIRECTORY, wait: float = 0, say: Callable[[str], None] = _silent
 ) -> list[Migration]:
-    """Connect as the owner of the schema, with retries for `wait` seconds, and migrate. Raises MigrationError."""
+    """Connect as the owner of the schema, with retries for `wait` seconds, and migrate. Raises MigrationError.
+
+    While it waits, lines on standard error say what for, at growing distances.
+    """
     connection = await _connect(settings, wait)
     try:
         running_code = await ask(settings.rehearsal_socket) if settings.rehearsal_socket else None
@@ -182,21 +188,26 @@ async def run(
 
 
 async def _connect(settings: Settings, wait: float) -> Connection:
-    password = settings.database_owner_password
+    connect = Connecting(settings.database_owner_password_files, settings.database_owner_password)
     now = asyncio.get_running_loop().time
-    retry_until, retrying = now() + wait, False
+    begun = says_at = now()
+    retries, lines = doubling(*_RETRY_INTERVALS), doubling(*LINE_INTERVALS)
     while True:
         try:
-            return await asyncpg.connect(
-                settings.database_owner_url,
-                password=password.get_secret_value() if password else None,
-                timeout=10,
-            )
+            return await connect(settings.database_owner_url, timeout=10)
         except DATABASE_ERRORS as error:
             reason = f"cannot connect as the owner of the schema: {_one_line(error)}"
-            if now() >= retry_until or not isinstance(error, _RETRYABLE):
+            if now() >= begun + wait or not isinstance(error, _RETRYABLE):
                 raise MigrationError(f"{reason}; check SERVICE_DATABASE_OWNER_URL") from error
-        if not retrying:
-            sys.stderr.write(f"migrate: {reason}; retrying for {wait:g} s\n")
-            retrying = True
-        await asyncio.sleep(_RETRY_INTERVAL)
+        if now() >= says_at:
+            at_most = "" if math.isinf(wait) else f", {wait:g} s at most"
+            sys.stderr.write(f"migrate: {reason}; waiting for it, {now() - begun:.0f} s so far{at_most}\n")
+            says_at = now() + next(lines)
+        await asyncio.sleep(next(retries))
+
+
+def doubling(first: float, longest: float) -> Iterator[float]:
+    """Intervals without end, each twice as long as the one before."""
+    while True:
+        yield first
+        first = min(2 * first, longest)

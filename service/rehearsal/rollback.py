@@ -65,10 +65,10 @@ class RehearsalDatabase(Database):
         """What would be the metrics of rehearsed requests. Nothing shows them."""
         self._unseen = Database(settings, self.unseen, counting(OFF))
 
-    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+    async def connect(self, *, direct: bool = False) -> "asyncpg.Connection[asyncpg.Record]":
         if is_rehearsal():
             raise Unavailable("A connection outside the pool is not rehearsed.")
-        return await super().connect()
+        return await super().connect(direct=direct)
 
     def connection(self) -> Connection:
         attempt = current.get()

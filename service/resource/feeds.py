@@ -53,7 +53,7 @@ class Feeds:
                 await asyncio.sleep(_RECONNECT)
 
     async def _follow(self) -> None:
-        connection = await self._database.connect()
+        connection = await self._database.connect(direct=True)
         notified = asyncio.Event()
         unread: set[str] = set()  # the resources whose feeds have to read
 

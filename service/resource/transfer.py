@@ -68,7 +68,7 @@ async def export_lines(database: Database, statement: Statement) -> AsyncGenerat
 
     Holds a connection until it ends. Raises Unavailable if the database does not answer.
     """
-    async with database.connection() as connection, connection.bulk(readonly=True):
+    async with database.reading() as connection, connection.bulk(readonly=True):
         async for rows in connection.batches(statement, size=_BATCH):
             chunk = bytearray()
             for row in rows:

@@ -7,6 +7,7 @@ and members behind.
 
 import argparse
 import asyncio
+import json
 import math
 import os
 import sys
@@ -25,6 +26,8 @@ from tests.probe.collection import Collection, NoCollection
 from workbench.errors import WorkbenchError
 
 _READY_WITHIN = "180s"
+_GATEWAY_NAMESPACE = "istio-system"
+_GATEWAYS = "--selector=istio=ingressgateway"
 _UNAVAILABLE = frozenset({"503"})
 _BROKEN = frozenset({"503", "504"})
 
@@ -80,13 +83,45 @@ async def gateway_rolled(_: float) -> None:
     await rolled_out("deployment/istio-ingressgateway", namespace="istio-system")
 
 
+async def replicas_evicted(_: float) -> None:
+    await evicted(*await _pods(REPLICAS))
+    await rolled_out(f"deployment/{NAME}")
+
+
+async def replicas_scaled(_: float) -> None:
+    """To twice as many and back. An autoscaler, if there is one, may choose another number."""
+    deployment = f"deployment/{NAME}"
+
+    async def wanted() -> int:
+        return int(await kubectl("get", deployment, "--output=jsonpath={.spec.replicas}"))
+
+    before = await wanted()
+    for replicas in (2 * before, before):
+        await kubectl("scale", deployment, f"--replicas={replicas}")
+        await rolled_out(deployment)
+        while len(await _pods(REPLICAS)) > await wanted():  # noqa: ASYNC110 - pods that end have no event
+            await asyncio.sleep(1)
+
+
+async def gateways_evicted(_: float) -> None:
+    await evicted(*await _pods(_GATEWAYS, namespace=_GATEWAY_NAMESPACE), namespace=_GATEWAY_NAMESPACE)
+    await rolled_out("deployment/istio-ingressgateway", namespace=_GATEWAY_NAMESPACE)
+
+
 FAULTS = (
     ClusterFault("service, kill -9 in its pod", service_killed, failures=_UNAVAILABLE),
     ClusterFault("replica, pod deleted without grace", replica_killed, failures=_UNAVAILABLE),
     ClusterFault("replica, SIGSTOP", replica_hangs, 20, _BROKEN),
     ClusterFault("all replicas, rollout restart", replicas_rolled),
+    ClusterFault("all replicas, evicted one after the other as by a drain", replicas_evicted),
+    ClusterFault("replicas, scaled to twice as many and back", replicas_scaled),
     ClusterFault("PostgreSQL, pod deleted without grace", database_killed, failures=_BROKEN),
     ClusterFault("gateway, rollout restart", gateway_rolled, failures=_UNAVAILABLE | {NO_ANSWER}),
+    ClusterFault(
+        "all gateways, evicted one after the other as by a drain",
+        gateways_evicted,
+        failures=_UNAVAILABLE | {NO_ANSWER},
+    ),
 )
 
 
@@ -146,6 +181,27 @@ async def _a_replica() -> str:
     return (await kubectl("get", "pods", REPLICAS, "--output=name")).split()[0]
 
 
+async def _pods(selector: str, **where: str) -> list[str]:
+    return (await kubectl("get", "pods", selector, "--output=name", **where)).split()
+
+
+async def evicted(*pods: str, namespace: str = NAME) -> None:
+    """Evicts pods through the API that `kubectl drain` uses, each as soon as its disruption budget allows it."""
+    for pod in pods:
+        name = pod.removeprefix("pod/")
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+        while True:
+            try:
+                await kubectl("create", "--raw", path, "--filename=-", given=json.dumps(eviction))
+                break
+            except RuntimeError as error:
+                if "disruption budget" not in str(error):
+                    raise
+            await asyncio.sleep(1)  # a budget has no event
+        await kubectl("wait", pod, "--for=delete", f"--timeout={_READY_WITHIN}", namespace=namespace)
+
+
 async def _replicas_ready() -> None:
     await kubectl("wait", "pods", REPLICAS, "--for=condition=Ready", f"--timeout={_READY_WITHIN}")
 
@@ -162,11 +218,15 @@ async def rolled_out(what: str, **where: str) -> None:
     await kubectl("rollout", "status", what, f"--timeout={_READY_WITHIN}", **where)
 
 
-async def kubectl(*arguments: str, **where: str) -> str:
+async def kubectl(*arguments: str, given: str = "", **where: str) -> str:
+    """The output of a kubectl that gets `given` on its standard input."""
     process = await asyncio.create_subprocess_exec(
-        *command(*arguments, **where), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command(*arguments, **where),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await process.communicate()
+    output, errors = await process.communicate(given.encode())
     if process.returncode != 0:
         raise RuntimeError(f"kubectl {' '.join(arguments)}: {errors.decode().strip()}")
     return output.decode()

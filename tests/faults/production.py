@@ -13,16 +13,8 @@ from datetime import UTC, datetime
 from typing import Self
 
 from cluster.kubectl import NAME, command
-from tests.faults.cluster import (
-    ClusterFault,
-    gateway_rolled,
-    kubectl,
-    replica_killed,
-    replicas_rolled,
-    rolled_out,
-    run,
-)
-from tests.faults.recorder import NO_ANSWER
+from tests.faults import cluster
+from tests.faults.cluster import ClusterFault, kubectl, rolled_out, run
 
 _CLUSTER = "clusters.postgresql.cnpg.io/postgres"
 _HEALTHY = "Cluster in healthy state"  # the operator's text, in status.phase
@@ -92,15 +84,6 @@ async def standby_killed(_: float) -> None:
     await asyncio.sleep(1)  # until the operator has seen it
 
 
-async def service_scaled(seconds: float) -> None:
-    """To one replica more, and back."""
-    replicas = int(await kubectl("get", f"deployment/{NAME}", "--output=jsonpath={.spec.replicas}"))
-    for count in (replicas + 1, replicas):
-        await kubectl("scale", f"deployment/{NAME}", f"--replicas={count}")
-        await rolled_out(f"deployment/{NAME}")
-        await asyncio.sleep(seconds)
-
-
 async def istiod_killed(_: float) -> None:
     pods = await kubectl("get", "pods", "--selector=app=istiod", "--output=name", namespace=_MESH)
     await kubectl("delete", pods.split()[0], "--grace-period=0", "--force", namespace=_MESH)
@@ -114,11 +97,9 @@ FAULTS = (
     ClusterFault("primary, switchover", primary_switched, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("all instances, restart", instances_restarted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("standby, pod deleted without grace", standby_killed),
-    ClusterFault("replica, pod deleted without grace", replica_killed, failures=_UNAVAILABLE),
-    ClusterFault("all replicas, rollout restart", replicas_rolled),
-    ClusterFault("a replica more, a replica less", service_scaled, 5),
-    ClusterFault("gateway, rollout restart", gateway_rolled, failures=_UNAVAILABLE | {NO_ANSWER}),
     ClusterFault("istiod, pod deleted without grace", istiod_killed),
+    # As in the local cluster, whose PostgreSQL is another one.
+    *(fault for fault in cluster.FAULTS if fault.inject is not cluster.database_killed),
 )
 
 

@@ -8,15 +8,15 @@ from tests.k8s.project import Object
 GROUP = "postgresql.cnpg.io/"
 
 
-def instance_template(cluster: Object) -> Object:
-    """The template of an instance of a Cluster: of its primary, which the labels say."""
+def instance_template(cluster: Object, role: str = "primary") -> Object:
+    """The template of an instance of a Cluster: of its primary, or of a standby with the role `replica`."""
     spec, name = cluster["spec"], cluster["metadata"]["name"]
     inherited = spec.get("inheritedMetadata", {})
     labels = {
         "app.kubernetes.io/name": "postgresql",
         "cnpg.io/cluster": name,
         "cnpg.io/podRole": "instance",
-        "cnpg.io/instanceRole": "primary",
+        "cnpg.io/instanceRole": role,
     }
     container = {
         "name": "postgres",

@@ -42,7 +42,7 @@ def build(folder: Path, others: list[Object] | None = None) -> list[Object]:
         path = folder / name
         objects += build(path) if path.is_dir() else list(yaml.load_all(path.read_text(), LOADER))
     for name in kustomization.pop("components", []):
-        objects = build(folder / name, objects)
+        objects = [*objects, *build(folder / name)] if alone else build(folder / name, objects)
     options = kustomization.pop("generatorOptions", {})
     for generator in kustomization.pop("configMapGenerator", []):
         objects.append(_config_map(folder, generator, options))

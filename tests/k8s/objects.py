@@ -46,8 +46,12 @@ def pod_spec(item: Object) -> Object | None:
 
 
 def pods(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
-    """Each object that creates pods, with its pod template."""
-    return ((item, template) for item in objects if (template := pod_template(item)) is not None)
+    """Each object that creates pods, with its pod template. The standbys of a Cluster have one of their own."""
+    for item in objects:
+        if (template := pod_template(item)) is not None:
+            yield item, template
+        if item["kind"] == "Cluster":
+            yield item, cloudnativepg.instance_template(item, "replica")
 
 
 def containers(item: Object) -> list[Object]:

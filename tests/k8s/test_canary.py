@@ -57,7 +57,10 @@ def test_it_adds_a_deployment_and_changes_nothing_else(objects: list[Object], pr
 def test_the_canary_is_the_first_deployment_but_for_name_label_image_and_replicas(objects: list[Object]) -> None:
     stable, canary = deepcopy(deployments(objects))
     stable["metadata"]["name"] = CANARY_NAME
+    assert "replicas" not in stable["spec"]  # they are the autoscaler's
     stable["spec"]["replicas"] = 1
+    assert stable["spec"]["strategy"]["rollingUpdate"].pop("maxUnavailable") == 1
+    assert canary["spec"]["strategy"]["rollingUpdate"].pop("maxUnavailable") == 0  # it has one replica
     for labels in (
         stable["metadata"]["labels"],
         stable["spec"]["selector"]["matchLabels"],
@@ -116,7 +119,7 @@ def test_the_manifests_pass(objects: list[Object], check: references.Check) -> N
 
 
 def test_the_connections_of_both_versions_fit_into_the_database(objects: list[Object]) -> None:
-    needed, limit = needed_connections(*deployments(objects))
+    needed, limit = needed_connections(objects, *deployments(objects))
     assert needed <= limit
 
 

@@ -4,13 +4,15 @@ import re
 
 import yaml
 
-from tests.k8s.objects import find, pod_spec
+from tests.k8s.objects import find, of_kind, pod_spec
 from tests.k8s.project import INSTALL, K8S, Object, istio_install
 from workbench.project import NAME
 
 CPU = 2.0  # cores
 MEMORY = 3 * 2**30  # bytes
 POOL = 10  # connections; the default of SERVICE_POOL_SIZE
+
+NODES_AND_ZONES = ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
 
 _UNITS = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
@@ -48,22 +50,103 @@ def test_the_whole_system_fits_on_a_laptop(with_users: list[Object]) -> None:
 
 
 def test_there_are_two_replicas_or_more(overlay: list[Object]) -> None:
-    assert find(overlay, "Deployment", NAME)["spec"]["replicas"] >= 2
+    deployment = find(overlay, "Deployment", NAME)
+    autoscaler = autoscaler_of(overlay, deployment)
+
+    assert (autoscaler["spec"]["minReplicas"] if autoscaler else deployment["spec"]["replicas"]) >= 2
     assert find(overlay, "PodDisruptionBudget", "service")["spec"]["maxUnavailable"] == 1
 
 
 def test_in_production_an_istiod_answers_while_the_node_of_another_restarts() -> None:
     """Without an answer of istiod no pod of the mesh can be created."""
-    install = yaml.safe_load((K8S / "overlays" / "production" / INSTALL.name).read_text())["spec"]["values"]["pilot"]
+    istiod = production_install()["values"]["pilot"]
 
-    assert install["replicaCount"] >= 2
-    assert istio_install()["values"]["pilot"]["autoscaleEnabled"] is False  # otherwise the number would be ignored
-    [spread] = install["topologySpreadConstraints"]
-    assert spread["labelSelector"]["matchLabels"] == {"app": "istiod"}
-    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert istiod["autoscaleEnabled"]  # otherwise the minimum would be ignored, and there would be one
+    assert 2 <= istiod["autoscaleMin"] < istiod["autoscaleMax"]
+    assert spread(istiod["topologySpreadConstraints"], {"app": "istiod"}) == NODES_AND_ZONES
 
 
-def needed_connections(*deployments: Object) -> tuple[int, int]:
+def test_in_production_a_gateway_answers_while_the_node_of_another_restarts() -> None:
+    gateway = production_install()["values"]["gateways"]["istio-ingressgateway"]
+    [component] = production_install()["components"]["ingressGateways"]
+    [patch] = [entry for entry in component["k8s"]["overlays"] if entry["kind"] == "Deployment"]
+    [constraints] = patch["patches"]
+
+    assert gateway["autoscaleEnabled"]
+    assert 2 <= gateway["autoscaleMin"] < gateway["autoscaleMax"]
+    assert constraints["path"] == "spec.template.spec.topologySpreadConstraints"
+    assert spread(constraints["value"], {"istio": "ingressgateway"}) == NODES_AND_ZONES
+
+
+def test_in_production_the_gateway_is_otherwise_that_of_all_clusters() -> None:
+    """Its list of gateways replaces the one of k8s/istio/install.yaml."""
+    [everywhere] = istio_install()["components"]["ingressGateways"]
+    [there] = production_install()["components"]["ingressGateways"]
+    del there["k8s"]["overlays"], there["k8s"]["resources"]["requests"], everywhere["k8s"]["resources"]["requests"]
+
+    assert there == everywhere
+
+
+def test_the_replicas_of_the_service_are_on_different_nodes_and_zones(overlay: list[Object]) -> None:
+    deployment = find(overlay, "Deployment", NAME)
+    constraints = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
+
+    assert spread(constraints, {"app.kubernetes.io/component": "service"}) == NODES_AND_ZONES
+    assert all(constraint["matchLabelKeys"] == ["pod-template-hash"] for constraint in constraints)
+
+
+def test_a_rollout_in_production_gets_on_where_no_pod_can_be_added(production: list[Object]) -> None:
+    """It may end one that is not ready, and still leaves as many as the budget of a drain does."""
+    assert find(production, "Deployment", NAME)["spec"]["strategy"] == {
+        "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}
+    }
+
+
+def test_every_disruption_budget_lets_a_drain_end(overlay: list[Object]) -> None:
+    """A budget that forbids to evict one of the pods, while all are ready, would block the drain of its node."""
+    budgets = [item["spec"] for item in of_kind(overlay, "PodDisruptionBudget")]
+
+    assert budgets
+    for budget in budgets:
+        assert budget["maxUnavailable"] == 1
+        assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def production_install() -> Object:
+    """The spec of what Istio has only in production."""
+    spec: Object = yaml.safe_load((K8S / "overlays" / "production" / INSTALL.name).read_text())["spec"]
+    return spec
+
+
+def spread(constraints: list[Object], labels: dict[str, str]) -> list[str]:
+    """Over what pods with these labels are spread, if they may also run where there is nothing to spread over."""
+    return [
+        constraint["topologyKey"]
+        for constraint in constraints
+        if constraint["labelSelector"]["matchLabels"] == labels
+        and (constraint["maxSkew"], constraint["whenUnsatisfiable"]) == (1, "ScheduleAnyway")
+    ]
+
+
+def autoscaler_of(objects: list[Object], deployment: Object) -> Object | None:
+    """What owns the number of replicas; None if the manifest does."""
+    found = [
+        item
+        for item in of_kind(objects, "HorizontalPodAutoscaler", "ScaledObject")
+        if item["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    ]
+    return found[0] if found else None
+
+
+def most_replicas(objects: list[Object], deployment: Object) -> int:
+    autoscaler = autoscaler_of(objects, deployment)
+    if autoscaler is None:
+        return int(deployment["spec"]["replicas"])
+    spec = autoscaler["spec"]
+    return int(spec["maxReplicas"] if "maxReplicas" in spec else spec["maxReplicaCount"])
+
+
+def needed_connections(objects: list[Object], *deployments: Object) -> tuple[int, int]:
     """How many connections their replicas may open at the same time, and the limit of their role.
 
     A rolling update adds one replica. Each has two connections beside its pool: for readiness and for the feed.
@@ -74,10 +157,10 @@ def needed_connections(*deployments: Object) -> tuple[int, int]:
     for deployment in deployments:
         [container] = deployment["spec"]["template"]["spec"]["containers"]
         env = {entry["name"]: entry.get("value") for entry in container["env"]}
-        needed += (deployment["spec"]["replicas"] + 1) * (int(env.get("SERVICE_POOL_SIZE") or POOL) + 2)
+        needed += (most_replicas(objects, deployment) + 1) * (int(env.get("SERVICE_POOL_SIZE") or POOL) + 2)
     return needed, limit
 
 
 def test_the_connections_of_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
-    needed, limit = needed_connections(find(overlay, "Deployment", NAME))
+    needed, limit = needed_connections(overlay, find(overlay, "Deployment", NAME))
     assert needed <= limit

@@ -7,8 +7,9 @@ from itertools import product
 
 import pytest
 
+from tests.k8s.kustomization import build
 from tests.k8s.objects import find, matches, of_kind, pods
-from tests.k8s.project import ROOT, Object
+from tests.k8s.project import K8S, ROOT, Object
 
 Pod = tuple[str, dict[str, str]]  # namespace and labels
 Flow = tuple[str, str, int]  # source, target and port
@@ -22,16 +23,26 @@ OTHERS: dict[str, Pod] = {
     "dns": ("kube-system", {"k8s-app": "kube-dns"}),
     "anywhere": ("elsewhere", {}),
 }
-# Those with which only CloudNativePG's pods have to do. The API server is a process of a node.
-OF_THE_OPERATOR: dict[str, Pod] = {
-    "cnpg-operator": ("cnpg-system", {"app.kubernetes.io/name": "cloudnative-pg"}),
-    "api-server": ("", {}),
+# Those of an operator, by the kind of objects that need it. The API server is a process of a node.
+OPERATORS: dict[str, dict[str, Pod]] = {
+    "Cluster": {
+        "cnpg-operator": ("cnpg-system", {"app.kubernetes.io/name": "cloudnative-pg"}),
+        "api-server": ("", {}),
+    },
+    "ScaledObject": {"keda-operator": ("keda", {"app": "keda-operator"})},
 }
 # Pods whose traffic no policy limits: they belong to others, or their peers cannot be named by a selector.
-OPEN_EGRESS = {"istiod", "dns", "prometheus", "anywhere", "cnpg-operator", "api-server"}
-OPEN_INGRESS = {"dns", "anywhere", "cnpg-operator", "api-server"}
+OPEN_EGRESS = {"istiod", "dns", "prometheus", "anywhere", "cnpg-operator", "api-server", "keda-operator"}
+OPEN_INGRESS = {"dns", "anywhere", "cnpg-operator", "api-server", "keda-operator"}
 # The ports on which pods of others listen, as far as ours know them. The API server's depends on the cluster.
-SERVED = {"dns": {53}, "cnpg-operator": set[int](), "api-server": {443, 6443}, "anywhere": set[int]()}
+NOTHING = set[int]()
+SERVED = {
+    "dns": {53},
+    "cnpg-operator": NOTHING,
+    "api-server": {443, 6443},
+    "keda-operator": NOTHING,
+    "anywhere": NOTHING,
+}
 
 
 def table() -> set[Flow]:
@@ -46,7 +57,8 @@ def all_pods(objects: list[Object]) -> dict[str, Pod]:
         template["spec"]["serviceAccountName"]: (item["metadata"]["namespace"], template["metadata"]["labels"])
         for item, template in pods(objects)
     }
-    return own | OTHERS | (OF_THE_OPERATOR if any(of_kind(objects, "Cluster")) else {})
+    operators = [OPERATORS.get(kind, {}) for kind in {item["kind"] for item in objects}]
+    return own | OTHERS | {name: pod for pods_of_one in operators for name, pod in pods_of_one.items()}
 
 
 def allowed(objects: list[Object]) -> set[Flow]:
@@ -98,7 +110,26 @@ def _is_peer(entry: Object, namespace: str, peer: Pod) -> bool:
     return peer[0] == namespace and matches(labels, peer[1])
 
 
+@pytest.fixture(scope="module")
+def everything(with_users: list[Object]) -> list[Object]:
+    """With each component that lets others in."""
+    objects = deepcopy(with_users)
+    for component in ("autoscaling", "autoscaling-requests"):
+        objects = build(K8S / "components" / component, objects)
+    return objects
+
+
 def test_the_policies_allow_the_flows_of_the_table_and_no_others(overlay: list[Object]) -> None:
+    check_flows(overlay)
+
+
+def test_the_policies_of_all_components_allow_the_flows_of_the_table_and_no_others(
+    every_component: list[Object],
+) -> None:
+    check_flows(every_component)
+
+
+def check_flows(overlay: list[Object]) -> None:
     """The source `anywhere` stands for each pod whose own policies do not limit where it sends."""
     known = all_pods(overlay).keys()
     wanted = {
@@ -130,12 +161,13 @@ def test_every_pod_is_in_the_table_and_no_others(with_users: list[Object], every
         ("jaeger", "ingress", ("service", "jaeger", 4318)),
         ("grafana", "egress", ("grafana", "prometheus", 9090)),
         ("postgres-exporter", "egress", ("postgres-exporter", "postgres", 5432)),
+        ("prometheus-keda", "ingress", ("keda-operator", "prometheus", 9090)),
     ],
 )
 def test_a_flow_that_a_policy_forgets_is_missed(
-    with_users: list[Object], policy: str, direction: str, flow: Flow
+    everything: list[Object], policy: str, direction: str, flow: Flow
 ) -> None:
-    objects = deepcopy(with_users)
+    objects = deepcopy(everything)
     assert flow in allowed(objects)
 
     find(objects, "NetworkPolicy", policy)["spec"][direction] = []

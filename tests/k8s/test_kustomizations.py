@@ -13,7 +13,7 @@ from workbench.project import NAME
 
 
 def test_every_kustomization_builds(folders: list[Path]) -> None:
-    assert len(folders) == 18
+    assert folders
     for folder in folders:
         assert build(folder), folder
 

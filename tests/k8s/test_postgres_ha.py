@@ -13,8 +13,9 @@ import pytest
 
 from service.migrate.apply import run as migrate
 from service.settings import load
+from tests.k8s.cloudnativepg import instance_template
 from tests.k8s.kustomization import build, without_hashes
-from tests.k8s.objects import describe, find, matches, pod_template
+from tests.k8s.objects import describe, find, matches
 from tests.k8s.project import K8S, Object
 from tests.k8s.test_capacity import quantity
 from workbench.console import Console
@@ -62,19 +63,17 @@ def test_it_replaces_the_one_postgresql_and_changes_nothing_else(base: list[Obje
         f"ConfigMap {NAME}/postgres-scripts",
         *(f"{kind} {NAME}/postgres-backup" for kind in ("CronJob", "NetworkPolicy", "ServiceAccount")),
     }
-    assert new == {f"Cluster {NAME}/postgres"}
+    assert new == {f"Cluster {NAME}/postgres", f"Service {NAME}/postgres-standbys"}
     kinds = ("AuthorizationPolicy", "NetworkPolicy", "Service", "ServiceAccount")
     assert changed == {f"{kind} {NAME}/postgres" for kind in kinds}
 
 
-def test_clients_reach_the_primary_and_no_standby(with_ha: list[Object]) -> None:
-    primary = pod_template(find(with_ha, "Cluster", "postgres"))
-    assert primary
-    labels = primary["metadata"]["labels"]
-    selector = find(with_ha, "Service", "postgres")["spec"]["selector"]
+@pytest.mark.parametrize(("service", "roles"), [("postgres", ["primary"]), ("postgres-standbys", ["replica"])])
+def test_a_service_has_the_primary_or_the_standbys(with_ha: list[Object], service: str, roles: list[str]) -> None:
+    cluster, selector = find(with_ha, "Cluster", "postgres"), find(with_ha, "Service", service)["spec"]["selector"]
+    labels = {role: instance_template(cluster, role)["metadata"]["labels"] for role in ("primary", "replica")}
 
-    assert matches(selector, labels)
-    assert not matches(selector, labels | {"cnpg.io/instanceRole": "replica"})
+    assert [role for role in labels if matches(selector, labels[role])] == roles
 
 
 def test_the_instances_can_ask_the_api_server(cluster: Object, with_ha: list[Object]) -> None:
@@ -118,7 +117,7 @@ def test_the_settings_are_those_of_the_one_postgresql(cluster: Object, postgres:
     different = {name for name in one.keys() | three.keys() if one.get(name) != three.get(name)}
 
     sizes = {"shared_buffers", "effective_cache_size", "maintenance_work_mem", "max_wal_size"}
-    assert different == sizes | {"max_slot_wal_keep_size"}
+    assert different == sizes | {"max_slot_wal_keep_size", "hot_standby_feedback"}
     for settings, resources in ((one, postgres["resources"]), (three, cluster["resources"])):
         memory = quantity(resources["limits"]["memory"])
         shared, work = (quantity(settings[name].replace("B", "i")) for name in ("shared_buffers", "work_mem"))
@@ -187,14 +186,22 @@ STATE = {
 }
 
 
+OF_THE_OPERATOR = {"streaming_replica": ["postgres"], "cnpg_metrics_exporter": ["app", "postgres"]}
+"""The operator's own roles, and where they have to connect to."""
+
+
 async def state(postgres: Postgres) -> dict[str, list[dict[str, Any]]]:
-    """What roles.sql decides, without the ids."""
+    """What roles.sql decides, without the ids and the operator's roles."""
     connection = await asyncpg.connect(postgres.url(SUPERUSER))
     try:
         rows = {name: await connection.fetch(sql) for name, sql in STATE.items()}
     finally:
         await connection.close()
-    return {name: sorted(map(dict, found), key=str) for name, found in rows.items()}
+    found = {name: [dict(row) for row in of_kind] for name, of_kind in rows.items()}
+    found["roles"] = [row for row in found["roles"] if row["rolname"] not in OF_THE_OPERATOR]
+    for row in found["database"]:
+        row["acl"] = [entry for entry in row["acl"] or () if entry.partition("=")[0] not in OF_THE_OPERATOR]
+    return {name: sorted(of_kind, key=str) for name, of_kind in found.items()}
 
 
 @pytest.fixture
@@ -205,14 +212,16 @@ async def of_the_operator(
     initdb = cluster["bootstrap"]["initdb"]
 
     async def create_database(postgres: Postgres, _script: Path) -> None:
-        superuser = await asyncpg.connect(postgres.url(SUPERUSER, "postgres"))
-        await superuser.execute(f"CREATE ROLE {initdb['owner']} LOGIN")
-        await superuser.execute(f"CREATE DATABASE {initdb['database']} OWNER {initdb['owner']}")
-        await superuser.close()
-        application = await asyncpg.connect(postgres.url(SUPERUSER, initdb["database"]))
-        await application.execute('SET search_path TO "$user", public')
-        await application.execute(ROLES)  # all statements at once, which are one transaction
-        await application.close()
+        created = f"CREATE DATABASE {initdb['database']} OWNER {initdb['owner']}"
+        for database, *statements in (
+            ("postgres", f"CREATE ROLE {initdb['owner']} LOGIN", *initdb["postInitSQL"], created),
+            # A file is sent as it is: its statements are one transaction.
+            (initdb["database"], 'SET search_path TO "$user", public', *initdb["postInitApplicationSQL"], ROLES),
+        ):
+            superuser = await asyncpg.connect(postgres.url(SUPERUSER, database))
+            for statement in statements:
+                await superuser.execute(statement)
+            await superuser.close()
 
     monkeypatch.setattr(Postgres, "create_database", create_database)
     with (tmp_path / "log").open("w") as log, run_folder(tmp_path) as run:
@@ -240,6 +249,16 @@ async def test_the_database_is_the_same_as_that_of_the_workbench(
         initdb["locale"],
         initdb["locale"],
     )
+
+
+@pytest.mark.parametrize("role", OF_THE_OPERATOR)
+async def test_the_operators_roles_reach_their_databases_and_no_others(of_the_operator: Postgres, role: str) -> None:
+    for database in ("app", "postgres", "template1"):
+        if database in OF_THE_OPERATOR[role]:
+            await (await asyncpg.connect(of_the_operator.url(role, database))).close()
+        else:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await asyncpg.connect(of_the_operator.url(role, database))
 
 
 async def test_the_migrations_run_in_it(of_the_operator: Postgres) -> None:

@@ -111,7 +111,7 @@ def _add_collection(routes: Blueprint, database: Database) -> None:
     @routes.get("")
     @endpoint(query=paging.PageQuery, answer=ThingPage, polled=True)
     async def newest(query: paging.PageQuery) -> Answer:
-        async with database.connection() as connection:
+        async with database.reading() as connection:
             if query.after_id is None:
                 rows = await connection.fetch(LIST_FIRST, query.rows)
             else:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,52 @@ async def test_requests_get_503_while_the_server_is_down_and_the_service_recover
             await asyncio.gather(*clients)
 
     assert answers.keys() == {200, 201, 503}
+
+
+async def test_connections_to_a_server_that_has_become_a_standby_are_not_used_again(
+    mortal_postgres: Postgres,
+) -> None:
+    """It may keep them open, and it refuses every write."""
+    database = Database(mortal_postgres)
+    sessions = "SELECT array_agg(pid) FROM pg_stat_activity WHERE usename = 'app_rw' AND query LIKE '%things%'"
+    async with serving(settings_for(database)) as service:
+        await service.ready()
+        await service.create()
+        old: Any = await database.fetchval(sessions)
+
+        async def answered(status: int) -> bool:
+            """Sessions learn of a changed setting a moment later."""
+            answer = await service.api.post("/things", json={"name": "Launch"})
+            if answer.status_code != 201:
+                problem_of(answer, 503)
+            return answer.status_code == status
+
+        await database.as_superuser("ALTER SYSTEM SET default_transaction_read_only = on")
+        await database.as_superuser("SELECT pg_reload_conf()")
+        await eventually(lambda: answered(503), "the server refuses writes")
+        await database.as_superuser("ALTER SYSTEM RESET default_transaction_read_only")
+        await database.as_superuser("SELECT pg_reload_conf()")
+
+        await eventually(lambda: answered(201), "the server accepts writes")
+        now: Any = await database.fetchval(sessions)
+        assert old
+        assert not {*old} & {*now}
+
+
+async def test_event_streams_use_the_direct_connection_if_there_is_one(
+    start_service: StartService, database: Database
+) -> None:
+    await start_service(database_direct_url=database.url("app_owner"))
+
+    async def listens() -> bool:
+        role = await database.fetchval(
+            "SELECT usename FROM pg_stat_activity WHERE datname = $1 AND query LIKE '%FROM events%' "
+            "AND pid <> pg_backend_pid()",
+            database.name,
+        )
+        return role == "app_owner"
+
+    await eventually(listens, "the feeds use the direct connection")
 
 
 # Clients that disconnect. The pool has one connection: if it were not returned, all later requests would fail.

@@ -23,7 +23,10 @@ DATABASE = "app"
 """As k8s/postgres/roles.sql expects it."""
 BRANCH_SETTING = "workbench.branch_databases"
 """A setting that is `yes` if the service uses the database of the git branch; see branch_databases.py."""
-READY = "database system is ready to accept connections"
+READY = (
+    "database system is ready to accept connections",
+    "database system is ready to accept read-only connections",  # a standby
+)
 IN_USE = "pre-existing shared memory block"  # processes of a killed server have not ended yet
 EXPECTED = re.compile(
     "terminating connection due to (administrator command|unexpected postmaster exit)|the database system is |"
@@ -173,6 +176,6 @@ class Postgres:
         severity, _, message = line.partition(":  ")
         if message and severity in ("LOG", "WARNING", "ERROR", "FATAL", "PANIC"):
             self._shown = severity != "LOG" and not EXPECTED.match(message)
-            if message == READY:
+            if message in READY:
                 self._ready.set()
         return self._shown

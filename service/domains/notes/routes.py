@@ -50,7 +50,7 @@ def _add_collection(routes: Blueprint, database: Database) -> None:
 
         `next` is the path of the next page. Notes that are created meanwhile do not shift the pages.
         """
-        async with database.connection() as connection:
+        async with database.reading() as connection:
             return paging.answer("/notes", query, await store.page(connection, query))
 
 

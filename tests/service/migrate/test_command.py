@@ -2,11 +2,13 @@
 
 import signal
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from service.database.schema import text
+from service.migrate.apply import LINE_INTERVALS, doubling
 from service.migrate.files import expected_version, read
 from tests.service.commands import ended, run_command, running
 from tests.service.databases import Database
@@ -38,22 +40,35 @@ async def test_the_command_prints_an_error_as_one_line(empty_database: Database)
     assert line.startswith("migrate: cannot connect")
 
 
-async def test_the_command_waits_for_a_database_that_is_not_up_yet(empty_database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("wait", "says"),
+    [(["--wait"], ""), (["--wait", f"{WITHIN:g}"], f", {WITHIN:g} s at most")],
+    ids=["endless", "limited"],
+)
+async def test_the_command_waits_for_a_database_that_is_not_up_yet(
+    empty_database: Database, tmp_path: Path, wait: list[str], says: str
+) -> None:
     sockets = str(empty_database.server.sockets)
     later = tmp_path / "later"
     url = empty_database.url("app_owner").replace(sockets, str(later))
 
-    command = *MIGRATE, "--wait", f"{WITHIN:g}"
-    async with running(*command, SERVICE_DATABASE_OWNER_URL=url) as process:
+    async with running(*MIGRATE, *wait, SERVICE_DATABASE_OWNER_URL=url) as process:
         assert process.stderr
-        line = await process.stderr.readline()
+        lines = [(await process.stderr.readline()).decode() for _ in range(3)]
         later.symlink_to(sockets)
         done = await ended(process)
 
-    assert line.startswith(b"migrate: cannot connect as the owner of the schema: ")
-    assert line.endswith(f"; retrying for {WITHIN:g} s\n".encode())
-    assert (done.status, done.stderr) == (0, "")
+    for line in lines:
+        assert line.startswith("migrate: cannot connect as the owner of the schema: ")
+        assert line.endswith(f" s so far{says}\n")
+    so_far = [int(line.rpartition("; waiting for it, ")[2].partition(" ")[0]) for line in lines]
+    assert so_far == sorted({*so_far}), "each line comes later than the one before"
+    assert done.status == 0
     assert await tables(empty_database)
+
+
+def test_what_the_command_waits_for_is_said_at_growing_distances() -> None:
+    assert [*islice(doubling(*LINE_INTERVALS), 11)] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
 
 
 async def test_the_command_gives_up_after_the_given_time(tmp_path: Path) -> None:
@@ -68,7 +83,7 @@ async def test_the_command_gives_up_after_the_given_time(tmp_path: Path) -> None
 async def test_the_command_does_not_retry_after_a_permanent_error(empty_database: Database) -> None:
     url = Database(empty_database.server, "nowhere").url("app_owner")
 
-    done = await run_command(*MIGRATE, "--wait", "3600", SERVICE_DATABASE_OWNER_URL=url)
+    done = await run_command(*MIGRATE, "--wait", SERVICE_DATABASE_OWNER_URL=url)
 
     assert done.status == 1
     [line] = done.stderr.splitlines()
