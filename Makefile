@@ -12,7 +12,7 @@ PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help dev live token branches test test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
-	destroy status intrude image scan sign changes backup restore load bench-reload faults audit sbom environment-workbench \
+	destroy status intrude image scan sign changes backup restore rotate load bench-reload faults audit sbom environment-workbench \
 	environment-dev environment-all
 
 help: ## show this list
@@ -193,19 +193,25 @@ status: python ## show the state of each part of the cluster, and what is wrong 
 intrude: python ## test that other pods in the cluster cannot reach the service and its database
 	@$(PYTHON) -m cluster.intruder
 
-# WHERE=workbench is the database of the `make dev` that runs on DATA. The default is the cluster's database.
+# WHERE=workbench is the database of the `make dev` that runs on DATA, production one with an archive. The default is the
+# cluster's one PostgreSQL.
 ifeq ($(WHERE),workbench)
 BACKUPS := $(VENV_PYTHON) -m workbench.backups
 backup restore: environment-workbench
+else ifeq ($(WHERE),production)
+BACKUPS := $(PYTHON) -m cluster.archive
 else
 BACKUPS := $(PYTHON) -m cluster.backups
 endif
 
-backup: python ## dump the cluster's database, as a CronJob does each night; WHERE=workbench dumps the workbench's
+backup: python ## dump the cluster's database, as a CronJob does each night; WHERE=workbench; WHERE=production archives it
 	@$(BACKUPS) backup
 
-restore: python ## restore the database from the dump FILE=name; without FILE, list the dumps; WHERE as for backup
+restore: python ## restore the dump FILE=name, or list the dumps; WHERE as for backup; WHERE=production AT="2026-11-28 10:00:00Z"
 	@$(BACKUPS) restore
+
+rotate: python ## make a new password, without a failed request: SECRET=app-rw-password
+	@$(PYTHON) -m cluster.rotation
 
 load: environment-dev ## send requests for a minute; ARGS="--rate 50 --seconds 60", INGRESS_URL=..., COLLECTION=/path
 	@$(VENV_PYTHON) -m bench.traffic --url $(or $(INGRESS_URL),http://localhost:8080) $(ARGS)

@@ -25,9 +25,15 @@ class ClusterError(Exception):
     """str() says what failed, and what to do."""
 
 
-def kubectl(*arguments: str, namespace: str = NAMESPACE, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Runs kubectl and returns its output. Raises ClusterError with kubectl's own message if it fails."""
-    done = subprocess.run(command(*arguments, namespace=namespace), capture_output=True, text=True, check=False)
+def kubectl(
+    *arguments: str, namespace: str = NAMESPACE, check: bool = True, sent: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs kubectl and returns its output. Raises ClusterError with kubectl's own message if it fails.
+
+    What is `sent` to its standard input is no argument, which other processes of this machine could read.
+    """
+    line = command(*arguments, namespace=namespace)
+    done = subprocess.run(line, input=sent, capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
         said = done.stderr.strip() or f"exit status {done.returncode}"
         raise ClusterError(f"kubectl {arguments[0]}: {said}{_remedy(said)}")
@@ -55,6 +61,13 @@ def get(kind: str, *arguments: str, namespace: str = NAMESPACE) -> list[dict[str
     asked = kubectl("get", kind, *arguments, "--output=json", f"--request-timeout={_TIMEOUT}", namespace=namespace)
     items: list[dict[str, Any]] = json.loads(asked.stdout)["items"]
     return items
+
+
+def find(kind: str, name: str, namespace: str = NAMESPACE) -> dict[str, Any] | None:
+    """One object, as JSON, or None if there is none. Raises ClusterError if kubectl fails."""
+    arguments = (kind, name, "--ignore-not-found", "--output=json", f"--request-timeout={_TIMEOUT}")
+    found: dict[str, Any] | None = json.loads(kubectl("get", *arguments, namespace=namespace).stdout or "null")
+    return found
 
 
 def apply(*items: Mapping[str, Any]) -> None:

@@ -16,14 +16,18 @@ from typing import Any
 from cluster.kubectl import NAME, NAMESPACE, ClusterError, main
 from workbench.errors import WorkbenchError
 from workbench.machine.folders import IDENTITY_PROVIDER
-from workbench.machine.passwords import FOLDER, make_folder, of_user, password
+from workbench.machine.passwords import FOLDER, make_folder, of_user, password, write
 
 PASSWORDS = ("postgres-password", "app-owner-password", "app-rw-password", "metrics-password")
 OF_ROLES = {"app_owner": "app-owner-password", "app_rw": "app-rw-password", "metrics": "metrics-password"}
 """Those that CloudNativePG sets too, each from a Secret of its own."""
 GRAFANA_PASSWORD = "admin-password"  # noqa: S105 - the key, not the password
+RECEIVERS = ("page", "ticket", "heartbeat")
+"""Of alerts. Each has an address, which is a secret; see docs/alerting.md."""
 HOSTS = ("DNS:localhost", f"DNS:{NAME}.localhost", "IP:127.0.0.1")  # as in the comment of k8s/istio/gateway.yaml
 
+_ALERTMANAGER = "alertmanager-"
+_NOBODY = "http://localhost:9/"  # until a person writes the address of a receiver into the file
 _CERTIFICATE_DAYS = 397  # browsers refuse certificates that are valid for longer
 _RENEW_SECONDS = 30 * 24 * 3600
 
@@ -34,6 +38,7 @@ def manifests(folder: Path = FOLDER) -> dict[str, Any]:
         make_folder(folder)
         grafana = {GRAFANA_PASSWORD: password(folder / f"grafana-{GRAFANA_PASSWORD}")}
         database = {name: password(folder / name) for name in PASSWORDS}
+        alertmanager = _of_alertmanager(folder)
         identity = {name: password(of_user(name, folder)) for name in users()}
         certificate, key = _certificate(folder)
     except OSError as error:
@@ -50,10 +55,20 @@ def manifests(folder: Path = FOLDER) -> dict[str, Any]:
             *(of_role(role, database[name]) for role, name in OF_ROLES.items()),
             _secret(NAMESPACE, "identity", "Opaque", identity),
             _secret("observability", "grafana", "Opaque", grafana),
+            _secret("observability", "alertmanager", "Opaque", alertmanager),
             # Istio reads a Gateway's certificate from the namespace of the gateway's pods.
             _secret("istio-system", f"{NAME}-tls", "kubernetes.io/tls", {"tls.crt": certificate, "tls.key": key}),
         ],
     }
+
+
+def _of_alertmanager(folder: Path) -> dict[str, str]:
+    """The addresses of the receivers, and what else the overlay's receivers read."""
+    for file in (folder / f"{_ALERTMANAGER}{name}" for name in RECEIVERS):
+        if not file.exists():
+            write(file, _NOBODY)
+    files = sorted(folder.glob(f"{_ALERTMANAGER}*"))
+    return {file.name.removeprefix(_ALERTMANAGER): file.read_text(encoding="utf-8").strip() for file in files}
 
 
 def users() -> list[str]:

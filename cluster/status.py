@@ -15,6 +15,8 @@ NAMESPACES = (NAMESPACE, GATEWAY_NAMESPACE, "observability")
 
 _INJECTION = "sidecar-injector.istio.io"  # in the names of the webhooks of istiod that add sidecars
 
+_K3S_BALANCER = "svccontroller.k3s.cattle.io/svcname"  # the label that names the Service
+
 Object = dict[str, Any]
 
 
@@ -42,11 +44,10 @@ def run() -> int:
 def status() -> Iterator[Line]:
     """A line for each object. Raises ClusterError if the cluster does not answer."""
     pods = {namespace: get("pods", namespace=namespace) for namespace in NAMESPACES}
-    refused = [
-        line
-        for namespace in NAMESPACES
-        for line in refused_lines(get("replicasets,statefulsets,events", namespace=namespace))
-    ]
+    others = {namespace: get("replicasets,statefulsets,events", namespace=namespace) for namespace in NAMESPACES}
+    refused = [line for namespace in NAMESPACES for line in refused_lines(others[namespace])]
+    # By these k3s takes the ports of a Service from each node.
+    balancers = get("pods", f"--selector={_K3S_BALANCER}", namespace="kube-system")
     if not any(pods.values()) and not refused:
         yield Line("pod", "none", "", f"nothing runs in {CONTEXT}: start it with `tilt up`")
     for namespace in NAMESPACES:
@@ -56,7 +57,7 @@ def status() -> Iterator[Line]:
     for namespace in NAMESPACES:
         slices = get("endpointslices", namespace=namespace)
         for service in get("services", namespace=namespace):
-            yield service_line(service, slices)
+            yield service_line(service, slices, [*others[namespace], *balancers])
     gateways = get("gateways.networking.istio.io")
     services = get("services")
     for gateway in gateways:
@@ -78,7 +79,30 @@ def pod_line(pod: Object) -> Line:
     conditions = {condition["type"]: condition for condition in found.get("conditions", [])}
     if phase == "Succeeded" or conditions.get("Ready", {}).get("status") == "True":
         return Line("pod", _name(pod), state)
-    return Line("pod", _name(pod), state, _waiting(found) or conditions.get("Ready", {}).get("message", "not ready"))
+    error = _unscheduled(conditions) or _waiting(found) or _preparing(pod)
+    return Line("pod", _name(pod), state, error or conditions.get("Ready", {}).get("message", "not ready"))
+
+
+def _unscheduled(conditions: dict[str, Object]) -> str:
+    """Why no node takes the pod, and what to do."""
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("reason") != "Unschedulable":
+        return ""
+    return (
+        f"no node has room for it: {scheduled['message'].rstrip('.')}: lower what the pods request or how many there "
+        "are, or add a node, see docs/scaling.md"
+    )
+
+
+def _preparing(pod: Object) -> str:
+    """Which init container runs, and where it says what it waits for. Sidecars run all the time."""
+    started = {part["name"] for part in pod["status"].get("initContainerStatuses", []) if "running" in part["state"]}
+    for container in pod["spec"].get("initContainers", []):
+        if container["name"] in started and container.get("restartPolicy") != "Always":
+            name, metadata = container["name"], pod["metadata"]
+            logs = f"kubectl -n {metadata['namespace']} logs {metadata['name']} -c {name}"
+            return f"{name} has not finished: `{logs}` says what it waits for"
+    return ""
 
 
 def _waiting(found: Object) -> str:
@@ -121,8 +145,11 @@ def _remedy(item: Object, message: str) -> str:
     )
 
 
-def service_line(service: Object, slices: list[Object]) -> Line:
-    """A Service is ok if a pod behind it is ready. A LoadBalancer also needs an address."""
+def service_line(service: Object, slices: list[Object], others: list[Object]) -> Line:
+    """A Service is ok if a pod behind it is ready. A LoadBalancer also needs an address.
+
+    `others` are the events of its namespace, and the pods with which k3s takes the ports of Services.
+    """
     ports = ",".join(
         str(port["port"]) + (f":{port['nodePort']}" if "nodePort" in port else "")
         for port in service["spec"]["ports"]
@@ -139,11 +166,20 @@ def service_line(service: Object, slices: list[Object]) -> Line:
     )
     error = "" if ready else "no pod behind it is ready"
     if not error and pending:
-        error = (
-            "no address: the cluster has no load balancer, or another Service, such as traefik's, holds the ports; "
-            f"`{_forward(service)}` reaches it without one"
-        )
+        error = f"no address: {_no_balancer(service, others)}; `{_forward(service)}` reaches it without one"
     return Line("service", _name(service), state, error)
+
+
+def _no_balancer(service: Object, others: list[Object]) -> str:
+    """Why a Service of type LoadBalancer has no address."""
+    metadata = service["metadata"]
+    for item in others:
+        if item["kind"] == "Event" and item["involvedObject"].get("uid") == metadata["uid"]:
+            if item["reason"] == "SyncLoadBalancerFailed":
+                return f"the load balancer says: {item['message']}"
+        elif item["metadata"].get("labels", {}).get(_K3S_BALANCER) == metadata["name"] and pod_line(item).error:
+            return f"its ports are in use on the nodes, perhaps by traefik ({_name(item)}: {pod_line(item).error})"
+    return "nothing in this cluster gives one to Services of the type LoadBalancer"
 
 
 def _forward(service: Object) -> str:

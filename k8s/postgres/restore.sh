@@ -15,11 +15,8 @@ bash "$(dirname "$0")/backup.sh" "before-restore-$(date -u +%Y%m%dT%H%M%S.%3NZ)"
   echo 'BEGIN;'
   echo 'SET client_min_messages = warning; DROP SCHEMA app CASCADE;'
   pg_restore --file=- "$dump"
-  # Subscribers of every resource read its list again, and so does whoever resumes from an earlier event. The events of
-  # the dump are deleted: in another server, numbers of transactions such as theirs may be in the future.
   echo 'SET search_path = app;' # pg_dump leaves an empty one
-  echo 'DELETE FROM events; UPDATE events_pruned SET tx = pg_current_xact_id()::text::bigint, id = 0;'
-  echo 'SELECT reset_events();'
+  cat "$(dirname "$0")/reset-events.sql"
   echo 'COMMIT;'
 } | psql --dbname="${PGDATABASE:-app}" --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --output=/dev/null
 echo "restore: the database is what it was in $dump"

@@ -22,6 +22,7 @@ COMMANDS = [
     ["cluster.live"],
     ["cluster.backups", "backup"],
     ["cluster.actions", "restart-replica"],
+    ["cluster.archive", "restore"],
     ["bench.cluster", "rollout"],
 ]
 

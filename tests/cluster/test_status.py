@@ -24,7 +24,7 @@ def pod(*, ready: bool = True, phase: str = "Running", restarts: int = 0, **stat
 
 def service(kind: str = "ClusterIP", **status: Any) -> Object:
     return {
-        "metadata": {"name": "shop", "namespace": "shop"},
+        "metadata": {"name": "shop", "namespace": "shop", "uid": "s"},
         "spec": {"type": kind, "ports": [{"port": 80, "nodePort": 30080}]},
         "status": {"loadBalancer": status},
     }
@@ -164,18 +164,92 @@ def test_pods_that_are_not_refused_have_no_line(found: list[Object]) -> None:
 
 
 def test_a_service_is_ok_if_a_pod_behind_it_is_ready() -> None:
-    assert service_line(service(), [endpoints(ready=True)]).error == ""
-    assert service_line(service(), [endpoints(ready=False)]).error == "no pod behind it is ready"
-    assert service_line(service(), [endpoints(ready=True, of="another")]).error == "no pod behind it is ready"
-    assert service_line(service(), [endpoints(ready=True)]).state == "ClusterIP 80:30080, 1 endpoints"
+    assert service_line(service(), [endpoints(ready=True)], []).error == ""
+    assert service_line(service(), [endpoints(ready=False)], []).error == "no pod behind it is ready"
+    assert service_line(service(), [endpoints(ready=True, of="another")], []).error == "no pod behind it is ready"
+    assert service_line(service(), [endpoints(ready=True)], []).state == "ClusterIP 80:30080, 1 endpoints"
 
 
-def test_a_load_balancer_needs_an_address() -> None:
-    error = service_line(service("LoadBalancer"), [endpoints(ready=True)]).error
-    assert error.startswith("no address: ")
-    assert "port-forward service/" in error
+UNSCHEDULABLE: Object = {
+    "phase": "Pending",
+    "containerStatuses": [],
+    "conditions": [
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "0/1 nodes are available: 1 node(s) didn't have free ports.",
+        }
+    ],
+}
+
+
+def balancer(of: str = "shop", **status: Any) -> Object:
+    labels = {"svccontroller.k3s.cattle.io/svcname": of}
+    metadata = {"name": "svclb-1", "namespace": "kube-system", "labels": labels}
+    return {**pod(**status), "kind": "Pod", "metadata": metadata}
+
+
+@pytest.mark.parametrize(
+    ("others", "reason"),
+    [
+        ([], "nothing in this cluster gives one to Services of the type LoadBalancer"),
+        (
+            [event("no quota left", of="s", reason="SyncLoadBalancerFailed")],
+            "the load balancer says: no quota left",
+        ),
+        ([balancer(ready=False, **UNSCHEDULABLE)], "its ports are in use on the nodes, perhaps by traefik (kube-sys"),
+        (
+            [
+                event("no quota left", of="another", reason="SyncLoadBalancerFailed"),
+                event("scaled", of="s", reason="EnsuredLoadBalancer"),
+                balancer(),
+                balancer(of="another", ready=False, **UNSCHEDULABLE),
+            ],
+            "nothing in this cluster gives one to Services of the type LoadBalancer",
+        ),
+    ],
+    ids=["none", "its controller refuses", "k3s, ports in use", "of other Services"],
+)
+def test_a_load_balancer_without_an_address_says_why(others: list[Object], reason: str) -> None:
+    error = service_line(service("LoadBalancer"), [endpoints(ready=True)], others).error
+
+    assert error.startswith(f"no address: {reason}")
+    assert error.endswith("; `kubectl -n shop port-forward service/shop 8080:80` reaches it without one")
+
+
+def test_a_load_balancer_with_an_address_is_ok() -> None:
     given = service("LoadBalancer", ingress=[{"ip": "172.18.0.2"}])
-    assert service_line(given, [endpoints(ready=True)]).error == ""
+
+    assert service_line(given, [endpoints(ready=True)], []).error == ""
+
+
+def test_a_pod_for_which_no_node_has_room_says_what_to_do() -> None:
+    error = pod_line(pod(ready=False, **UNSCHEDULABLE)).error
+
+    assert error.startswith(
+        "no node has room for it: 0/1 nodes are available: 1 node(s) didn't have free ports: lower "
+    )
+
+
+def test_a_pod_that_prepares_says_where_it_tells_what_it_waits_for() -> None:
+    """A sidecar among the init containers runs all the time."""
+    waits = pod(
+        ready=False,
+        initContainerStatuses=[
+            {"name": "init", "state": {"terminated": {"exitCode": 0}}},
+            {"name": "proxy", "state": {"running": {}}},
+            {"name": "migrate", "state": {"running": {}}},
+        ],
+    )
+    waits["spec"]["initContainers"] = [
+        {"name": "init"},
+        {"name": "proxy", "restartPolicy": "Always"},
+        {"name": "migrate"},
+    ]
+
+    logs = "kubectl -n shop logs shop-1 -c migrate"
+    assert pod_line(waits).error == f"migrate has not finished: `{logs}` says what it waits for"
 
 
 def test_a_gateway_is_ok_if_its_selector_matches_a_ready_pod() -> None:

@@ -33,6 +33,14 @@ def build(folder: Path, others: list[Object] | None = None) -> list[Object]:
 
     A component also changes the `others`, which are in the list that it returns. Alone, it has nothing to change.
     """
+    objects = _build(folder, others)
+    for item in [item for item in objects if "generated" in item]:
+        _add_hash(objects, item)
+    return objects
+
+
+def _build(folder: Path, others: list[Object] | None = None) -> list[Object]:
+    """As build(), before the names of generated objects get their hashes."""
     file = folder / "kustomization.yaml"
     kustomization: Object = yaml.safe_load(file.read_text())
     kustomization.pop("apiVersion")
@@ -40,14 +48,12 @@ def build(folder: Path, others: list[Object] | None = None) -> list[Object]:
     objects = [] if others is None else others
     for name in kustomization.pop("resources", []):
         path = folder / name
-        objects += build(path) if path.is_dir() else list(yaml.load_all(path.read_text(), LOADER))
+        objects += _build(path) if path.is_dir() else list(yaml.load_all(path.read_text(), LOADER))
     for name in kustomization.pop("components", []):
-        objects = [*objects, *build(folder / name)] if alone else build(folder / name, objects)
+        objects = [*objects, *_build(folder / name)] if alone else _build(folder / name, objects)
     options = kustomization.pop("generatorOptions", {})
     for generator in kustomization.pop("configMapGenerator", []):
-        objects.append(_config_map(folder, generator, options))
-        if {**options, **generator.get("options", {})}.get("disableNameSuffixHash"):
-            del objects[-1]["generated"]
+        objects.append(_config_map(folder, generator, options | generator.get("options", {})))
     if namespace := kustomization.pop("namespace", None):
         for item in objects:
             item["metadata"]["namespace"] = namespace
@@ -65,8 +71,6 @@ def build(folder: Path, others: list[Object] | None = None) -> list[Object]:
         item["metadata"]["name"] += suffix
     if kustomization:
         raise ValueError(f"{file}: {Path(__file__).name} does not know {', '.join(kustomization)}: add it there")
-    for item in [item for item in objects if "generated" in item]:
-        _add_hash(objects, item)
     return objects
 
 
@@ -98,12 +102,13 @@ def _config_map(folder: Path, generator: Object, options: Object) -> Object:
         key, _, file = entry.rpartition("=")
         data[key or Path(file).name] = (folder / file).read_text()
     metadata = {key: value for key, value in generator.items() if key in {"name", "namespace"}}
+    hashed = {} if options.get("disableNameSuffixHash") else {"generated": True}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {**metadata, "labels": dict(options.get("labels", {}))},
         "data": data,
-        "generated": True,
+        **hashed,
     }
 
 

@@ -45,7 +45,8 @@ def no_secret_is_in_git(objects: list[Object]) -> list[str]:
     for item in objects:
         for container in containers(item):
             for entry in container.get("env", []):
-                if re.search(r"PASSWORD|TOKEN|KEY|SECRET", entry["name"]) and "value" in entry:
+                of_a_secret = re.search(r"(PASSWORD|TOKEN|KEY|SECRET)(?!.*_FILES?$)", entry["name"])
+                if of_a_secret and "value" in entry:
                     errors.append(f"{describe(item)}: the value of {entry['name']} must not be in git")
                 if re.search(r"://[^/@]*:[^/@]*@", entry.get("value", "")):
                     errors.append(f"{describe(item)}: {entry['name']} contains a password")

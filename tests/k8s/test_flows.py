@@ -10,6 +10,7 @@ import pytest
 from tests.k8s.kustomization import build
 from tests.k8s.objects import find, matches, of_kind, pods
 from tests.k8s.project import K8S, ROOT, Object
+from tests.k8s.references import OF_OTHERS
 
 Pod = tuple[str, dict[str, str]]  # namespace and labels
 Flow = tuple[str, str, int]  # source, target and port
@@ -29,10 +30,20 @@ OPERATORS: dict[str, dict[str, Pod]] = {
         "cnpg-operator": ("cnpg-system", {"app.kubernetes.io/name": "cloudnative-pg"}),
         "api-server": ("", {}),
     },
+    "Certificate": {"acme-solver": ("istio-system", OF_OTHERS)},  # while cert-manager asks for one
     "ScaledObject": {"keda-operator": ("keda", {"app": "keda-operator"})},
 }
 # Pods whose traffic no policy limits: they belong to others, or their peers cannot be named by a selector.
-OPEN_EGRESS = {"istiod", "dns", "prometheus", "anywhere", "cnpg-operator", "api-server", "keda-operator"}
+OPEN_EGRESS = {
+    "istiod",
+    "dns",
+    "prometheus",
+    "alertmanager",
+    "anywhere",
+    "cnpg-operator",
+    "api-server",
+    "keda-operator",
+}
 OPEN_INGRESS = {"dns", "anywhere", "cnpg-operator", "api-server", "keda-operator"}
 # The ports on which pods of others listen, as far as ours know them. The API server's depends on the cluster.
 NOTHING = set[int]()

@@ -10,7 +10,7 @@ import pytest
 from cluster.kubectl import ClusterError
 from cluster.secrets import GRAFANA_PASSWORD, OF_ROLES, PASSWORDS, manifests
 from tests.git import needs_git
-from tests.k8s.objects import containers, find
+from tests.k8s.objects import containers, find, pod_spec
 from tests.k8s.project import ROOT, Object
 from workbench.project import NAME
 
@@ -92,28 +92,29 @@ def test_git_ignores_the_files() -> None:
         subprocess.run(("git", "check-ignore", "--quiet", file), cwd=ROOT, check=True)
 
 
+def references(objects: list[Object]) -> set[tuple[str, str]]:
+    """The Secrets and keys that pods refer to: in variables, and in volumes that need them."""
+    env = [entry for item in objects for container in containers(item) for entry in container.get("env", [])]
+    found = {(of["name"], of["key"]) for entry in env if (of := entry.get("valueFrom", {}).get("secretKeyRef"))}
+    for volume in (volume for item in objects for volume in (pod_spec(item) or {}).get("volumes", [])):
+        for secret in (source.get("secret", {}) for source in volume.get("projected", {}).get("sources", [])):
+            if not secret.get("optional"):
+                found |= {(secret["name"], item["key"]) for item in secret.get("items", [])}
+    return found
+
+
 def test_every_key_that_a_pod_refers_to_is_created(overlay: list[Object], tmp_path: Path) -> None:
     created = {(secret["metadata"]["name"], key) for secret in manifests(tmp_path)["items"] for key in secret["data"]}
-    wanted = {
-        (reference["name"], reference["key"])
-        for item in overlay
-        for container in containers(item)
-        for entry in container.get("env", [])
-        if (reference := entry.get("valueFrom", {}).get("secretKeyRef"))
-    }
     servers = find(overlay, "Gateway", NAME)["spec"]["servers"]
     certificates = {server["tls"]["credentialName"] for server in servers if server["port"]["number"] == 443}
 
-    assert wanted
-    assert wanted <= created
+    assert references(overlay)
+    assert references(overlay) <= created
     assert certificates == {CERTIFICATE}
 
 
 def test_each_password_has_a_user(dev: list[Object]) -> None:
-    env = [entry for item in dev for container in containers(item) for entry in container.get("env", [])]
-    used = {reference["key"] for entry in env if (reference := entry.get("valueFrom", {}).get("secretKeyRef"))}
-
-    assert used == {*PASSWORDS, GRAFANA_PASSWORD}
+    assert {key for _, key in references(dev)} == {*PASSWORDS, GRAFANA_PASSWORD}
 
 
 def test_cloudnativepg_gets_the_same_password_of_each_role(tmp_path: Path, production: list[Object]) -> None:

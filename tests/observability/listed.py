@@ -7,7 +7,7 @@ import yaml
 TARGET = {"job", "namespace", "instance"}
 """The labels that Prometheus adds to every series that it scrapes."""
 
-CLUSTER = ("postgres_exporter", "istio", "istiod", "kubelet")
+CLUSTER = ("postgres_exporter", "istio", "istiod", "kubelet", "cloudnativepg", "alertmanager")
 """The parts of the file with metrics that only a cluster has."""
 
 DOMAIN = "domains"

@@ -39,6 +39,14 @@ NOT_EVERYWHERE = (
     ("envoy_http_jwt_authn_jwks_", "envoy_http_jwt_authn_jwks_fetch_success", "istiod fetches the keys"),
     ("pilot_jwks_", "pilot_jwks_resolver_network_fetch_success_total", "there are no users"),
     ("pilot_jwks_resolver_network_fetch_fail", "pilot_jwks_resolver_network_fetch_fail_total", "no fetch has failed"),
+    ("cnpg_collector", "cnpg_collector_up", "there is one PostgreSQL"),
+    ("cnpg_pg_", "cnpg_collector_up", "there is one PostgreSQL"),
+    ("cnpg_pgbouncer_", "cnpg_pgbouncer_up", "there is no pooler"),
+    (
+        "barman_cloud_",
+        "barman_cloud_cloudnative_pg_io_last_available_backup_timestamp > 0",
+        "there is no archive, or no base backup in it yet",
+    ),
     (
         "envoy_cluster_membership_healthy",
         'envoy_cluster_membership_healthy{cluster_name=~"outbound.+[|]identity[.].+"}',

@@ -145,6 +145,8 @@ def test_each_alert_has_a_panel_that_leads_to_its_runbook() -> None:
         "TargetDown",
         "TargetMissing",
         "ConfigurationNotLoaded",
+        "Watchdog",
+        "AlertsNotDelivered",
     }
 
 

@@ -14,13 +14,14 @@ import pytest
 
 from workbench.console import Console
 from workbench.errors import WorkbenchError
-from workbench.programs import prometheus
-from workbench.programs.bring import NAMES, Missing, bring
+from workbench.programs import alertmanager, prometheus
+from workbench.programs.bring import NAMES, Missing, absent, bring
 
-NEEDS = {"browser": "chromium", "prometheus_programs": "prometheus"}
+NEEDS = {"browser": "chromium", "prometheus_programs": "prometheus", "alertmanager_programs": "alertmanager"}
 """The fixtures that need a program."""
 LEFT_OUT = "left out"  # the number of tests, from a process of pytest-xdist to the one that counts
 COUNTED = pytest.StashKey[bool]()
+NOTHING_LEFT = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +37,19 @@ def prometheus_programs() -> prometheus.Programs:
     return programs
 
 
+@pytest.fixture(scope="session")
+def alertmanager_programs() -> alertmanager.Programs:
+    """The test fails without them; a run with --bring leaves it out then, and says so."""
+    programs = alertmanager.find()
+    if programs is None:
+        pytest.fail(
+            "the tests of alerting need Alertmanager: make test brings Debian's package or leaves them out, "
+            "ALERTMANAGER=/path AMTOOL=/path name it",
+            pytrace=False,
+        )
+    return programs
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("programs")
     group.addoption("--bring", action="store_true", help="fetch what the tests need and the machine lacks")
@@ -46,31 +60,42 @@ def pytest_configure(config: pytest.Config) -> None:
     """With several processes, this one knows no test: it brings all programs before the others start."""
     for name in config.getoption("without"):
         if name not in NAMES:
-            raise pytest.UsageError(f"WITHOUT={name} is not valid: use {' or '.join(NAMES)}, or both")
+            raise pytest.UsageError(f"WITHOUT={name} is not valid: use one or more of {', '.join(NAMES)}")
     if config.getoption("dist", "no") != "no" and not _is_worker(config):
         _bring(config, [name for name in NAMES if name not in config.getoption("without")])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     without = set(config.getoption("without"))
+    if _is_worker(config) and config.getoption("bring"):  # the process that counts has brought what it could
+        without |= absent()
+    _leave_out(config, items, without)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    collected = sys.exc_info()[0] is None  # pytest calls this also after an error, such as a wrong -k
+    config = session.config
+    if collected and not _is_worker(config):
+        needed = set[str]().union(*map(needs, session.items))
+        _bring(config, [name for name in NAMES if name in needed])
+        if config.getoption("bring") and not config.getoption("collectonly"):
+            _leave_out(config, session.items, needed & absent())
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], without: set[str]) -> None:
     left_out = [item for item in items if needs(item) & without]
     if left_out:
         items[:] = [item for item in items if not needs(item) & without]
+        config.stash[NOTHING_LEFT] = not items
         config.hook.pytest_deselected(items=left_out)
         if _is_worker(config):
             config.workeroutput[LEFT_OUT] = len(left_out)  # type: ignore[attr-defined]
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    collected = sys.exc_info()[0] is None  # pytest calls this also after an error, such as a wrong -k
-    if collected and not _is_worker(session.config):
-        needed = set[str]().union(*map(needs, session.items))
-        _bring(session.config, [name for name in NAMES if name in needed])
-
-
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A run of which nothing is left has done what it was asked for."""
-    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.getoption("without"):
+    nothing_left = session.config.getoption("without") or session.config.stash.get(NOTHING_LEFT, False)
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and nothing_left:
         session.exitstatus = pytest.ExitCode.OK
 
 

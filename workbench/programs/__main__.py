@@ -1,4 +1,4 @@
-"""python -m workbench.programs [chromium] [prometheus]: brings these programs, or all of them."""
+"""python -m workbench.programs [chromium] [prometheus] [alertmanager]: brings these programs, or all of them."""
 
 import sys
 

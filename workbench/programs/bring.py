@@ -8,10 +8,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from workbench.console import Console
 from workbench.errors import StepFailed
 from workbench.machine.folders import ROOT
-from workbench.programs import chromium, debian, network, prometheus
+from workbench.programs import alertmanager, chromium, debian, network, prometheus
 
-TITLES = {"chromium": "Chromium", "prometheus": "Prometheus"}
+TITLES = {"chromium": "Chromium", "prometheus": "Prometheus", "alertmanager": "Alertmanager"}
 NAMES = tuple(TITLES)
+OPTIONAL = ("alertmanager",)
+"""Those that only Debian's packages bring. What needs them is left out on other machines that lack them."""
 
 _DOWNLOADS = {"chromium": "Playwright's Chromium", "prometheus": f"Prometheus {prometheus.VERSION}"}
 _NAMED = {"chromium": "name one with CHROMIUM=/path", "prometheus": "name it with PROMETHEUS=/path PROMTOOL=/path"}
@@ -31,6 +33,7 @@ class Missing(StepFailed):
 def bring(names: Sequence[str], console: Console) -> None:
     """Makes sure that find() of each program finds it. Says what is used, before it fetches anything.
 
+    An optional program may still be missing then, which it says.
     Raises UsageError for a variable that names no program, and Missing if there is no way to a program.
     """
     found = _find(names)
@@ -39,28 +42,48 @@ def bring(names: Sequence[str], console: Console) -> None:
         return
     with exclusive(console):
         found = _find(names)  # the other run may have brought it
-        reasons: Reasons = {name: [] for name, path in found.items() if not path}
+        reasons: Reasons = {name: [] for name, path in found.items() if not path and name not in OPTIONAL}
+        extras = [name for name in OPTIONAL if name in found and not found[name] and debian.is_possible()]
         sizes = _sizes(reasons)
         by_apt = [name for name in reasons if name not in sizes] if debian.is_possible() else []
         plan = {name: f"{_DOWNLOADS[name]} (fetching {network.megabytes([size])})" for name, size in sizes.items()}
         plan |= {name: f"{TITLES[name]} (installing Debian's packages)" for name in by_apt}
         if len(plan) == len(reasons):  # otherwise the tests cannot run, so nothing is fetched
+            plan |= {name: f"{TITLES[name]} (installing Debian's packages)" for name in extras}
             console.say(_first_line(found, plan))
             if not by_apt or _update(by_apt, reasons, console):
                 _fetch(sizes, reasons, console)
                 missing = _missing(reasons)
                 if missing and debian.is_possible() and (by_apt or _update(missing, reasons, console)):
                     _install(missing, reasons, console)
+            if extras and not _missing(reasons):
+                _try(extras, console)
     if missing := _missing(reasons):
         blocked = [name for name in missing if reasons[name]] or missing  # the others were not even tried
         raise Missing(_advice(blocked, reasons), blocked)
 
 
+def absent() -> set[str]:
+    """The optional programs that this machine does not have."""
+    return {name for name, path in _find(OPTIONAL).items() if path is None}
+
+
+def _try(extras: Sequence[str], console: Console) -> None:
+    """Installs optional programs, or says that they are left out."""
+    reasons: Reasons = {name: [] for name in extras}
+    if _update(extras, reasons, console):
+        _install(extras, reasons, console)
+    for name in _missing(reasons):
+        console.say(f"{_left_out(name)}: {'; '.join(reasons[name])}")
+
+
 def _find(names: Sequence[str]) -> Mapping[str, str | None]:
     programs = prometheus.find() if "prometheus" in names else None
+    alerting = alertmanager.find() if "alertmanager" in names else None
     each = {
         "chromium": chromium.find() if "chromium" in names else None,
         "prometheus": programs.prometheus if programs else None,
+        "alertmanager": alerting.alertmanager if alerting else None,
     }
     return {name: each[name] for name in names}
 
@@ -70,8 +93,16 @@ def _missing(reasons: Reasons) -> Sequence[str]:
 
 
 def _first_line(found: Mapping[str, str | None], plan: Mapping[str, str]) -> str:
-    used = [plan.get(name) or f"{TITLES[name]} ({path})" for name, path in found.items()]
-    return f"using {' and '.join(used)}"
+    used = {name: plan.get(name) or (f"{TITLES[name]} ({path})" if path else "") for name, path in found.items()}
+    missing = [
+        f"{_left_out(name)} (Debian: apt install {alertmanager.PACKAGE})" for name, text in used.items() if not text
+    ]
+    using = [f"using {' and '.join(filter(None, used.values()))}"] if any(used.values()) else []
+    return ", ".join(using + missing)
+
+
+def _left_out(name: str) -> str:
+    return f"without {TITLES[name]}, whose tests are left out"
 
 
 def _sizes(reasons: Reasons) -> Mapping[str, int | None]:
@@ -130,7 +161,9 @@ def _install(names: Sequence[str], reasons: Reasons, console: Console) -> None:
 
 
 def _packages(name: str) -> Sequence[str]:
-    return chromium.packages() if name == "chromium" else [name]
+    if name == "chromium":
+        return chromium.packages()
+    return [alertmanager.PACKAGE if name == "alertmanager" else name]
 
 
 @contextmanager

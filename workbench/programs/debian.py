@@ -64,8 +64,9 @@ def install(packages: Sequence[str]) -> None:
     _run((*_INSTALL, "--download-only", "--yes", *packages))
     with _no_services():
         _run((*_INSTALL, "--yes", *packages), whole=True)
-        if "prometheus" in packages and shutil.which("systemctl"):
-            _run(("systemctl", "disable", "prometheus"), whole=True)
+        services = [name for name in packages if name.startswith("prometheus")]
+        if services and shutil.which("systemctl"):
+            _run(("systemctl", "disable", *services), whole=True)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tests.k8s.tiltfile.machine import istio_objects
 from workbench.project import NAME
 
 # Each resource: its label | the resources that it waits for | some of its objects. A service that was adopted without
-# users has neither `identity` nor `users`.
+# users has neither `identity` nor `users`, and `alertmanager` is there only with its component.
 RESOURCES = f"""
 namespaces: mesh | | Namespace/{NAME} Namespace/observability Namespace/istio-system NetworkPolicy/default-deny
 secrets: data | namespaces | Secret/database Secret/{NAME}-tls
@@ -29,6 +29,7 @@ postgres-backup: data | postgres | CronJob/postgres-backup NetworkPolicy/postgre
 identity: app | istiod mesh-rules secrets | Service/identity AuthorizationPolicy/identity
 users: mesh | identity mesh-rules | RequestAuthentication/users AuthorizationPolicy/users
 {NAME}: app | istio-ingressgateway mesh-rules postgres users | Service/{NAME} PodDisruptionBudget/service
+alertmanager: observability | secrets | Service/alertmanager ConfigMap/prometheus-alertmanagers
 prometheus: observability | namespaces | ConfigMap/prometheus-rules ClusterRole/observability-prometheus
 jaeger: observability | namespaces | Service/jaeger
 grafana: observability | jaeger prometheus secrets | ConfigMap/grafana-dashboard-service
@@ -42,6 +43,8 @@ load: checks | |
 def table(dev: list[Object]) -> dict[str, list[str]]:
     rows = (line.partition(":") for line in RESOURCES.strip().splitlines())
     found = {name: [cell.strip() for cell in rest.split("|")] for name, _, rest in rows}
+    if not any(item["metadata"]["name"] == "alertmanager" for item in dev):
+        del found["alertmanager"]
     if not any(item["kind"] == "RequestAuthentication" for item in dev):
         del found["identity"], found["users"]
         found[NAME][1] = found[NAME][1].removesuffix("users")
@@ -102,7 +105,10 @@ def references(value: Any) -> Iterator[tuple[str, str]]:
             ("ServiceAccount", value.get("serviceAccountName")),
             ("Secret", value.get("secretKeyRef", {}).get("name")),
             ("Secret", value.get("secret", {}).get("secretName")),
-            ("ConfigMap", value.get("configMap", {}).get("name")),
+            (
+                "ConfigMap",
+                None if value.get("configMap", {}).get("optional") else value.get("configMap", {}).get("name"),
+            ),
         )
         # Kubernetes puts kube-root-ca.crt into each namespace.
         yield from ((kind, name) for kind, name in named if name and name != "kube-root-ca.crt")

@@ -49,7 +49,8 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "bin"
     path.mkdir()
     monkeypatch.setenv("PATH", str(path))
-    for name in ("CHROMIUM", "PROMETHEUS", "PROMTOOL", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+    programs = ("CHROMIUM", "PROMETHEUS", "PROMTOOL", "ALERTMANAGER", "AMTOOL")
+    for name in (*programs, "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "browsers"))
     monkeypatch.setenv("PLAYWRIGHT_DOWNLOAD_HOST", "http://127.0.0.1:9")

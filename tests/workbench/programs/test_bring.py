@@ -15,8 +15,8 @@ import pytest
 from tests.workbench.programs.conftest import brought_shell, program
 from tests.workbench.programs.test_prometheus import publish
 from workbench.console import Console
-from workbench.programs import chromium, prometheus
-from workbench.programs.bring import Missing, bring, exclusive
+from workbench.programs import alertmanager, chromium, debian, prometheus
+from workbench.programs.bring import Missing, absent, bring, exclusive
 
 
 def output_of(*names: str) -> str:
@@ -71,6 +71,28 @@ def test_what_is_there_is_used(bare: Path) -> None:
     browser = program(bare / "chromium-browser")
     server, _ = program(bare / "prometheus"), program(bare / "promtool")
     assert output_of("chromium", "prometheus") == f"using Chromium ({browser}) and Prometheus ({server})\n"
+
+
+def test_an_optional_program_is_installed_or_left_out(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _ = program(bare / "prometheus"), program(bare / "promtool")
+    left_out = "without Alertmanager, whose tests are left out"
+    assert output_of("prometheus", "alertmanager") == (
+        f"using Prometheus ({server}), {left_out} (Debian: apt install prometheus-alertmanager)\n"
+    )
+    monkeypatch.setattr(debian, "is_possible", lambda: True)
+    monkeypatch.setattr(debian, "_POLICY", tmp_path / "policy-rc.d")
+    program(bare / "apt-get", "echo 'E: it is locked' >&2; exit 100")
+    first, *_, last = output_of("prometheus", "alertmanager").splitlines()
+    assert first == f"using Prometheus ({server}) and Alertmanager (installing Debian's packages)"
+    assert last.startswith(f"{left_out}: apt-get update: ")
+    program(bare / "prometheus-alertmanager.deb")
+    install = f"/bin/cp {bare}/prometheus-alertmanager.deb {bare}/prometheus-alertmanager"
+    program(bare / "apt-get", f"echo Hit:1; {install}; /bin/cp {bare}/prometheus-alertmanager.deb {bare}/amtool")
+    output_of("prometheus", "alertmanager")
+    assert alertmanager.find() == (str(bare / "prometheus-alertmanager"), str(bare / "amtool"))
+    assert absent() == set()
 
 
 def test_a_second_run_waits_for_the_first_one(bare: Path) -> None:

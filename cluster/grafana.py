@@ -1,0 +1,28 @@
+"""A new password of Grafana's admin: `make rotate SECRET=grafana-admin-password`.
+
+Grafana reads it only while it makes its database, which is in a volume that each pod has for itself. So a new pod has the
+new password. The old one serves until the new one is ready.
+"""
+
+import json
+import secrets
+from base64 import b64encode
+
+from cluster.kubectl import kubectl
+from cluster.secrets import GRAFANA_PASSWORD
+from workbench.machine.passwords import FOLDER, make_folder, write
+
+NAMESPACE = "observability"
+READY_WITHIN = "5m"
+
+
+def new_password(name: str) -> None:
+    """Raises ClusterError if the Secret or the Deployment is not there, or the new pod does not become ready."""
+    password = secrets.token_urlsafe(24)
+    patch = json.dumps({"data": {GRAFANA_PASSWORD: b64encode(password.encode()).decode()}})
+    line = ("patch", "secret", "grafana", "--type=merge", "--patch-file=/dev/stdin")
+    kubectl(*line, namespace=NAMESPACE, sent=patch)
+    make_folder(FOLDER)
+    write(FOLDER / name, password)  # otherwise the next `tilt up` would bring the old one back
+    kubectl("rollout", "restart", "deployment/grafana", namespace=NAMESPACE)
+    kubectl("rollout", "status", "deployment/grafana", f"--timeout={READY_WITHIN}", namespace=NAMESPACE)

@@ -1,0 +1,144 @@
+"""`make rotate SECRET=app-rw-password`: a new password, without a failed request.
+
+For a while the old password and the next one are both known to those who connect, so it does not matter which of them
+PostgreSQL accepts. A rotation that was interrupted goes on with the same password when it is started again.
+"""
+
+import json
+import os
+import secrets
+import sys
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cluster.kubectl import ClusterError, apply, find, get, kubectl, main
+from cluster.postgres import primary, psql, serving
+from cluster.secrets import OF_ROLES, of_role
+from workbench.machine.passwords import FOLDER, write
+
+SECRET = "database"  # noqa: S105 - the name of the Secret
+PASSWORDS = "/passwords"  # where the pods of the service have their passwords as files
+SEEN_WITHIN = 300.0  # s; the kubelet brings a changed Secret into a pod within two minutes
+SET_WITHIN = 120.0
+
+# Pods that read a password when they start, and then no more.
+STARTED_WITH = {"metrics-password": "deployment/postgres-exporter"}
+
+# In a pod of the service: the SHA-256 of a file. The password itself stays there.
+DIGEST = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())"
+# In the pod of PostgreSQL, over TCP, where a password is asked for. It comes from standard input.
+LOG_IN = (
+    "read -r PGPASSWORD; export PGPASSWORD; "
+    'exec psql --host=127.0.0.1 --username="$1" --dbname=app --no-psqlrc --no-password --quiet --command="SELECT 1"'
+)
+
+
+def run() -> int:
+    name = os.environ.get("SECRET", "")
+    rotation = ROTATIONS.get(name)
+    if rotation is None:
+        raise ClusterError(f"SECRET={name} cannot be rotated: only {', '.join(sorted(ROTATIONS))} can")
+    started = time.monotonic()
+    rotation(name)
+    say(f"rotate: {name} is new, after {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def of_database(key: str) -> None:
+    """A new password of a role of PostgreSQL. Raises ClusterError if a step fails; the next call goes on there."""
+    role = next((role for role, of_it in OF_ROLES.items() if of_it == key), "postgres")
+    if role == "postgres" and serving():
+        raise ClusterError(f"{key}: the superuser of CloudNativePG has no password")
+    before = _read(key)
+    if before is None:
+        raise ClusterError(f"the Secret {SECRET} has no {key}: `python3 -m cluster.secrets | kubectl apply -f -`")
+    new = _read(f"{key}-next") or secrets.token_urlsafe(24)
+    _write({f"{key}-next": new})
+    if role == "app_rw":
+        say("rotate: waiting until each replica knows the next password")
+        _until(
+            lambda: _all_replicas_know(key, new), SEEN_WITHIN, "not each replica has the file of the next password"
+        )
+    _set(role, new)
+    _write({key: new, f"{key}-next": None})
+    _set(role, new)  # again, if PostgreSQL has started in between, with the old one
+    keep(FOLDER / key, before, new)
+    if pods := STARTED_WITH.get(key):
+        kubectl("rollout", "restart", pods)
+        kubectl("rollout", "status", pods, f"--timeout={SET_WITHIN:g}s")
+
+
+ROTATIONS: dict[str, Callable[[str], None]] = {
+    **dict.fromkeys(("postgres-password", *OF_ROLES.values()), of_database),
+}
+
+
+def keep(file: Path, before: str, new: str) -> None:
+    """Writes the password into the file that cluster/secrets.py reads, unless the file belongs to another cluster.
+
+    Otherwise the next `tilt up` would bring the old one back.
+    """
+    if file.exists() and file.read_text(encoding="utf-8").strip() == before:
+        write(file, new)
+
+
+def _set(role: str, password: str) -> None:
+    """Lets PostgreSQL accept this password of a role, and waits until it does."""
+    if serving():
+        apply(of_role(role, password))
+    else:
+        quoted = password.replace("'", "''")
+        quiet = "SET log_min_error_statement = panic; SET log_min_duration_statement = -1"  # no password in the log
+        psql(primary(), f"{quiet}; ALTER ROLE {role} PASSWORD '{quoted}';")
+    _until(lambda: _is_accepted(role, password), SET_WITHIN, f"PostgreSQL refuses the next password of {role}")
+
+
+def _is_accepted(role: str, password: str) -> bool:
+    shell = ("sh", "-c", LOG_IN, "sh", role)
+    line = ("exec", "--stdin", primary(), "--container=postgres", "--", *shell)
+    return kubectl(*line, sent=f"{password}\n", check=False).returncode == 0
+
+
+def _all_replicas_know(key: str, password: str) -> bool:
+    wanted = sha256(password.encode()).hexdigest()
+    for pod in get("pods", "--selector=app.kubernetes.io/component=service", "--field-selector=status.phase=Running"):
+        if "deletionTimestamp" in pod["metadata"]:
+            continue
+        python = ("python", "-c", DIGEST, f"{PASSWORDS}/{key}-next")
+        line = ("exec", pod["metadata"]["name"], "--container=service", "--", *python)
+        if kubectl(*line, check=False).stdout.strip() != wanted:
+            return False
+    return True
+
+
+def _until(holds: Callable[[], bool], within: float, error: str) -> None:
+    deadline = time.monotonic() + within
+    while not holds():
+        if time.monotonic() > deadline:
+            raise ClusterError(f"{error} after {within:g} s; the old one is still valid. Start the rotation again")
+        time.sleep(1)
+
+
+def _read(key: str) -> str | None:
+    secret = find("secret", SECRET) or {}
+    value = secret.get("data", {}).get(key)
+    return None if value is None else b64decode(value).decode()
+
+
+def _write(values: dict[str, Any]) -> None:
+    """Sets keys of the Secret, or removes those whose value is None. No value is an argument of a command."""
+    data = {key: None if value is None else b64encode(value.encode()).decode() for key, value in values.items()}
+    kubectl("patch", "secret", SECRET, "--type=merge", "--patch-file=/dev/stdin", sent=json.dumps({"data": data}))
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(run, "rotate")
