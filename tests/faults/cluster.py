@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from cluster.kubectl import CONTEXT, NAME, REPLICAS, command
+from cluster.kubectl import CONTEXT, NAME, REPLICAS, ClusterError, command
 from harness.sign_in import to_ingress
 from tests.faults import overload
 from tests.faults.recorder import NO_ANSWER
@@ -139,7 +139,7 @@ def run(name: str, faults: Sequence[ClusterFault], url: str) -> int:
     chosen = parser.parse_args()
     try:
         wrong = asyncio.run(_run(faults, url, chosen.rate, chosen.only, chosen.overloaded_for))
-    except (NoCollection, WorkbenchError) as error:
+    except (ClusterError, NoCollection, WorkbenchError) as error:
         sys.exit(f"make faults: {error}")
     for line in wrong:
         _say(line)

@@ -9,14 +9,17 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Self
 
-from cluster.kubectl import NAME, command
+from cluster.kubectl import NAME, ClusterError, command
+from cluster.postgres import CLUSTERS, serving
+from cluster.secrets import OF_ROLES
 from tests.faults import cluster
 from tests.faults.cluster import ClusterFault, kubectl, rolled_out, run
 
-_CLUSTER = "clusters.postgresql.cnpg.io/postgres"
 _HEALTHY = "Cluster in healthy state"  # the operator's text, in status.phase
 _WELL_WITHIN = "300s"
 _CRASH = 30.0
@@ -64,7 +67,7 @@ async def primary_switched(_: float) -> float:
     }
     async with _Promotion(old) as promotion:
         patch = json.dumps({"status": status})
-        await kubectl("patch", _CLUSTER, "--subresource=status", "--type=merge", f"--patch={patch}")
+        await kubectl("patch", _cluster(), "--subresource=status", "--type=merge", f"--patch={patch}")
         return await promotion.seen()
 
 
@@ -73,7 +76,7 @@ async def instances_restarted(_: float) -> float:
     old = await _primary()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     async with _Promotion(old) as promotion:
-        await kubectl("annotate", _CLUSTER, "--overwrite", f"kubectl.kubernetes.io/restartedAt={now}")
+        await kubectl("annotate", _cluster(), "--overwrite", f"kubectl.kubernetes.io/restartedAt={now}")
         return await promotion.seen()
 
 
@@ -90,6 +93,13 @@ async def istiod_killed(_: float) -> None:
     await rolled_out("deployment/istiod", namespace=_MESH)
 
 
+def rotated(secret: str) -> ClusterFault:
+    async def rotate(_: float) -> None:
+        await _program({"SECRET": secret}, sys.executable, "-m", "cluster.rotation")
+
+    return ClusterFault(f"rotation of {secret}", rotate)
+
+
 FAULTS = (
     ClusterFault("primary, pod deleted without grace", primary_killed, failures=_UNAVAILABLE, gap=_CRASH),
     ClusterFault("primary, SIGSTOP", primary_hangs, 5, _UNAVAILABLE | {"504"}, gap=_CRASH),
@@ -100,6 +110,7 @@ FAULTS = (
     ClusterFault("istiod, pod deleted without grace", istiod_killed),
     # As in the local cluster, whose PostgreSQL is another one.
     *(fault for fault in cluster.FAULTS if fault.inject is not cluster.database_killed),
+    *map(rotated, OF_ROLES.values()),
 )
 
 
@@ -110,7 +121,7 @@ class _Promotion:
         self._old = old
 
     async def __aenter__(self) -> Self:
-        watch = ("get", _CLUSTER, "--watch", '--output=jsonpath={.status.currentPrimary}{"\\n"}')
+        watch = ("get", _cluster(), "--watch", '--output=jsonpath={.status.currentPrimary}{"\\n"}')
         self._watch = await asyncio.create_subprocess_exec(*command(*watch), stdout=asyncio.subprocess.PIPE)
         return self
 
@@ -126,20 +137,38 @@ class _Promotion:
         async for line in self._watch.stdout:
             if line.decode().strip() not in {"", self._old}:
                 return time.monotonic()
-        raise RuntimeError(f"kubectl get {_CLUSTER} --watch has ended")
+        raise RuntimeError(f"kubectl get {_cluster()} --watch has ended")
+
+
+@cache
+def _cluster() -> str:
+    """The Cluster that serves. Raises ClusterError if PostgreSQL is one pod."""
+    name = serving()
+    if name is None:
+        raise ClusterError("PostgreSQL is one pod here: WHERE=production is for k8s/components/postgres-ha")
+    return f"{CLUSTERS}/{name}"
 
 
 async def _primary() -> str:
     await _well()
-    return await kubectl("get", _CLUSTER, "--output=jsonpath={.status.currentPrimary}")
+    return await kubectl("get", _cluster(), "--output=jsonpath={.status.currentPrimary}")
 
 
 async def _instances() -> list[str]:
-    return (await kubectl("get", _CLUSTER, "--output=jsonpath={.status.instancesStatus.healthy[*]}")).split()
+    return (await kubectl("get", _cluster(), "--output=jsonpath={.status.instancesStatus.healthy[*]}")).split()
 
 
 async def _well() -> None:
-    await kubectl("wait", _CLUSTER, f"--for=jsonpath={{.status.phase}}={_HEALTHY}", f"--timeout={_WELL_WITHIN}")
+    await kubectl("wait", _cluster(), f"--for=jsonpath={{.status.phase}}={_HEALTHY}", f"--timeout={_WELL_WITHIN}")
+
+
+async def _program(variables: Mapping[str, str], *line: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *line, env={**os.environ, **variables}, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"{' '.join(line)}: {errors.decode().strip()}")
 
 
 async def _exec(pod: str, script: str) -> None:
@@ -150,4 +179,8 @@ if __name__ == "__main__":
     gateway = os.environ.get("INGRESS_URL")
     if not gateway:
         sys.exit(f"make faults: INGRESS_URL= names the gateway, such as https://{NAME}.example.com")
+    try:
+        _cluster()
+    except ClusterError as error:
+        sys.exit(f"make faults: {error}")
     sys.exit(run("tests.faults.production", FAULTS, gateway))
