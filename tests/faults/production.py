@@ -18,7 +18,7 @@ from cluster.kubectl import NAME, ClusterError, command
 from cluster.postgres import CLUSTERS, serving
 from cluster.secrets import OF_ROLES
 from tests.faults import cluster
-from tests.faults.cluster import ClusterFault, kubectl, rolled_out, run
+from tests.faults.cluster import ClusterFault, evicted, kubectl, rolled_out, run
 
 _HEALTHY = "Cluster in healthy state"  # the operator's text, in status.phase
 _WELL_WITHIN = "300s"
@@ -52,6 +52,14 @@ async def primary_deleted(_: float) -> float:
     old = await _primary()
     async with _Promotion(old) as promotion:
         await kubectl("delete", f"pod/{old}", "--wait=false")
+        return await promotion.seen()
+
+
+async def primary_evicted(_: float) -> float:
+    """As by a drain of its node."""
+    old = await _primary()
+    async with _Promotion(old) as promotion:
+        await evicted(f"pod/{old}")
         return await promotion.seen()
 
 
@@ -103,7 +111,8 @@ def rotated(secret: str) -> ClusterFault:
 FAULTS = (
     ClusterFault("primary, pod deleted without grace", primary_killed, failures=_UNAVAILABLE, gap=_CRASH),
     ClusterFault("primary, SIGSTOP", primary_hangs, 5, _UNAVAILABLE | {"504"}, gap=_CRASH),
-    ClusterFault("primary, pod deleted", primary_deleted, failures=_UNAVAILABLE, gap=_CRASH),
+    ClusterFault("primary, pod deleted", primary_deleted, failures=_UNAVAILABLE, gap=_PLANNED),
+    ClusterFault("primary, evicted as by a drain", primary_evicted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("primary, switchover", primary_switched, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("all instances, restart", instances_restarted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("standby, pod deleted without grace", standby_killed),
