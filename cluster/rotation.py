@@ -29,6 +29,9 @@ SET_WITHIN = 120.0
 # Pods that read a password when they start, and then no more.
 STARTED_WITH = {"metrics-password": "deployment/postgres-exporter"}
 
+# A PgBouncer logs in to PostgreSQL with what a client of before has proved. New ones know only new log-ins.
+POOLER = "postgres-pooler"
+
 # In a pod of the service: the SHA-256 of a file. The password itself stays there.
 DIGEST = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())"
 # In the pod of PostgreSQL, over TCP, where a password is asked for. It comes from standard input.
@@ -65,12 +68,13 @@ def of_database(key: str) -> None:
             lambda: _all_replicas_know(key, new), SEEN_WITHIN, "not each replica has the file of the next password"
         )
     _set(role, new)
+    if role == "app_rw" and find("deployment", POOLER):
+        _restart(f"deployment/{POOLER}")
     _write({key: new, f"{key}-next": None})
     _set(role, new)  # again, if PostgreSQL has started in between, with the old one
     keep(FOLDER / key, before, new)
     if pods := STARTED_WITH.get(key):
-        kubectl("rollout", "restart", pods)
-        kubectl("rollout", "status", pods, f"--timeout={SET_WITHIN:g}s")
+        _restart(pods)
 
 
 ROTATIONS: dict[str, Callable[[str], None]] = {
@@ -116,6 +120,11 @@ def _all_replicas_know(key: str, password: str) -> bool:
         if kubectl(*line, check=False).stdout.strip() != wanted:
             return False
     return True
+
+
+def _restart(pods: str) -> None:
+    kubectl("rollout", "restart", pods)
+    kubectl("rollout", "status", pods, f"--timeout={SET_WITHIN:g}s")
 
 
 def _until(holds: Callable[[], bool], within: float, error: str) -> None:

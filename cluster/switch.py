@@ -45,7 +45,7 @@ def switch(old: str, new: str) -> int:
         _patch("service", service, {"spec": {"selector": {OF_CLUSTER: new}}})
     for kind, name in OTHERS:
         if found := find(kind, name):
-            kubectl("replace", "--force", "--filename=-", sent=json.dumps(_of_cluster(found, new)))
+            kubectl("replace", "--force", "--save-config", "--filename=-", sent=json.dumps(_of_cluster(found, new)))
     say(f"restore: {new} serves; writes were stopped for {time.monotonic() - since:.1f} s")
     say(
         f"restore: {old} is fenced and keeps its data. `make restore WHERE=production TO={old}` switches back; what "

@@ -116,6 +116,19 @@ async def test_a_password_changes_and_the_service_is_never_locked_out(
     assert not (tmp_path / "locked-out").exists()
 
 
+def test_a_pooler_is_restarted_as_soon_as_the_password_is_new(three: Fake, server: Server) -> None:
+    """It would log in with the old one. When its clients come back, they still know both."""
+    three.set(objects=[*three.objects(), {"kind": "Deployment", "metadata": {"name": "postgres-pooler"}}])
+
+    assert rotate(three, server, "app-rw-password") == (0, "")
+
+    steps = [call[:3] for call in three.calls() if call[0] in ("apply", "patch", "rollout")]
+    swap = ["patch", "secret", "database"]
+    begun, applied, restarted, _, swapped, *_ = steps
+    assert (begun, applied[0], swapped) == (swap, "apply", swap)
+    assert restarted == ["rollout", "restart", "deployment/postgres-pooler"]
+
+
 async def test_the_one_postgresql_has_a_superuser_with_a_password(one: Fake, server: Server) -> None:
     assert rotate(one, server, "postgres-password") == (0, "")
 

@@ -75,6 +75,7 @@ async def _pooler(program: Path, folder: Path, database: Database) -> AsyncItera
         "ignore_startup_parameters": f"{parameters['parameters']['ignore_startup_parameters']},{ALWAYS_IGNORED}",
         "pool_mode": parameters["poolMode"],
         "default_pool_size": "1",
+        "min_pool_size": "1",
         "auth_type": "trust",
         "auth_file": folder / "users",
         "unix_socket_dir": folder,
