@@ -14,7 +14,8 @@ from cluster.kubectl import ClusterError, find, get, kubectl
 from cluster.postgres import CLUSTERS, OF_CLUSTER, SERVICE, cluster_named, primary, psql
 
 RESET_EVENTS = Path(__file__).resolve().parent.parent / "k8s" / "postgres" / "reset-events.sql"
-SERVICES = (SERVICE, f"{SERVICE}-standbys")
+# The Service `postgres` is the last one: it says which Cluster serves, so an interrupted switch can be repeated.
+SERVICES = (f"{SERVICE}-standbys", SERVICE)
 # What else names the Cluster, if it is there. No field of theirs that does may change, so they are made anew.
 OTHERS = (("poolers.postgresql.cnpg.io", f"{SERVICE}-pooler"), ("scheduledbackups.postgresql.cnpg.io", SERVICE))
 FENCED = "cnpg.io/fencedInstances"
@@ -34,20 +35,18 @@ def switch(old: str, new: str) -> int:
     _fence(new, fenced=False)
     until_healthy(new)
     since = time.monotonic()
-    _fence(old, fenced=True)
     try:
-        # Fails if there is no pod any more, which is as good.
-        wait = ("--for=condition=Ready=false", f"--timeout={STOPPED_WITHIN}")
-        kubectl("wait", "pods", f"--selector={OF_CLUSTER}={old},cnpg.io/podRole=instance", *wait, check=False)
+        _fence(old, fenced=True)
+        _until_stopped(old)
         psql(primary(new), f"BEGIN;\n{RESET_EVENTS.read_text(encoding='utf-8')}COMMIT;")
-    except ClusterError:
+    except (ClusterError, KeyboardInterrupt):
         _fence(old, fenced=False)
         raise
-    for service in SERVICES:
-        _patch("service", service, {"spec": {"selector": {OF_CLUSTER: new}}})
     for kind, name in OTHERS:
         if found := find(kind, name):
             kubectl("replace", "--force", "--filename=-", sent=json.dumps(_of_cluster(found, new)))
+    for service in SERVICES:
+        _patch("service", service, {"spec": {"selector": {OF_CLUSTER: new}}})
     say(f"restore: {new} serves; writes were stopped for {time.monotonic() - since:.1f} s")
     say(
         f"restore: {old} is fenced and keeps its data. `make restore WHERE=production TO={old}` switches back; what "
@@ -84,6 +83,16 @@ def until_healthy(name: str, within: float = HEALTHY_WITHIN) -> None:
                 f"Later, `make restore WHERE=production TO={name}` lets it serve"
             )
         time.sleep(1)
+
+
+def _until_stopped(cluster: str) -> None:
+    """Raises ClusterError if an instance of the Cluster still runs, for what is written there now would be lost."""
+    selector = f"--selector={OF_CLUSTER}={cluster},cnpg.io/podRole=instance"
+    wait = ("--for=condition=Ready=false", f"--timeout={STOPPED_WITHIN}")
+    waited = kubectl("wait", "pods", selector, *wait, check=False)  # fails without a pod too, which is as good
+    running = [pod["metadata"]["name"] for pod in get("pods", selector) if _condition(pod.get("status", {}), "Ready")]
+    if running:
+        raise ClusterError(f"{', '.join(running)} did not stop when {cluster} was fenced: {waited.stderr.strip()}")
 
 
 def _restart() -> None:
