@@ -65,9 +65,9 @@ def of_database(key: str) -> None:
             lambda: _all_replicas_know(key, new), SEEN_WITHIN, "not each replica has the file of the next password"
         )
     _set(role, new)
+    keep(FOLDER / key, before, new)  # before the Secret, which then no longer says what was in the file
     _write({key: new, f"{key}-next": None})
     _set(role, new)  # again, if PostgreSQL has started in between, with the old one
-    keep(FOLDER / key, before, new)
     if pods := STARTED_WITH.get(key):
         kubectl("rollout", "restart", pods)
         kubectl("rollout", "status", pods, f"--timeout={SET_WITHIN:g}s")
