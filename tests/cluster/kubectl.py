@@ -1,6 +1,6 @@
 """kubectl of these tests: a program that keeps the objects of a cluster in a file, and runs `exec` on this machine.
 
-The file is cluster.json beside it: {"objects": [...], "refused": [...]}. A call that contains one of the words in
+The file is beside it: {"objects": [...], "refused": [...]}. A call that contains one of the words in
 `refused` fails. Each call is a line of calls.jsonl. New Clusters are healthy, and new Backups complete.
 
 Like the kubelet, it brings a changed Secret into the pods of the service only after a while: with the second look
