@@ -233,10 +233,11 @@ sbom: environment-all ## write sbom.json, a CycloneDX bill of materials of the i
 	@echo "sbom.json: $$(grep -c '"purl": "pkg:pypi' sbom.json) packages"
 
 FAULTS_cluster := tests.faults.cluster
+FAULTS_production := tests.faults.production
 
-faults: environment-dev ## inject faults under load, and print a table; WHERE=cluster, or WHERE=NAME for tests/NAME/faults/
-	@test "$(WHERE)" = cluster -o -d tests/$(WHERE)/faults || { \
-		echo "make faults: there is no tests/$(WHERE)/faults: WHERE=cluster, or a folder of tests/ with faults" >&2; exit 2; }
+faults: environment-dev ## inject faults under load, and print a table; WHERE=cluster, production, or NAME for tests/NAME/faults/
+	@test -n "$(FAULTS_$(WHERE))" -o -d tests/$(WHERE)/faults || { \
+		echo "make faults: there is no tests/$(WHERE)/faults: WHERE=cluster, production, or a folder of tests/ with faults" >&2; exit 2; }
 	@$(VENV_PYTHON) -m $(or $(FAULTS_$(WHERE)),tests.$(addsuffix .,$(WHERE))faults) $(ARGS)
 
 # An adopted copy has no `make adopt` any more.

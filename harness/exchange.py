@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from dataclasses import dataclass
 from typing import cast
 
@@ -37,10 +38,10 @@ class Exchange(asyncio.Protocol):
         self._last = False
 
     @classmethod
-    async def open(cls, host: str, port: int) -> "Exchange":
+    async def open(cls, host: str, port: int, tls: ssl.SSLContext | None = None) -> "Exchange":
         """Raises Broken if the server does not accept the connection."""
         try:
-            _, exchange = await asyncio.get_running_loop().create_connection(cls, host, port)
+            _, exchange = await asyncio.get_running_loop().create_connection(cls, host, port, ssl=tls)
         except OSError as error:
             raise Broken(type(error).__name__) from error
         return exchange

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from cluster.access_token import of_cluster
-from harness.tls import NO_TLS
+from harness.tls import trusted
 from workbench.access_token import of_workbench
 from workbench.errors import WorkbenchError
 from workbench.identity.data import Files
@@ -102,7 +102,7 @@ def to_ingress(url: str, role: str | None = None) -> SignIn:
 
 def _status(url: str) -> int:
     try:
-        return httpx.get(url, timeout=30, verify=NO_TLS if url.startswith("http://") else True).status_code
+        return httpx.get(url, timeout=30, verify=trusted(url)).status_code
     except httpx.HTTPError as error:
         raise WorkbenchError(f"{url} does not answer ({error or type(error).__name__}): is it running?") from error
 

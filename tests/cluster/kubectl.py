@@ -1,7 +1,7 @@
 """kubectl of these tests: a program that keeps the objects of a cluster in a file, and runs `exec` on this machine.
 
-The file is beside it: {"objects": [...], "refused": [...]}. A call that contains one of the words in
-`refused` fails. Each call is a line of calls.jsonl. New Clusters are healthy, and new Backups complete.
+The file STATE is {"objects": [...], "refused": [...]}. A call that contains one of the words in `refused` fails. Each
+call is a line of CALLS. New Clusters are healthy, and new Backups complete.
 
 Like the kubelet, it brings a changed Secret into the pods of the service only after a while: with the second look
 into them. Like CloudNativePG, it sets the password of a role when the Secret of the role is applied. At each call, it
@@ -48,6 +48,9 @@ def main(folder: Path, arguments: list[str]) -> int:
                 state["files"] = secret["data"]
             file = state["files"].get(Path(arguments[-1]).name)
             sys.stdout.write(sha256(b64decode(file)).hexdigest() if file else "")
+        case "exec" if _is_fenced(state["objects"], names[0]):
+            sys.stderr.write("psql: error: connection to server failed\n")
+            return 1
         case "exec":
             command = arguments[arguments.index("--") + 1 :]
             os.execvp(command[0], command)  # noqa: S606 - psql
@@ -111,6 +114,12 @@ def _logs_in(password: str) -> bool:
 def _set_password(username: str, password: str) -> None:
     statement = f"ALTER ROLE {username} PASSWORD '{password}'"
     subprocess.run(("psql", "--dbname=app", "--quiet", "--no-psqlrc"), input=statement.encode(), check=True)
+
+
+def _is_fenced(objects: list[Object], pod: str) -> bool:
+    found = _find(objects, "pod", pod) or {"metadata": {}}
+    cluster = _find(objects, "cluster", found["metadata"].get("labels", {}).get("cnpg.io/cluster", ""))
+    return "cnpg.io/fencedInstances" in (cluster or found)["metadata"].get("annotations", {})
 
 
 def primary(cluster: str) -> Object:

@@ -142,18 +142,6 @@ async def test_the_old_cluster_serves_if_the_new_one_cannot(fake: Fake, archivin
     assert fake.find("Service", "postgres")["spec"]["selector"]["cnpg.io/cluster"] == "postgres"
 
 
-async def test_the_old_cluster_serves_if_it_does_not_stop(fake: Fake, archiving: Postgres) -> None:
-    objects = fake.objects()
-    find(objects, "Pod", "postgres-1")["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
-    fake.set(objects=objects)
-
-    done = fake.run(archiving, "cluster.archive", "restore", AT=AT)
-
-    assert "postgres-1 did not stop when postgres was fenced" in done.stderr
-    assert fake.find("Cluster", "postgres")["metadata"]["annotations"] == {}
-    assert fake.find("Service", "postgres")["spec"]["selector"]["cnpg.io/cluster"] == "postgres"
-
-
 async def test_a_switch_that_was_interrupted_can_be_repeated(fake: Fake, archiving: Postgres) -> None:
     fake.set(refused=["patch service postgres --type"])
     assert fake.run(archiving, "cluster.archive", "restore", AT=AT).returncode == 1

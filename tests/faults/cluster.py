@@ -8,14 +8,15 @@ and members behind.
 import argparse
 import asyncio
 import json
+import math
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from cluster.kubectl import CONTEXT, NAME, REPLICAS, command
+from cluster.kubectl import CONTEXT, NAME, REPLICAS, ClusterError, command
 from harness.sign_in import to_ingress
 from tests.faults import overload
 from tests.faults.recorder import NO_ANSWER
@@ -39,9 +40,12 @@ class ClusterFault:
     """Like faults.Fault, but for a cluster."""
 
     name: str
-    inject: Callable[[float], Awaitable[None]]
+    inject: Callable[[float], Awaitable[float | None]]
+    """If PostgreSQL gets another primary, it returns the time.monotonic() at which that was there."""
     seconds: float = 0
     failures: frozenset[str] = frozenset()
+    gap: float = math.inf
+    """Seconds without a successful write that are allowed."""
 
 
 async def service_killed(_: float) -> None:
@@ -50,7 +54,7 @@ async def service_killed(_: float) -> None:
 
 async def replica_killed(_: float) -> None:
     """Without a grace period: the answers to requests in flight are lost."""
-    await _kubectl("delete", await _a_replica(), "--grace-period=0", "--force")
+    await kubectl("delete", await _a_replica(), "--grace-period=0", "--force")
     await asyncio.sleep(1)  # until there is a new pod
     await _replicas_ready()
 
@@ -65,23 +69,23 @@ async def replica_hangs(seconds: float) -> None:
 
 
 async def replicas_rolled(_: float) -> None:
-    await _kubectl("rollout", "restart", f"deployment/{NAME}")
-    await _rolled_out(f"deployment/{NAME}")
+    await kubectl("rollout", "restart", f"deployment/{NAME}")
+    await rolled_out(f"deployment/{NAME}")
 
 
 async def database_killed(_: float) -> None:
-    await _kubectl("delete", "pod/postgres-0", "--grace-period=0", "--force")
-    await _rolled_out("statefulset/postgres")
+    await kubectl("delete", "pod/postgres-0", "--grace-period=0", "--force")
+    await rolled_out("statefulset/postgres")
 
 
 async def gateway_rolled(_: float) -> None:
-    await _kubectl("rollout", "restart", "deployment/istio-ingressgateway", namespace="istio-system")
-    await _rolled_out("deployment/istio-ingressgateway", namespace="istio-system")
+    await kubectl("rollout", "restart", "deployment/istio-ingressgateway", namespace="istio-system")
+    await rolled_out("deployment/istio-ingressgateway", namespace="istio-system")
 
 
 async def replicas_evicted(_: float) -> None:
-    await _evicted(*await _pods(REPLICAS))
-    await _rolled_out(f"deployment/{NAME}")
+    await evicted(*await _pods(REPLICAS))
+    await rolled_out(f"deployment/{NAME}")
 
 
 async def replicas_scaled(_: float) -> None:
@@ -89,19 +93,19 @@ async def replicas_scaled(_: float) -> None:
     deployment = f"deployment/{NAME}"
 
     async def wanted() -> int:
-        return int(await _kubectl("get", deployment, "--output=jsonpath={.spec.replicas}"))
+        return int(await kubectl("get", deployment, "--output=jsonpath={.spec.replicas}"))
 
     before = await wanted()
     for replicas in (2 * before, before):
-        await _kubectl("scale", deployment, f"--replicas={replicas}")
-        await _rolled_out(deployment)
+        await kubectl("scale", deployment, f"--replicas={replicas}")
+        await rolled_out(deployment)
         while len(await _pods(REPLICAS)) > await wanted():  # noqa: ASYNC110 - pods that end have no event
             await asyncio.sleep(1)
 
 
 async def gateways_evicted(_: float) -> None:
-    await _evicted(*await _pods(_GATEWAYS, namespace=_GATEWAY_NAMESPACE), namespace=_GATEWAY_NAMESPACE)
-    await _rolled_out("deployment/istio-ingressgateway", namespace=_GATEWAY_NAMESPACE)
+    await evicted(*await _pods(_GATEWAYS, namespace=_GATEWAY_NAMESPACE), namespace=_GATEWAY_NAMESPACE)
+    await rolled_out("deployment/istio-ingressgateway", namespace=_GATEWAY_NAMESPACE)
 
 
 FAULTS = (
@@ -124,35 +128,64 @@ FAULTS = (
 _say = partial(print, flush=True)
 
 
-async def main(url: str, rate: float, only: str, overloaded_for: float) -> int:
-    collection, wrong, user = await Collection.of(url), list[str](), await asyncio.to_thread(to_ingress, url)
-    _say(f"{datetime.now(UTC):%Y-%m-%d}, {CONTEXT}, {url}, {rate:g} requests a second to {collection.path}")
-    _say(HEAD)
-    for fault in FAULTS:
-        if only in fault.name:
-            inject = partial(fault.inject, fault.seconds)
-            ended = await trial(fault.name, url, collection, rate, inject, user=user)
-            _say(row(ended, fault.seconds))
-            wrong += complaints(ended, fault.failures)
-    if only in {"", "load"}:
-        result = await overload.flood(url, collection, overloaded_for)
-        _say(f"\n- {overload.describe(result, overloaded_for)}")
-        wrong += overload.wrong(result)
+def run(name: str, faults: Sequence[ClusterFault], url: str) -> int:
+    """Runs as `python -m name`: injects the faults through the gateway at `url`. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog=f"python -m {name}")
+    parser.add_argument("--rate", type=float, default=50, help="requests a second; %(default)g")
+    parser.add_argument(
+        "--only", default="", help="only faults whose name contains this text; load: only the overload"
+    )
+    parser.add_argument("--overloaded-for", type=float, default=60, help="seconds of overload; %(default)g")
+    chosen = parser.parse_args()
+    try:
+        wrong = asyncio.run(_run(faults, url, chosen.rate, chosen.only, chosen.overloaded_for))
+    except (ClusterError, NoCollection, WorkbenchError) as error:
+        sys.exit(f"make faults: {error}")
     for line in wrong:
         _say(line)
     return 1 if wrong else 0
 
 
+async def _run(faults: Sequence[ClusterFault], url: str, rate: float, only: str, overloaded_for: float) -> list[str]:
+    """Returns what went wrong."""
+    collection, wrong, user = await Collection.of(url), list[str](), await asyncio.to_thread(to_ingress, url)
+    _say(f"{datetime.now(UTC):%Y-%m-%d}, {CONTEXT}, {url}, {rate:g} requests a second to {collection.path}")
+    _say(HEAD)
+    for fault in faults:
+        if only in fault.name:
+            promoted, inject = _timed(fault)
+            ended = await trial(fault.name, url, collection, rate, inject, user=user)
+            since = [f" written {ended.gap.ended - time:.1f} s after the new primary" for time in promoted]
+            _say(row(ended, fault.seconds) + "".join(since))
+            wrong += complaints(ended, fault.failures, fault.gap)
+    if only in {"", "load"}:
+        result = await overload.flood(url, collection, overloaded_for)
+        _say(f"\n- {overload.describe(result, overloaded_for)}")
+        wrong += overload.wrong(result)
+    return wrong
+
+
+def _timed(fault: ClusterFault) -> tuple[list[float], Callable[[], Awaitable[None]]]:
+    """Returns what injects the fault, and where that puts the time at which there was a new primary."""
+    promoted = list[float]()
+
+    async def inject() -> None:
+        if (time := await fault.inject(fault.seconds)) is not None:
+            promoted.append(time)
+
+    return promoted, inject
+
+
 async def _a_replica() -> str:
     await _replicas_ready()
-    return (await _kubectl("get", "pods", REPLICAS, "--output=name")).split()[0]
+    return (await kubectl("get", "pods", REPLICAS, "--output=name")).split()[0]
 
 
 async def _pods(selector: str, **where: str) -> list[str]:
-    return (await _kubectl("get", "pods", selector, "--output=name", **where)).split()
+    return (await kubectl("get", "pods", selector, "--output=name", **where)).split()
 
 
-async def _evicted(*pods: str, namespace: str = NAME) -> None:
+async def evicted(*pods: str, namespace: str = NAME) -> None:
     """Evicts pods through the API that `kubectl drain` uses, each as soon as its disruption budget allows it."""
     for pod in pods:
         name = pod.removeprefix("pod/")
@@ -160,17 +193,17 @@ async def _evicted(*pods: str, namespace: str = NAME) -> None:
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
         while True:
             try:
-                await _kubectl("create", "--raw", path, "--filename=-", given=json.dumps(eviction))
+                await kubectl("create", "--raw", path, "--filename=-", given=json.dumps(eviction))
                 break
             except RuntimeError as error:
                 if "disruption budget" not in str(error):
                     raise
             await asyncio.sleep(1)  # a budget has no event
-        await _kubectl("wait", pod, "--for=delete", f"--timeout={_READY_WITHIN}", namespace=namespace)
+        await kubectl("wait", pod, "--for=delete", f"--timeout={_READY_WITHIN}", namespace=namespace)
 
 
 async def _replicas_ready() -> None:
-    await _kubectl("wait", "pods", REPLICAS, "--for=condition=Ready", f"--timeout={_READY_WITHIN}")
+    await kubectl("wait", "pods", REPLICAS, "--for=condition=Ready", f"--timeout={_READY_WITHIN}")
 
 
 async def _in_a_replica(code: str) -> None:
@@ -178,14 +211,14 @@ async def _in_a_replica(code: str) -> None:
 
 
 async def _exec(pod: str, code: str) -> None:
-    await _kubectl("exec", pod, "--container=service", "--", "python", "-c", code)
+    await kubectl("exec", pod, "--container=service", "--", "python", "-c", code)
 
 
-async def _rolled_out(what: str, **where: str) -> None:
-    await _kubectl("rollout", "status", what, f"--timeout={_READY_WITHIN}", **where)
+async def rolled_out(what: str, **where: str) -> None:
+    await kubectl("rollout", "status", what, f"--timeout={_READY_WITHIN}", **where)
 
 
-async def _kubectl(*arguments: str, given: str = "", **where: str) -> str:
+async def kubectl(*arguments: str, given: str = "", **where: str) -> str:
     """The output of a kubectl that gets `given` on its standard input."""
     process = await asyncio.create_subprocess_exec(
         *command(*arguments, **where),
@@ -200,15 +233,4 @@ async def _kubectl(*arguments: str, given: str = "", **where: str) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.cluster")
-    parser.add_argument("--rate", type=float, default=50, help="requests a second; %(default)g")
-    parser.add_argument(
-        "--only", default="", help="only faults whose name contains this text; load: only the overload"
-    )
-    parser.add_argument("--overloaded-for", type=float, default=60, help="seconds of overload; %(default)g")
-    chosen = parser.parse_args()
-    url = os.environ.get("INGRESS_URL") or "http://localhost:8080"
-    try:
-        sys.exit(asyncio.run(main(url, chosen.rate, chosen.only, chosen.overloaded_for)))
-    except (NoCollection, WorkbenchError) as error:
-        sys.exit(f"make faults: {error}")
+    sys.exit(run("tests.faults.cluster", FAULTS, os.environ.get("INGRESS_URL") or "http://localhost:8080"))

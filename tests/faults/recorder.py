@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import json
 import math
+import ssl
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
@@ -20,6 +21,7 @@ import httpx
 
 from harness.exchange import Broken, Exchange, Response, encode
 from harness.sign_in import NOBODY, SignIn
+from harness.tls import trusted
 from tests.faults.ledger import Entry, Ledger, Verdict
 
 ANSWERED_WITHIN = 25.0
@@ -29,6 +31,7 @@ _MAX_IN_FLIGHT = 5000
 _SETTLED_WITHIN = 60.0
 
 NO_ANSWER = "no answer"
+NO_RETRY_AFTER = "503 without Retry-After"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Outcome:
     """The status, or the reason why there was no answer."""
     body: bytes = b""
     """Empty unless the request failed."""
+    writes: bool = False
 
     @property
     def took(self) -> float:
@@ -52,10 +56,10 @@ class Outcome:
 
     @property
     def kind(self) -> str:
-        """Either `2xx`, another status, or NO_ANSWER."""
+        """Either `2xx`, another status, NO_RETRY_AFTER, or NO_ANSWER."""
         if self.answer.isdecimal():
             return "2xx" if self.answer.startswith("2") else self.answer
-        return NO_ANSWER
+        return self.answer if self.answer == NO_RETRY_AFTER else NO_ANSWER
 
 
 @dataclass(slots=True)
@@ -75,6 +79,11 @@ class Recorder:
     """Acknowledged members that were not changed since: each is changed or deleted at most once."""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _in_flight: int = 0
+    _tls: ssl.SSLContext | None = None
+
+    def __post_init__(self) -> None:
+        if urlsplit(self.url).scheme == "https":
+            self._tls = trusted(self.url)
 
     async def run(self) -> None:
         """Sends requests until stop() is called, then waits for the last answer."""
@@ -197,6 +206,8 @@ class Recorder:
                 address = urlsplit(self.url).netloc
                 response = await exchange.ask(encode(method, path, address, body, **headers, **self.user.headers()))
                 answer = str(response.status)
+                if response.status == 503 and not response.header("retry-after"):
+                    answer = NO_RETRY_AFTER
                 self._idle.append(exchange)
         except TimeoutError:
             answer = f"no answer within {ANSWERED_WITHIN:g} s"
@@ -208,7 +219,7 @@ class Recorder:
                 exchange.close()
         if record:
             body = response.body if response is not None and response.status >= 300 else b""
-            self.outcomes.append(Outcome(due, time.monotonic(), answer, body))
+            self.outcomes.append(Outcome(due, time.monotonic(), answer, body, writes=method != "GET"))
         return response
 
     async def _exchange(self) -> Exchange:
@@ -217,7 +228,8 @@ class Recorder:
             if exchange.usable:
                 return exchange
         address = urlsplit(self.url)
-        return await Exchange.open("127.0.0.1", address.port or 80)
+        port = address.port or (443 if self._tls else 80)
+        return await Exchange.open(address.hostname or "localhost", port, self._tls)
 
 
 def kinds(outcomes: Sequence[Outcome]) -> Counter[str]:

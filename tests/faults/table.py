@@ -5,9 +5,9 @@ from collections import Counter
 from tests.faults.trial import Trial
 
 HEAD = (
-    "| fault, under load | for s | requests | 2xx | 503 | 504 | no answer | longest answer ms | recovered after ms "
-    "| acknowledged | lost | twice |\n"
-    "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| fault, under load | for s | requests | 2xx | 503 | 504 | no answer | longest answer ms | no write for ms "
+    "| recovered after ms | acknowledged | lost | twice |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 _KINDS = ("2xx", "503", "504", "no answer")
 
@@ -22,6 +22,7 @@ def row(trial: Trial, seconds: float) -> str:
             f"{trial.requests:,}",
             *(f"{trial.answers[kind]:,}" for kind in _KINDS),
             f"{trial.longest * 1000:,.0f}",
+            f"{trial.gap.seconds * 1000:,.0f}",
             f"{trial.recovery * 1000:,.0f}",
             f"{verdict.acknowledged:,}",
             f"{len(verdict.lost)}",

@@ -4,19 +4,29 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from uuid import uuid4
 
 from harness.sign_in import NOBODY, SignIn
 from tests.faults.ledger import Ledger, Verdict
-from tests.faults.recorder import ANSWERED_WITHIN, Recorder, kinds, recording
+from tests.faults.recorder import ANSWERED_WITHIN, Outcome, Recorder, kinds, recording
 from tests.probe.collection import Collection
 
 _BEFORE = 1.0
 _QUIET = 1.0
 _RECOVERED_WITHIN = 30.0
-_ENDS_WITHIN = 120.0
+_ENDS_WITHIN = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The longest time without a successful write."""
+
+    seconds: float
+    ended: float
+    """The time.monotonic() of the write that ended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,7 @@ class Trial:
     """The maximum of the seconds between the time when a request was due and its answer."""
     recovery: float
     """Seconds from the end of the fault to the last failed answer; 0 if no answer failed after it."""
+    gap: Gap
     verdict: Verdict
     remark: str = ""
 
@@ -64,9 +75,19 @@ async def trial(
         {outcome.kind: outcome.body for outcome in recorder.outcomes if outcome.failed},
         max(outcome.took for outcome in recorder.outcomes),
         max([0.0, *failures]),
+        longest_gap(recorder.outcomes),
         await recorder.verdict(),
         remark,
     )
+
+
+def longest_gap(outcomes: Sequence[Outcome]) -> Gap:
+    """Between the answers to writes. A standby may answer reads, so they do not count."""
+    begin = min(outcome.due for outcome in outcomes)
+    last = max(outcome.ended for outcome in outcomes)
+    ends = sorted(outcome.ended for outcome in outcomes if outcome.writes and not outcome.failed)
+    gaps = [Gap(later - earlier, later) for earlier, later in pairwise([begin, *ends, last])]
+    return max(gaps, key=lambda gap: gap.seconds)
 
 
 async def _until_well(recorder: Recorder, since: float) -> None:
@@ -80,8 +101,11 @@ async def _until_well(recorder: Recorder, since: float) -> None:
                 return
 
 
-def complaints(ended: Trial, failures: frozenset[str]) -> list[str]:
-    """Lists what should not have happened; `failures` are the kinds of answers that are allowed."""
+def complaints(ended: Trial, failures: frozenset[str], gap: float = math.inf) -> list[str]:
+    """Lists what should not have happened.
+
+    `failures` are the kinds of answers that are allowed, and `gap` are the seconds without a successful write.
+    """
     verdict, unexpected = ended.verdict, ended.answers.keys() - {"2xx"} - set(failures)
     found = [f"lost: {entry}" for entry in verdict.lost]
     found += [f"done twice: {text}" for text in verdict.duplicated]
@@ -91,4 +115,5 @@ def complaints(ended: Trial, failures: frozenset[str]) -> list[str]:
         for kind in sorted(unexpected)
     ]
     found += [f"an answer took {ended.longest:.1f} s"] if ended.longest >= ANSWERED_WITHIN else []
+    found += [f"no write for {ended.gap.seconds:.1f} s, longer than {gap:g} s"] if ended.gap.seconds > gap else []
     return [f"{ended.name}: {complaint}" for complaint in found]

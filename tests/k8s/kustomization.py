@@ -191,7 +191,7 @@ def _operate(item: Object, operations: list[Object]) -> None:
 
 
 def _place(part: Any, step: str) -> Any:
-    return int(step) if isinstance(part, list) else step
+    return int(step) if isinstance(part, list) else step.replace("~1", "/")  # RFC 6901
 
 
 def _key(item: Object) -> tuple[str, str, str, str]:

@@ -4,19 +4,22 @@ The database that CloudNativePG makes is compared with that of the workbench, bo
 """
 
 import re
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+import yaml
 
 from service.migrate.apply import run as migrate
 from service.settings import load
+from tests.k8s import references
 from tests.k8s.cloudnativepg import instance_template
 from tests.k8s.kustomization import build, without_hashes
-from tests.k8s.objects import describe, find, matches
-from tests.k8s.project import K8S, Object
+from tests.k8s.objects import describe, find, matches, of_kind
+from tests.k8s.project import K8S, ROOT, Object
 from tests.k8s.test_capacity import quantity
 from workbench.console import Console
 from workbench.machine.folders import run_folder
@@ -267,3 +270,26 @@ async def test_the_migrations_run_in_it(of_the_operator: Postgres) -> None:
     connection = await asyncpg.connect(of_the_operator.url("app_rw"))
     assert await connection.fetchval("SELECT count(*) FROM schema_migrations") > 0
     await connection.close()
+
+
+def test_after_a_restore_the_overlay_names_the_new_cluster_everywhere(tmp_path: Path) -> None:
+    """With the patches of docs/database.md."""
+    page = (ROOT / "docs" / "database.md").read_text()
+    [found] = re.findall(r"```yaml\n(patches:.*?)```", page, re.DOTALL)
+    [name] = set(re.findall(r"postgres-\d{14}", found))
+    shutil.copytree(K8S, tmp_path / "k8s")
+    file = tmp_path / "k8s" / "overlays" / "production" / "kustomization.yaml"
+    overlay = yaml.safe_load(file.read_text())
+    overlay["components"].append("../../components/postgres-pooler")
+    overlay["patches"] += yaml.safe_load(found)["patches"]
+    file.write_text(yaml.safe_dump(overlay))
+
+    objects = build(file.parent)
+
+    cluster = find(objects, "Cluster", name)
+    for service in ("postgres", "postgres-standbys"):
+        assert find(objects, "Service", service)["spec"]["selector"]["cnpg.io/cluster"] == name
+    for item in of_kind(objects, "Pooler", "ScheduledBackup"):
+        assert item["spec"]["cluster"]["name"] == name
+    assert references.selectors_match_pods(objects) == []
+    assert "'cnpg.io/cluster': 'postgres'" not in str([cluster, *of_kind(objects, "Service")])

@@ -1,0 +1,195 @@
+"""`make faults WHERE=production`: what production has beside the local cluster, above all PostgreSQL that fails over.
+
+INGRESS_URL is the URL of the gateway, and KUBE_CONTEXT the cluster; COLLECTION and the load are those of cluster.py.
+The cluster needs k8s/components/postgres-ha. It stays as it was, but with new pods, another primary and more members.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Self
+
+from cluster.kubectl import NAME, ClusterError, command
+from cluster.postgres import CLUSTERS, serving
+from cluster.secrets import OF_ROLES
+from tests.faults import cluster
+from tests.faults.cluster import ClusterFault, evicted, kubectl, rolled_out, run
+
+_HEALTHY = "Cluster in healthy state"  # the operator's text, in status.phase
+_WELL_WITHIN = "300s"
+_CRASH = 30.0
+_PLANNED = 5.0
+_UNAVAILABLE = frozenset({"503"})
+_MESH = "istio-system"
+
+
+async def primary_killed(_: float) -> float:
+    """Without a grace period, so PostgreSQL does not shut down and its clients' connections just end."""
+    old = await _primary()
+    async with _Promotion(old) as promotion:
+        await kubectl("delete", f"pod/{old}", "--grace-period=0", "--force")
+        return await promotion.seen()
+
+
+async def primary_hangs(seconds: float) -> float:
+    """All of its processes stop, so its connections stay open and nothing answers, as when a node is cut off."""
+    old = await _primary()
+    async with _Promotion(old) as promotion:
+        await _exec(old, "kill -STOP -1")
+        promoted = await promotion.seen()
+        await asyncio.sleep(seconds)
+        await kubectl("delete", f"pod/{old}", "--grace-period=0", "--force")
+        return promoted
+
+
+async def primary_deleted(_: float) -> float:
+    """With its grace period, as when its node shuts down."""
+    old = await _primary()
+    async with _Promotion(old) as promotion:
+        await kubectl("delete", f"pod/{old}", "--wait=false")
+        return await promotion.seen()
+
+
+async def primary_evicted(_: float) -> float:
+    """As by a drain of its node."""
+    old = await _primary()
+    async with _Promotion(old) as promotion:
+        await evicted(f"pod/{old}")
+        return await promotion.seen()
+
+
+async def primary_switched(_: float) -> float:
+    """What `kubectl cnpg promote` does, which needs no plugin this way."""
+    old = await _primary()
+    new = next(name for name in await _instances() if name != old)
+    status = {
+        "targetPrimary": new,
+        "targetPrimaryTimestamp": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "phase": "Switchover in progress",
+        "phaseReason": f"Switching over to {new}",
+    }
+    async with _Promotion(old) as promotion:
+        patch = json.dumps({"status": status})
+        await kubectl("patch", _cluster(), "--subresource=status", "--type=merge", f"--patch={patch}")
+        return await promotion.seen()
+
+
+async def instances_restarted(_: float) -> float:
+    """One after the other, as for a new minor release or a setting that needs it: the primary last."""
+    old = await _primary()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    async with _Promotion(old) as promotion:
+        await kubectl("annotate", _cluster(), "--overwrite", f"kubectl.kubernetes.io/restartedAt={now}")
+        return await promotion.seen()
+
+
+async def standby_killed(_: float) -> None:
+    primary = await _primary()
+    standby = next(name for name in await _instances() if name != primary)
+    await kubectl("delete", f"pod/{standby}", "--grace-period=0", "--force")
+    await asyncio.sleep(1)  # until the operator has seen it
+
+
+async def istiod_killed(_: float) -> None:
+    pods = await kubectl("get", "pods", "--selector=app=istiod", "--output=name", namespace=_MESH)
+    await kubectl("delete", pods.split()[0], "--grace-period=0", "--force", namespace=_MESH)
+    await rolled_out("deployment/istiod", namespace=_MESH)
+
+
+def rotated(secret: str) -> ClusterFault:
+    async def rotate(_: float) -> None:
+        await _program({"SECRET": secret}, sys.executable, "-m", "cluster.rotation")
+
+    return ClusterFault(f"rotation of {secret}", rotate)
+
+
+FAULTS = (
+    ClusterFault("primary, pod deleted without grace", primary_killed, failures=_UNAVAILABLE, gap=_CRASH),
+    ClusterFault("primary, SIGSTOP", primary_hangs, 5, _UNAVAILABLE | {"504"}, gap=_CRASH),
+    ClusterFault("primary, pod deleted", primary_deleted, failures=_UNAVAILABLE, gap=_PLANNED),
+    ClusterFault("primary, evicted as by a drain", primary_evicted, failures=_UNAVAILABLE, gap=_PLANNED),
+    ClusterFault("primary, switchover", primary_switched, failures=_UNAVAILABLE, gap=_PLANNED),
+    ClusterFault("all instances, restart", instances_restarted, failures=_UNAVAILABLE, gap=_PLANNED),
+    ClusterFault("standby, pod deleted without grace", standby_killed),
+    ClusterFault("istiod, pod deleted without grace", istiod_killed),
+    # As in the local cluster, whose PostgreSQL is another one.
+    *(fault for fault in cluster.FAULTS if fault.inject is not cluster.database_killed),
+    *map(rotated, OF_ROLES.values()),
+)
+
+
+class _Promotion:
+    """Watches who is the primary, from before the fault. At its end, it waits until all instances are there again."""
+
+    def __init__(self, old: str) -> None:
+        self._old = old
+
+    async def __aenter__(self) -> Self:
+        watch = ("get", _cluster(), "--watch", '--output=jsonpath={.status.currentPrimary}{"\\n"}')
+        self._watch = await asyncio.create_subprocess_exec(*command(*watch), stdout=asyncio.subprocess.PIPE)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._watch.terminate()
+        await self._watch.wait()
+        if error == (None, None, None):
+            await _well()
+
+    async def seen(self) -> float:
+        """Waits until another instance is the primary. Returns the time.monotonic() of it."""
+        assert self._watch.stdout is not None
+        async for line in self._watch.stdout:
+            if line.decode().strip() not in {"", self._old}:
+                return time.monotonic()
+        raise RuntimeError(f"kubectl get {_cluster()} --watch has ended")
+
+
+@cache
+def _cluster() -> str:
+    """The Cluster that serves. Raises ClusterError if PostgreSQL is one pod."""
+    name = serving()
+    if name is None:
+        raise ClusterError("PostgreSQL is one pod here: WHERE=production is for k8s/components/postgres-ha")
+    return f"{CLUSTERS}/{name}"
+
+
+async def _primary() -> str:
+    await _well()
+    return await kubectl("get", _cluster(), "--output=jsonpath={.status.currentPrimary}")
+
+
+async def _instances() -> list[str]:
+    return (await kubectl("get", _cluster(), "--output=jsonpath={.status.instancesStatus.healthy[*]}")).split()
+
+
+async def _well() -> None:
+    await kubectl("wait", _cluster(), f"--for=jsonpath={{.status.phase}}={_HEALTHY}", f"--timeout={_WELL_WITHIN}")
+
+
+async def _program(variables: Mapping[str, str], *line: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *line, env={**os.environ, **variables}, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"{' '.join(line)}: {errors.decode().strip()}")
+
+
+async def _exec(pod: str, script: str) -> None:
+    await kubectl("exec", pod, "--container=postgres", "--", "sh", "-c", script)
+
+
+if __name__ == "__main__":
+    gateway = os.environ.get("INGRESS_URL")
+    if not gateway:
+        sys.exit(f"make faults: INGRESS_URL= names the gateway, such as https://{NAME}.example.com")
+    try:
+        _cluster()
+    except ClusterError as error:
+        sys.exit(f"make faults: {error}")
+    sys.exit(run("tests.faults.production", FAULTS, gateway))
