@@ -14,6 +14,7 @@ from cluster.kubectl import ClusterError, find, get, kubectl
 from cluster.postgres import CLUSTERS, OF_CLUSTER, SERVICE, cluster_named, primary, psql
 
 RESET_EVENTS = Path(__file__).resolve().parent.parent / "k8s" / "postgres" / "reset-events.sql"
+BUDGET = f"{SERVICE}-instances"
 # The Service `postgres` is the last one: it says which Cluster serves, so an interrupted switch can be repeated.
 SERVICES = (f"{SERVICE}-standbys", SERVICE)
 # What else names the Cluster, if it is there. No field of theirs that does may change, so they are made anew.
@@ -45,6 +46,7 @@ def switch(old: str, new: str) -> int:
     for kind, name in OTHERS:
         if found := find(kind, name):
             kubectl("replace", "--force", "--filename=-", sent=json.dumps(_of_cluster(found, new)))
+    _patch("poddisruptionbudget", BUDGET, {"spec": {"selector": {"matchLabels": {OF_CLUSTER: new}}}})
     for service in SERVICES:
         _patch("service", service, {"spec": {"selector": {OF_CLUSTER: new}}})
     say(f"restore: {new} serves; writes were stopped for {time.monotonic() - since:.1f} s")

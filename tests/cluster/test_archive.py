@@ -74,6 +74,8 @@ async def test_a_restore_lets_the_new_cluster_serve(fake: Fake, archiving: Postg
     [_, new] = fake.names("Cluster")
     for service in ("postgres", "postgres-standbys"):
         assert fake.find("Service", service)["spec"]["selector"]["cnpg.io/cluster"] == new
+    budget = fake.find("PodDisruptionBudget", "postgres-instances")
+    assert budget["spec"]["selector"]["matchLabels"] == {"cnpg.io/cluster": new, "cnpg.io/podRole": "instance"}
     assert fake.find("ScheduledBackup", "postgres")["spec"]["cluster"]["name"] == new
     assert fake.find("Cluster", "postgres")["metadata"]["annotations"] == {"cnpg.io/fencedInstances": '["*"]'}
     assert fake.find("ScheduledBackup", "postgres")["spec"]["immediate"] is True, "the new one has no base backup yet"
