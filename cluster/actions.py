@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from cluster.kubectl import REPLICAS, ClusterError, command, get, kubectl, main
+from cluster.postgres import SERVICE
 
 # The rows of all tables at once, whatever foreign keys they have, or of none. The events stay, and a reset tells the
 # subscribers of every resource to read its list again. It fails if it cannot lock all tables within five seconds, for
@@ -59,9 +60,10 @@ def delete_data() -> int:
 
 
 def _psql(statements: str, settings: str = "") -> int:
-    # psql connects as the superuser by the Unix socket, where the container's user needs no password.
+    # psql connects as the superuser by the Unix socket, where the container's user needs no password. The Service has
+    # one pod: the only PostgreSQL, or the primary.
     psql = ("env", f"PGOPTIONS=-c search_path=app {settings}", "psql", "--dbname=app", "--no-psqlrc")
-    line = command("exec", "postgres-0", "--container=postgres", "--", *psql, f"--command={statements}")
+    line = command("exec", f"service/{SERVICE}", "--container=postgres", "--", *psql, f"--command={statements}")
     return subprocess.run(line, check=False).returncode
 
 

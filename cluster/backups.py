@@ -1,4 +1,4 @@
-"""`make backup`, and `make restore FILE=name`, which without FILE lists the dumps."""
+"""`make backup`, and `make restore FILE=name`, which without FILE lists the dumps, where PostgreSQL is one pod."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import sys
 import time
 
 from cluster.kubectl import CONTEXT, ClusterError, command, kubectl, main
+from cluster.postgres import serving
 
 POD = "postgres-0"
 CRONJOB = "cronjob/postgres-backup"
@@ -24,6 +25,7 @@ def run() -> int:
 
 def backup() -> int:
     """Runs the nightly job now, and waits until it has finished."""
+    _check_is_one_pod()
     job = f"postgres-backup-{int(time.time())}"
     kubectl("create", "job", job, f"--from={CRONJOB}")
     try:
@@ -37,15 +39,26 @@ def restore(file: str) -> int:
     """Restores the database from a dump. After an error it is unchanged."""
     if "/" in file or not file.endswith(".dump"):
         raise ClusterError(f"FILE={file} is not the name of a dump: use one that `make restore` lists")
+    _check_is_one_pod()
     return _in_pod("bash", "/scripts/restore.sh", file)
 
 
 def show() -> int:
+    _check_is_one_pod()
     sys.stdout.write(f"Dumps in {CONTEXT}, newest first; `make restore FILE=name` restores one:\n")
     sys.stdout.flush()
     return _in_pod(
         "sh", "-c", "cd /backups && ls -1t -- *.dump 2>/dev/null || echo 'none: `make backup` creates one'"
     )
+
+
+def _check_is_one_pod() -> None:
+    """Raises ClusterError if PostgreSQL is a Cluster of CloudNativePG, of which there are no dumps."""
+    if name := serving():
+        raise ClusterError(
+            f"PostgreSQL is the Cluster {name} in {CONTEXT}, of which there are no dumps: WHERE=production has its "
+            "archive"
+        )
 
 
 def _in_pod(*arguments: str) -> int:

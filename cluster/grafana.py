@@ -9,7 +9,7 @@ import secrets
 from base64 import b64decode, b64encode
 
 from cluster.kubectl import ClusterError, find, kubectl
-from cluster.secrets import GRAFANA_PASSWORD
+from cluster.secrets import GRAFANA_PASSWORD, REMEDY
 from workbench.machine.passwords import FOLDER, write
 
 NAMESPACE = "observability"
@@ -20,8 +20,7 @@ def new_password(name: str) -> None:
     """Raises ClusterError if the Secret or the Deployment is not there, or the new pod does not become ready."""
     found = find("secret", "grafana", namespace=NAMESPACE)
     if found is None:
-        made = "`python3 -m cluster.secrets | kubectl apply -f -`"
-        raise ClusterError(f"there is no Secret grafana in {NAMESPACE}: {made}")
+        raise ClusterError(f"there is no Secret grafana in {NAMESPACE}: {REMEDY}")
     before = b64decode(found["data"][GRAFANA_PASSWORD]).decode()
     password = secrets.token_urlsafe(24)
     patch = json.dumps({"data": {GRAFANA_PASSWORD: b64encode(password.encode()).decode()}})

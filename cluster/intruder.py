@@ -28,6 +28,7 @@ INTRUDERS = (
 )
 POD = "intruder"
 READY = ("--for=condition=Ready", "--timeout=60s")
+POOLER = "cnpg.io/poolerName=postgres-pooler"  # the label of its pods
 POSTGRES = ("PostgreSQL", f"postgres.{NAMESPACE}.svc.cluster.local", 5432)
 
 # Sends the first message of the port's protocol to HOST PORT, and prints the beginning of the answer.
@@ -86,6 +87,10 @@ def _targets(replica: str) -> Iterator[tuple[str, str, int]]:
         # It answers the operator and the other instances, so here Kubernetes says that it could answer.
         kubectl("wait", "pods", "--selector=cnpg.io/podRole=instance", *READY)
         yield "PostgreSQL's port 8000", instances[0]["status"]["podIP"], 8000
+    if get("pods", f"--selector={POOLER}"):
+        # It answers the service alone, so here Kubernetes says that it could answer.
+        kubectl("wait", "pods", f"--selector={POOLER}", *READY)
+        yield "the pooler", f"postgres-pooler.{NAMESPACE}.svc.cluster.local", 5432
     if get("statefulsets", "--field-selector=metadata.name=identity"):
         # It answers the gateway alone, so here Kubernetes says that it could answer.
         kubectl("wait", "pods", "--selector=app.kubernetes.io/name=identity", *READY)

@@ -18,7 +18,7 @@ from typing import Any
 from cluster import certificate, grafana
 from cluster.kubectl import ClusterError, apply, find, get, kubectl, main
 from cluster.postgres import primary, psql, serving
-from cluster.secrets import OF_ROLES, of_role
+from cluster.secrets import OF_ROLES, REMEDY, of_role
 from workbench.machine.passwords import FOLDER, write
 
 SECRET = "database"  # noqa: S105 - the name of the Secret
@@ -59,7 +59,7 @@ def of_database(key: str) -> None:
         raise ClusterError(f"{key}: the superuser of CloudNativePG has no password")
     before = _read(key)
     if before is None:
-        raise ClusterError(f"the Secret {SECRET} has no {key}: `python3 -m cluster.secrets | kubectl apply -f -`")
+        raise ClusterError(f"the Secret {SECRET} has no {key}: {REMEDY}")
     new = _read(f"{key}-next") or secrets.token_urlsafe(24)
     _write({f"{key}-next": new})
     if role == "app_rw":
@@ -70,9 +70,9 @@ def of_database(key: str) -> None:
     _set(role, new)
     if role == "app_rw" and find("deployment", POOLER):
         _restart(f"deployment/{POOLER}")
+    keep(FOLDER / key, before, new)  # before the Secret, which then no longer says what was in the file
     _write({key: new, f"{key}-next": None})
     _set(role, new)  # again, if PostgreSQL has started in between, with the old one
-    keep(FOLDER / key, before, new)
     if pods := STARTED_WITH.get(key):
         _restart(pods)
 

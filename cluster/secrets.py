@@ -27,6 +27,8 @@ OF_ROLES = {"app_owner": "app-owner-password", "app_rw": "app-rw-password", "met
 GRAFANA_PASSWORD = "admin-password"  # noqa: S105 - the key, not the password
 RECEIVERS = ("page", "ticket", "heartbeat")
 """Of alerts. Each has an address, which is a secret; see docs/alerting.md."""
+REMEDY = "`python3 -m cluster.secrets --without-certificate | kubectl apply --server-side -f -` makes it"
+"""For a Secret that is missing."""
 HOSTS = ("DNS:localhost", f"DNS:{NAME}.localhost", "IP:127.0.0.1")  # as in the comment of k8s/istio/gateway.yaml
 
 _ALERTMANAGER = "alertmanager-"

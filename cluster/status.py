@@ -15,6 +15,8 @@ NAMESPACES = (NAMESPACE, GATEWAY_NAMESPACE, "observability")
 
 _INJECTION = "sidecar-injector.istio.io"  # in the names of the webhooks of istiod that add sidecars
 
+_SELDOM = "acme-solver"  # a Service with a pod only while a certificate is issued, see k8s/components/certificates
+
 _K3S_BALANCER = "svccontroller.k3s.cattle.io/svcname"  # the label that names the Service
 
 Object = dict[str, Any]
@@ -54,12 +56,13 @@ def status() -> Iterator[Line]:
         for pod in pods[namespace]:
             yield pod_line(pod)
     yield from refused
+    services = []
     for namespace in NAMESPACES:
         slices = get("endpointslices", namespace=namespace)
         for service in get("services", namespace=namespace):
             yield service_line(service, slices, [*others[namespace], *balancers])
+            services.append(service)
     gateways = get("gateways.networking.istio.io")
-    services = get("services")
     for gateway in gateways:
         yield gateway_line(gateway, pods[GATEWAY_NAMESPACE])
     for virtual_service in get("virtualservices.networking.istio.io"):
@@ -164,7 +167,7 @@ def service_line(service: Object, slices: list[Object], others: list[Object]) ->
     pending = service["spec"]["type"] == "LoadBalancer" and not service["status"].get("loadBalancer", {}).get(
         "ingress"
     )
-    error = "" if ready else "no pod behind it is ready"
+    error = "" if ready or service["metadata"]["name"] == _SELDOM else "no pod behind it is ready"
     if not error and pending:
         error = f"no address: {_no_balancer(service, others)}; `{_forward(service)}` reaches it without one"
     return Line("service", _name(service), state, error)

@@ -14,7 +14,9 @@ from cluster.kubectl import ClusterError, find, get, kubectl
 from cluster.postgres import CLUSTERS, OF_CLUSTER, SERVICE, cluster_named, primary, psql
 
 RESET_EVENTS = Path(__file__).resolve().parent.parent / "k8s" / "postgres" / "reset-events.sql"
-SERVICES = (SERVICE, f"{SERVICE}-standbys")
+BUDGET = f"{SERVICE}-instances"
+# The Service `postgres` is the last one: it says which Cluster serves, so an interrupted switch can be repeated.
+SERVICES = (f"{SERVICE}-standbys", SERVICE)
 # What else names the Cluster, if it is there. No field of theirs that does may change, so they are made anew.
 OTHERS = (("poolers.postgresql.cnpg.io", f"{SERVICE}-pooler"), ("scheduledbackups.postgresql.cnpg.io", SERVICE))
 FENCED = "cnpg.io/fencedInstances"
@@ -34,18 +36,19 @@ def switch(old: str, new: str) -> int:
     _fence(new, fenced=False)
     until_healthy(new)
     since = time.monotonic()
-    _fence(old, fenced=True)
     try:
+        _fence(old, fenced=True)
         _until_stopped(old)
         psql(primary(new), f"BEGIN;\n{RESET_EVENTS.read_text(encoding='utf-8')}COMMIT;")
-    except ClusterError:
+    except (ClusterError, KeyboardInterrupt):
         _fence(old, fenced=False)
         raise
-    for service in SERVICES:
-        _patch("service", service, {"spec": {"selector": {OF_CLUSTER: new}}})
     for kind, name in OTHERS:
         if found := find(kind, name):
             kubectl("replace", "--force", "--save-config", "--filename=-", sent=json.dumps(_of_cluster(found, new)))
+    _patch("poddisruptionbudget", BUDGET, {"spec": {"selector": {"matchLabels": {OF_CLUSTER: new}}}})
+    for service in SERVICES:
+        _patch("service", service, {"spec": {"selector": {OF_CLUSTER: new}}})
     say(f"restore: {new} serves; writes were stopped for {time.monotonic() - since:.1f} s")
     say(
         f"restore: {old} is fenced and keeps its data. `make restore WHERE=production TO={old}` switches back; what "

@@ -8,5 +8,5 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def trusted(url: str) -> ssl.SSLContext:
-    """For clients of this URL. OpenSSL's variable SSL_CERT_FILE names a file with other authorities than the system's."""
+    """For clients of this URL. OpenSSL's variable SSL_CERT_FILE names a file of other authorities than its own."""
     return NO_TLS if url.startswith("http://") else ssl.create_default_context()

@@ -38,6 +38,7 @@ def cluster(production: list[Object]) -> Object:  # noqa: F811 - the fixture
 @pytest.fixture
 def fake(cluster: Object, production: list[Object], tmp_path: Path) -> Fake:  # noqa: F811 - the fixture
     services = [deepcopy(find(production, "Service", name)) for name in ("postgres", "postgres-standbys")]
+    budget = deepcopy(find(production, "PodDisruptionBudget", "postgres-instances"))
     schedule = deepcopy(find(production, "ScheduledBackup", "postgres"))
     window = {"postgres": {"firstRecoverabilityPoint": FIRST, "lastSuccessfulBackupTime": FIRST}}
     store = {
@@ -46,4 +47,4 @@ def fake(cluster: Object, production: list[Object], tmp_path: Path) -> Fake:  # 
         "status": {"serverRecoveryWindow": window},
     }
     pooler = yaml.safe_load((K8S / "components" / "postgres-pooler" / "pooler.yaml").read_text())
-    return Fake(tmp_path, [cluster, kubectl.primary("postgres"), *services, schedule, pooler, store])
+    return Fake(tmp_path, [cluster, kubectl.primary("postgres"), *services, budget, schedule, pooler, store])

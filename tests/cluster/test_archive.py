@@ -74,6 +74,8 @@ async def test_a_restore_lets_the_new_cluster_serve(fake: Fake, archiving: Postg
     [_, new] = fake.names("Cluster")
     for service in ("postgres", "postgres-standbys"):
         assert fake.find("Service", service)["spec"]["selector"]["cnpg.io/cluster"] == new
+    budget = fake.find("PodDisruptionBudget", "postgres-instances")
+    assert budget["spec"]["selector"]["matchLabels"] == {"cnpg.io/cluster": new, "cnpg.io/podRole": "instance"}
     assert fake.find("ScheduledBackup", "postgres")["spec"]["cluster"]["name"] == new
     assert fake.find("Cluster", "postgres")["metadata"]["annotations"] == {"cnpg.io/fencedInstances": '["*"]'}
     assert fake.find("ScheduledBackup", "postgres")["spec"]["immediate"] is True, "the new one has no base backup yet"
@@ -140,6 +142,20 @@ async def test_the_old_cluster_serves_if_the_new_one_cannot(fake: Fake, archivin
     assert "is refused" in done.stderr
     assert fake.find("Cluster", "postgres")["metadata"]["annotations"] == {}
     assert fake.find("Service", "postgres")["spec"]["selector"]["cnpg.io/cluster"] == "postgres"
+
+
+async def test_a_switch_that_was_interrupted_can_be_repeated(fake: Fake, archiving: Postgres) -> None:
+    fake.set(refused=["patch service postgres --type"])
+    assert fake.run(archiving, "cluster.archive", "restore", AT=AT).returncode == 1
+    [_, new] = fake.names("Cluster")
+    fake.set(refused=[])
+
+    done = fake.run(archiving, "cluster.archive", "restore", TO=new)
+
+    assert done.returncode == 0, done.stderr
+    for service in ("postgres", "postgres-standbys"):
+        assert fake.find("Service", service)["spec"]["selector"]["cnpg.io/cluster"] == new
+    assert fake.find("Pooler", "postgres-pooler")["spec"]["cluster"]["name"] == new
 
 
 async def test_to_names_the_way_back(fake: Fake, archiving: Postgres) -> None:

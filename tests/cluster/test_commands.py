@@ -137,10 +137,24 @@ def test_an_invalid_name_of_a_dump(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "asked").exists()
 
 
+# Says which pods the Service `postgres` selects, and what else is asked for.
+POSTGRES = 'case "$*" in *" get service postgres "*) echo \'{"spec": {"selector": {%s}}}\' ;; *) echo "$@" ;; esac'
+
+
 def test_a_dump_is_restored_in_the_pod_of_postgresql(tmp_path: Path) -> None:
-    done = run("cluster.backups", "restore", kubectl='echo "$@"', FILE="a.dump", programs=str(tmp_path))
+    one = POSTGRES % '"app.kubernetes.io/name": "postgres"'
+    done = run("cluster.backups", "restore", kubectl=one, FILE="a.dump", programs=str(tmp_path))
     assert done.returncode == 0
     assert done.stdout.strip().endswith("exec postgres-0 --container=postgres -- bash /scripts/restore.sh a.dump")
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_cluster_of_cloudnativepg_has_no_dumps(command: str, tmp_path: Path) -> None:
+    three = POSTGRES % '"cnpg.io/cluster": "postgres-2"'
+    done = run("cluster.backups", command, kubectl=three, FILE="a.dump", programs=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "PostgreSQL is the Cluster postgres-2" in done.stderr
+    assert "WHERE=production has its archive" in done.stderr
 
 
 def test_an_empty_statement_is_refused(tmp_path: Path) -> None:
@@ -150,6 +164,7 @@ def test_an_empty_statement_is_refused(tmp_path: Path) -> None:
 
 def test_a_statement_runs_as_the_services_role(tmp_path: Path) -> None:
     done = run("cluster.actions", "sql", kubectl='echo "$@"', SQL="SELECT 1", programs=str(tmp_path))
+    assert " exec service/postgres --container=postgres -- " in done.stdout
     assert "PGOPTIONS=-c search_path=app -c role=app_rw psql " in done.stdout
     assert done.stdout.strip().endswith("--command=SELECT 1")
 

@@ -1,12 +1,13 @@
 """The lines of `make status` for objects as the API server returns them."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
-from cluster.status import gateway_line, pod_line, refused_lines, service_line, virtual_service_line
-
-Object = dict[str, Any]
+from cluster.kubectl import NAMESPACE
+from cluster.status import gateway_line, pod_line, refused_lines, service_line, status, virtual_service_line
+from tests.k8s.project import Object
 
 
 def pod(*, ready: bool = True, phase: str = "Running", restarts: int = 0, **status: Any) -> Object:
@@ -266,3 +267,24 @@ def test_a_virtual_service_is_ok_if_its_gateways_and_destinations_exist() -> Non
     assert virtual_service_line(virtual_service("shop/other"), [GATEWAY], services).error
     wrong = virtual_service(host="shoop.shop.svc.cluster.local")
     assert virtual_service_line(wrong, [GATEWAY], services).error == "missing: shoop.shop.svc.cluster.local"
+
+
+def test_production_is_ok_while_no_certificate_is_issued(
+    production: list[Object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its route leads to another namespace, to a Service without a pod."""
+    kinds = {"services": "Service", "gateways.networking.istio.io": "Gateway"}
+    kinds["virtualservices.networking.istio.io"] = "VirtualService"
+
+    def get(kind: str, *_: str, namespace: str = NAMESPACE) -> list[Object]:
+        found = [deepcopy(item) for item in production if item["kind"] == kinds.get(kind)]
+        for item in found:
+            item["spec"].setdefault("type", "ClusterIP")
+        return [item for item in found if item["metadata"]["namespace"] == namespace]
+
+    monkeypatch.setattr("cluster.status.get", get)
+    errors = {(line.kind, line.name): line.error for line in status()}
+
+    assert errors["service", "istio-system/acme-solver"] == ""
+    assert errors["service", f"{NAMESPACE}/postgres"] == "no pod behind it is ready"
+    assert [error for (kind, _), error in errors.items() if kind == "virtualservice"] == [""]

@@ -66,7 +66,11 @@ def test_it_replaces_the_one_postgresql_and_changes_nothing_else(base: list[Obje
         f"ConfigMap {NAME}/postgres-scripts",
         *(f"{kind} {NAME}/postgres-backup" for kind in ("CronJob", "NetworkPolicy", "ServiceAccount")),
     }
-    assert new == {f"Cluster {NAME}/postgres", f"Service {NAME}/postgres-standbys"}
+    assert new == {
+        f"Cluster {NAME}/postgres",
+        f"PodDisruptionBudget {NAME}/postgres-instances",
+        f"Service {NAME}/postgres-standbys",
+    }
     kinds = ("AuthorizationPolicy", "NetworkPolicy", "Service", "ServiceAccount")
     assert changed == {f"{kind} {NAME}/postgres" for kind in kinds}
 
@@ -120,7 +124,7 @@ def test_the_settings_are_those_of_the_one_postgresql(cluster: Object, postgres:
     different = {name for name in one.keys() | three.keys() if one.get(name) != three.get(name)}
 
     sizes = {"shared_buffers", "effective_cache_size", "maintenance_work_mem", "max_wal_size"}
-    assert different == sizes | {"max_slot_wal_keep_size", "hot_standby_feedback"}
+    assert different == sizes | {"max_slot_wal_keep_size", "hot_standby_feedback", "wal_retrieve_retry_interval"}
     for settings, resources in ((one, postgres["resources"]), (three, cluster["resources"])):
         memory = quantity(resources["limits"]["memory"])
         shared, work = (quantity(settings[name].replace("B", "i")) for name in ("shared_buffers", "work_mem"))
