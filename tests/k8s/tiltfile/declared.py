@@ -13,6 +13,7 @@ from tests.k8s.tiltfile.api import MODES, Call, TiltfileError, as_list
 Resource = dict[str, Any]  # its objects, and all arguments of the calls that declared it
 _DEFAULTS: Resource = {"labels": "", "resource_deps": [], "links": [], "port_forwards": [], "auto_init": True}
 _DEFAULTS |= {"trigger_mode": Call(MODES[0], {}), "allow_parallel": False, "pod_readiness": ""}
+_OF_AN_OPERATOR = {"Cluster", "Pooler"}  # which make pods, but not for Tilt
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,9 @@ def assemble(calls: list[Call]) -> dict[str, Resource]:
     twice = [found for found, times in Counter(map(identity, everything)).items() if times > 1]
     if twice:
         raise TiltfileError(f"Duplicate YAML: {twice}")
-    free = [item for item in everything if pod_template(item) is None]
-    for workload in filter(pod_template, everything):
+    workloads = [item for item in everything if pod_template(item) and item["kind"] not in _OF_AN_OPERATOR]
+    free = [item for item in everything if item not in workloads]
+    for workload in workloads:
         services = [item for item in free if _leads_to(item, workload)]
         free = [item for item in free if item not in services]
         add(workload["metadata"]["name"], [workload, *services])

@@ -110,6 +110,17 @@ def test_the_number_of_an_autoscaler_is_not_set(components: list[str], project: 
     assert len(of_service & {"HorizontalPodAutoscaler", "ScaledObject"}) == 1
 
 
+def test_an_operator_may_make_the_pods_of_postgresql(project: Path, folder: Path) -> None:
+    declared = run(with_components(project, "postgres-ha", "postgres-archive", "postgres-pooler"), Machine(folder))
+
+    of_postgres = {identity(item)[1:4:2] for item in declared.resources["postgres"]["objects"]}
+    services = {("Service", "postgres"), ("Service", "postgres-standbys")}
+    assert of_postgres > {("Cluster", "postgres"), ("Pooler", "postgres-pooler"), *services}
+    assert "uncategorized" not in declared.resources
+    assert "postgres" in declared.waits_for[NAME]
+    assert not [command for command in declared.commands if "cluster.backups" in command]
+
+
 @pytest.mark.parametrize("flags", [{}, {"identity": "yes"}])
 @pytest.mark.parametrize("provider", [["identity-provider"], []], ids=["Dex", "elsewhere"])
 def test_the_overlay_says_whether_there_are_users(
