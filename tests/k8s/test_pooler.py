@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 import yaml
 
+from service.database.connecting import Connecting
 from service.settings import Settings
 from tests.k8s.conftest import file_of
 from tests.k8s.project import K8S
@@ -47,8 +48,8 @@ class Pooler:
 
 
 @pytest.fixture
-async def pooler(new_data: Callable[[], Path]) -> AsyncIterator[Pooler]:
-    """With one connection to PostgreSQL, so that all clients share it."""
+async def pooler(new_data: Callable[[], Path], request: pytest.FixtureRequest) -> AsyncIterator[Pooler]:
+    """With one connection to PostgreSQL, so that all clients share it. A parameter is the password of app_rw."""
     program, data = file_of("PGBOUNCER"), new_data()
     with (
         TemporaryDirectory(prefix="pooler-") as name,  # which a user without privileges can reach
@@ -60,12 +61,12 @@ async def pooler(new_data: Callable[[], Path]) -> AsyncIterator[Pooler]:
             database = Database(postgres)
             await migrate(database)
             await database.execute(things.SCHEMA)
-            async with _pooler(program, folder, database) as pooler:
+            async with _pooler(program, folder, database, getattr(request, "param", "")) as pooler:
                 yield pooler
 
 
 @asynccontextmanager
-async def _pooler(program: Path, folder: Path, database: Database) -> AsyncIterator[Pooler]:
+async def _pooler(program: Path, folder: Path, database: Database, password: str) -> AsyncIterator[Pooler]:
     parameters = yaml.safe_load((K8S / "components" / "postgres-pooler" / "pooler.yaml").read_text())["spec"][
         "pgbouncer"
     ]
@@ -76,14 +77,14 @@ async def _pooler(program: Path, folder: Path, database: Database) -> AsyncItera
         "pool_mode": parameters["poolMode"],
         "default_pool_size": "1",
         "min_pool_size": "1",
-        "auth_type": "trust",
+        "auth_type": "scram-sha-256" if password else "trust",
         "auth_file": folder / "users",
         "unix_socket_dir": folder,
         "listen_port": PORT,
         "listen_addr": "",
     }
     lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
-    (folder / "users").write_text('"app_rw" ""\n')
+    (folder / "users").write_text(f'"app_rw" "{password}"\n')
     (folder / "ini").write_text(f"[databases]\n* = host={database.server.sockets}\n[pgbouncer]\n{lines}")
     user = ("--user", unprivileged.USER) if unprivileged.needed() else ()
     command = (program, *user, folder / "ini")
@@ -161,3 +162,15 @@ async def test_the_service_works_through_it(pooler: Pooler) -> None:
         assert {thing["name"] for thing in listed} == {f"thing {number}" for number in range(40)}
         exported = (await service.api.get("/things/export")).text
         assert exported.count("\n") == 40
+
+
+@pytest.mark.parametrize("pooler", ["next"], indirect=True)
+async def test_the_next_password_is_tried_when_a_pooler_refuses_the_first(pooler: Pooler, tmp_path: Path) -> None:
+    """Its error is another one than PostgreSQL's."""
+    for name in ("first", "next"):
+        (tmp_path / name).write_text(name)
+
+    connection = await Connecting((tmp_path / "first", tmp_path / "next"))(pooler.url)
+
+    assert await connection.fetchval("SELECT 1") == 1
+    await connection.close()
