@@ -36,17 +36,6 @@ async def primary_killed(_: float) -> float:
         return await promotion.seen()
 
 
-async def primary_hangs(seconds: float) -> float:
-    """All of its processes stop, so its connections stay open and nothing answers, as when a node is cut off."""
-    old = await _primary()
-    async with _Promotion(old) as promotion:
-        await _exec(old, "kill -STOP -1")
-        promoted = await promotion.seen()
-        await asyncio.sleep(seconds)
-        await kubectl("delete", f"pod/{old}", "--grace-period=0", "--force")
-        return promoted
-
-
 async def primary_deleted(_: float) -> float:
     """With its grace period, as when its node shuts down."""
     old = await _primary()
@@ -110,7 +99,6 @@ def rotated(secret: str) -> ClusterFault:
 
 FAULTS = (
     ClusterFault("primary, pod deleted without grace", primary_killed, failures=_UNAVAILABLE, gap=_CRASH),
-    ClusterFault("primary, SIGSTOP", primary_hangs, 5, _UNAVAILABLE | {"504"}, gap=_CRASH),
     ClusterFault("primary, pod deleted", primary_deleted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("primary, evicted as by a drain", primary_evicted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("primary, switchover", primary_switched, failures=_UNAVAILABLE, gap=_PLANNED),
@@ -178,10 +166,6 @@ async def _program(variables: Mapping[str, str], *line: str) -> None:
     _, errors = await process.communicate()
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(line)}: {errors.decode().strip()}")
-
-
-async def _exec(pod: str, script: str) -> None:
-    await kubectl("exec", pod, "--container=postgres", "--", "sh", "-c", script)
 
 
 if __name__ == "__main__":
