@@ -25,7 +25,8 @@ class Asked(NamedTuple):
     """Of the volumes of one pod, in bytes."""
 
     def row(self, remark: str = "") -> str:
-        volumes = f"{self.pods} x {self.storage / 2**30:g} GiB" if self.storage else ""
+        size = f"{self.storage / 2**30:g} GiB" if self.storage >= 2**30 else f"{self.storage / 2**20:g} MiB"
+        volumes = f"{self.pods} x {size}" if self.storage else ""
         return (
             f"| {self.name}{remark} | {self.pods} | {self.cpu:.2f} | {self.memory / 2**20:.0f} MiB | "
             f"{self.pods * self.cpu:.2f} | {self.pods * self.memory / 2**20:.0f} MiB | {volumes} |\n"
@@ -52,6 +53,8 @@ def asked(item: Object, objects: list[Object]) -> Asked | None:
     labels = template["metadata"]["labels"]
     is_service = labels.get("app.kubernetes.io/component") == "service"
     name = "service" if is_service else labels["app.kubernetes.io/name"]
+    if item["kind"] == "Pooler":  # whose pods have the operator's name
+        name = item["metadata"]["name"]
     return Asked(name, least(item, objects), cpu, memory, sum(map(quantity, sizes)))
 
 
@@ -99,7 +102,7 @@ def table_of(production: list[Object], every_component: list[Object]) -> str:
     cpu = sum(found.pods * found.cpu for found in there)
     memory = sum(found.pods * found.memory for found in there) / 2**30
     storage = sum(found.pods * found.storage for found in there) / 2**30
-    total = f"| **listed, together** | {pods} | | | **{cpu:.2f}** | **{memory:.1f} GiB** | **{storage:g} GiB** |\n"
+    total = f"| **listed, together** | {pods} | | | **{cpu:.2f}** | **{memory:.1f} GiB** | **{storage:.1f} GiB** |\n"
     return HEAD + "".join(rows) + total
 
 
