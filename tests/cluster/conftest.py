@@ -32,7 +32,9 @@ async def archiving(new_data: Callable[[], Path]) -> AsyncIterator[Postgres]:
 
 @pytest.fixture
 def cluster(production: list[Object]) -> Object:  # noqa: F811 - the fixture
-    return deepcopy(find(production, "Cluster", "postgres")) | {"status": kubectl.READY}
+    return deepcopy(find(production, "Cluster", "postgres")) | {
+        "status": kubectl.READY | {"currentPrimary": "postgres-1"}
+    }
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def main(folder: Path, arguments: list[str]) -> int:
             file = state["files"].get(Path(arguments[-1]).name)
             sys.stdout.write(sha256(b64decode(file)).hexdigest() if file else "")
         case "exec" if _is_fenced(state["objects"], names[0]):
-            sys.stderr.write("psql: error: connection to server failed\n")
+            sys.stderr.write("psql: error: connection to server failed\n\tIs the server running locally?\n")
             return 1
         case "exec":
             command = arguments[arguments.index("--") + 1 :]
@@ -64,12 +64,14 @@ def main(folder: Path, arguments: list[str]) -> int:
         case "apply":
             given = json.loads(sent)
             for item in given.get("items", [given]):
-                item.setdefault("status", {"Cluster": READY, "Backup": DONE}.get(item["kind"], {}))
+                name = item["metadata"]["name"]
+                statuses = {"Cluster": READY | {"currentPrimary": f"{name}-1"}, "Backup": DONE}
+                item.setdefault("status", statuses.get(item["kind"], {}))
                 state["objects"].append(item)
                 if item.get("type") == "kubernetes.io/basic-auth":
                     _set_password(**{key: b64decode(value).decode() for key, value in item["data"].items()})
                 if item["kind"] == "Cluster":
-                    state["objects"].append(primary(item["metadata"]["name"]))
+                    state["objects"].append(primary(name))
         case "replace":
             given = json.loads(sent)
             state["objects"].remove(_find(state["objects"], given["kind"].lower(), given["metadata"]["name"]))

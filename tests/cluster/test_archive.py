@@ -135,7 +135,7 @@ async def test_a_restore_that_is_refused_changes_nothing(
 
 
 async def test_the_old_cluster_serves_if_the_new_one_cannot(fake: Fake, archiving: Postgres) -> None:
-    fake.set(refused=["search_path=app psql"])  # the archive cannot be asked either
+    fake.set(refused=["exec --stdin postgres-2"])  # the pod of the new one, which is called by the day
     done = fake.run(archiving, "cluster.archive", "restore", AT=AT)
 
     assert done.returncode == 1

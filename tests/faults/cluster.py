@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from cluster.kubectl import CONTEXT, NAME, REPLICAS, ClusterError, command
+from cluster.postgres import serving
 from harness.sign_in import to_ingress
 from tests.faults import overload
 from tests.faults.recorder import NO_ANSWER
@@ -233,4 +234,9 @@ async def kubectl(*arguments: str, given: str = "", **where: str) -> str:
 
 
 if __name__ == "__main__":
+    try:
+        if serving():
+            sys.exit("make faults: PostgreSQL is not one pod here: WHERE=production breaks it, and the rest as well")
+    except ClusterError as error:
+        sys.exit(f"make faults: {error}")
     sys.exit(run("tests.faults.cluster", FAULTS, os.environ.get("INGRESS_URL") or "http://localhost:8080"))
