@@ -85,7 +85,7 @@ async def gateway_rolled(_: float) -> None:
 
 
 async def replicas_evicted(_: float) -> None:
-    await evicted(*await _pods(REPLICAS))
+    await _evicted(*await _pods(REPLICAS))
     await rolled_out(f"deployment/{NAME}")
 
 
@@ -105,7 +105,7 @@ async def replicas_scaled(_: float) -> None:
 
 
 async def gateways_evicted(_: float) -> None:
-    await evicted(*await _pods(_GATEWAYS, namespace=_GATEWAY_NAMESPACE), namespace=_GATEWAY_NAMESPACE)
+    await _evicted(*await _pods(_GATEWAYS, namespace=_GATEWAY_NAMESPACE), namespace=_GATEWAY_NAMESPACE)
     await rolled_out("deployment/istio-ingressgateway", namespace=_GATEWAY_NAMESPACE)
 
 
@@ -186,21 +186,26 @@ async def _pods(selector: str, **where: str) -> list[str]:
     return (await kubectl("get", "pods", selector, "--output=name", **where)).split()
 
 
-async def evicted(*pods: str, namespace: str = NAME) -> None:
-    """Evicts pods through the API that `kubectl drain` uses, each as soon as its disruption budget allows it."""
+async def _evicted(*pods: str, namespace: str = NAME) -> None:
+    """Evicts pods one after the other, and waits until each has ended."""
     for pod in pods:
-        name = pod.removeprefix("pod/")
-        path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
-        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
-        while True:
-            try:
-                await kubectl("create", "--raw", path, "--filename=-", given=json.dumps(eviction))
-                break
-            except RuntimeError as error:
-                if "disruption budget" not in str(error):
-                    raise
-            await asyncio.sleep(1)  # a budget has no event
+        await evict(pod, namespace)
         await kubectl("wait", pod, "--for=delete", f"--timeout={_READY_WITHIN}", namespace=namespace)
+
+
+async def evict(pod: str, namespace: str = NAME) -> None:
+    """Through the API that `kubectl drain` uses, as soon as the pod's disruption budget allows it."""
+    name = pod.removeprefix("pod/")
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+    while True:
+        try:
+            await kubectl("create", "--raw", path, "--filename=-", given=json.dumps(eviction))
+            return
+        except RuntimeError as error:
+            if "disruption budget" not in str(error):
+                raise
+        await asyncio.sleep(1)  # a budget has no event
 
 
 async def _replicas_ready() -> None:

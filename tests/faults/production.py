@@ -18,7 +18,7 @@ from cluster.kubectl import NAME, ClusterError, command
 from cluster.postgres import CLUSTERS, serving
 from cluster.secrets import OF_ROLES
 from tests.faults import cluster
-from tests.faults.cluster import ClusterFault, evicted, kubectl, rolled_out, run
+from tests.faults.cluster import ClusterFault, evict, kubectl, rolled_out, run
 
 _HEALTHY = "Cluster in healthy state"  # the operator's text, in status.phase
 _WELL_WITHIN = "300s"
@@ -48,7 +48,7 @@ async def primary_evicted(_: float) -> float:
     """As by a drain of its node."""
     old = await _primary()
     async with _Promotion(old) as promotion:
-        await evicted(f"pod/{old}")
+        await evict(f"pod/{old}")
         return await promotion.seen()
 
 
