@@ -11,7 +11,11 @@ from typing import Any
 import asyncpg
 from pydantic import SecretStr
 
-_REFUSED = (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)
+_REFUSED = (
+    asyncpg.InvalidPasswordError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.ProtocolViolationError,  # from PgBouncer, which has no code of its own for a wrong password
+)
 
 
 class Connecting:

@@ -26,6 +26,7 @@ from workbench.machine import unprivileged
 from workbench.parts.pgdata import NOT_DURABLE, open_postgres
 
 PORT = 6432  # of the sockets' names; no other process sees them
+PASSWORD = "next"  # noqa: S105 - of a PgBouncer that lives as long as a test
 ALWAYS_IGNORED = "extra_float_digits,options"  # the operator adds them to ignore_startup_parameters
 
 
@@ -38,12 +39,19 @@ class Pooler:
     def url(self) -> str:
         return f"postgresql://app_rw@/{self.database.name}?host={self.sockets}&port={PORT}"
 
+    def passwords(self) -> list[Path]:
+        """Files as a pod has them during a rotation, whose first one is not valid any more."""
+        files = [self.sockets / "old", self.sockets / "next"]
+        for file, password in zip(files, ("the one of before", PASSWORD), strict=True):
+            file.write_text(password)
+        return files
+
     async def connect(self, **settings: str) -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(self.url, server_settings=settings)
+        return await asyncpg.connect(self.url, password=PASSWORD, server_settings=settings)
 
     def settings(self, **changes: object) -> Settings:
         urls = {"database_url": self.url, "database_direct_url": self.database.url("app_rw")}
-        return settings_for(self.database, PROBE, **{**urls, **changes})
+        return settings_for(self.database, PROBE, database_password_files=self.passwords(), **{**urls, **changes})
 
 
 @pytest.fixture
@@ -76,14 +84,14 @@ async def _pooler(program: Path, folder: Path, database: Database) -> AsyncItera
         "pool_mode": parameters["poolMode"],
         "default_pool_size": "1",
         "min_pool_size": "1",
-        "auth_type": "trust",
+        "auth_type": "scram-sha-256",
         "auth_file": folder / "users",
         "unix_socket_dir": folder,
         "listen_port": PORT,
         "listen_addr": "",
     }
     lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
-    (folder / "users").write_text('"app_rw" ""\n')
+    (folder / "users").write_text(f'"app_rw" "{PASSWORD}"\n')
     (folder / "ini").write_text(f"[databases]\n* = host={database.server.sockets}\n[pgbouncer]\n{lines}")
     user = ("--user", unprivileged.USER) if unprivileged.needed() else ()
     command = (program, *user, folder / "ini")
@@ -143,7 +151,7 @@ async def test_a_session_setting_reaches_others(pooler: Pooler) -> None:
 
 
 async def test_the_service_works_through_it(pooler: Pooler) -> None:
-    """Writes, lists, a stream of events, and many requests at once on one connection."""
+    """Writes, lists, a stream of events, and many requests at once on one connection, with the next password."""
     async with serving(pooler.settings()) as service:
         await service.ready()
         async with service.api.stream("GET", "/things/events") as stream:
