@@ -203,6 +203,8 @@ async def evict(pod: str, namespace: str = NAME) -> None:
             await kubectl("create", "--raw", path, "--filename=-", given=json.dumps(eviction))
             return
         except RuntimeError as error:
+            if "(NotFound)" in str(error):
+                return  # it ended by itself
             if "disruption budget" not in str(error):
                 raise
         await asyncio.sleep(1)  # a budget has no event
