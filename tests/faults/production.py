@@ -105,8 +105,12 @@ FAULTS = (
     ClusterFault("all instances, restart", instances_restarted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("standby, pod deleted without grace", standby_killed),
     ClusterFault("istiod, pod deleted without grace", istiod_killed),
-    # As in the local cluster, whose PostgreSQL is another one.
-    *(fault for fault in cluster.FAULTS if fault.inject is not cluster.database_killed),
+    # As in the local cluster, whose PostgreSQL is another one, and whose image has a process above the service.
+    *(
+        fault
+        for fault in cluster.FAULTS
+        if fault.inject not in {cluster.database_killed, cluster.service_killed, cluster.replica_hangs}
+    ),
     *map(rotated, OF_ROLES.values()),
 )
 
