@@ -6,6 +6,7 @@ The database that CloudNativePG makes is compared with that of the workbench, bo
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,11 @@ def test_it_replaces_the_one_postgresql_and_changes_nothing_else(base: list[Obje
         f"Service {NAME}/postgres-standbys",
     }
     kinds = ("AuthorizationPolicy", "NetworkPolicy", "Service", "ServiceAccount")
-    assert changed == {f"{kind} {NAME}/postgres" for kind in kinds}
+    assert changed == {f"Deployment {NAME}/{NAME}", *(f"{kind} {NAME}/postgres" for kind in kinds)}
+    service, expected = (find(objects, "Deployment", NAME) for objects in (after, deepcopy(before)))
+    [container] = expected["spec"]["template"]["spec"]["containers"]
+    container["readinessProbe"]["failureThreshold"] = 15
+    assert service == expected
 
 
 @pytest.mark.parametrize(("service", "roles"), [("postgres", ["primary"]), ("postgres-standbys", ["replica"])])
