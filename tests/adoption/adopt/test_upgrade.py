@@ -284,7 +284,7 @@ def test_a_service_without_users_stays_without_them(upstream: Repository, harbor
 
     assert not [path for path in harbor.paths("ls-files", "k8s/overlays/production") if "identity" in path]
     for overlay in OVERLAYS:
-        assert "components:" not in read(harbor, overlay)
+        assert "components/identity" not in read(harbor, overlay)
     assert "newTag: 0.2.0" in read(harbor, PRODUCTION)
     assert "identity-" not in read(harbor, PRODUCTION)
     assert "curl http://localhost:8080/" in read(harbor, "README.md")
