@@ -119,7 +119,7 @@ class Newcomer:
             if self.arguments.reuse:
                 self._reuse(copy)
             self._make("adopt", *(f"{name}={value}" for name, value in chosen.items()), where=copy)
-            self._make("test", "ARGS=-q tests/k8s tests/cluster", where=copy)
+            self._make("test", "ARGS=-q -n auto --dist loadfile tests/k8s tests/cluster", where=copy)
 
     def _reuse(self, copy: Repository) -> None:
         (copy.root / ".venv").symlink_to(ROOT / ".venv")
