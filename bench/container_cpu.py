@@ -56,7 +56,7 @@ async def _measured_after(moment: float) -> Samples:
         samples = await asyncio.to_thread(_samples)
         if samples and all(sample.at >= moment for sample in samples.values()):
             return samples
-        await asyncio.sleep(_EVERY)
+        await asyncio.sleep(_EVERY)  # the kubelet has no event
 
 
 def _samples() -> Samples:

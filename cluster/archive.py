@@ -62,7 +62,7 @@ def backup(cluster: str, within: float = BACKED_UP_WITHIN) -> int:
                 raise ClusterError(f"the backup {name} has failed: {status.get('error', 'nothing more is known')}")
         if time.monotonic() > deadline:
             raise ClusterError(f"the backup {name} takes longer than {within:g} s: `kubectl describe` says why")
-        time.sleep(1)
+        time.sleep(1)  # a watch would end with its connection, and a backup takes hours
 
 
 def base_backup(cluster: str) -> Object:
@@ -176,7 +176,7 @@ def archive_until_now(cluster: str, within: float = ARCHIVED_WITHIN) -> None:
         while psql(pod, ARCHIVED.format(file)) != "t":
             if time.monotonic() > deadline:
                 raise ClusterError(f"{file} is not in the archive after {within:g} s")
-            time.sleep(0.5)
+            time.sleep(0.5)  # the archiver has no event
     except ClusterError as error:
         say(f"restore: the archive may not have the last changes of {cluster}: {error}")
 

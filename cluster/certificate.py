@@ -108,4 +108,4 @@ def _until(holds: Callable[[], bool], error: str, reason: Callable[[], str]) -> 
     while not holds():
         if time.monotonic() > deadline:
             raise ClusterError(f"{error} after {WITHIN:g} s{reason()}; the old one is still served")
-        time.sleep(1)
+        time.sleep(1)  # what the gateway serves has no event

@@ -92,15 +92,15 @@ def until_healthy(name: str, within: float = HEALTHY_WITHIN) -> None:
 def _until_stopped(cluster: str) -> None:
     """Waits until the primary of a fenced Cluster has stopped. Its pod is not ready only some time later."""
     pod, deadline = cluster_named(cluster).get("status", {}).get("currentPrimary"), time.monotonic() + STOPPED_WITHIN
-    while pod and time.monotonic() < deadline:
+    if not pod:
+        return
+    while time.monotonic() < deadline:
         try:
             psql(pod, "SELECT 1")
         except ClusterError as error:  # which may also be one of the API server, that says nothing about PostgreSQL
             if any(sign in str(error) for sign in _STOPPED):
                 return
         time.sleep(0.2)
-    if not pod:
-        return
     raise ClusterError(
         f"the PostgreSQL of {cluster} has not stopped within {STOPPED_WITHIN:g} s, so it goes on to serve"
     )
