@@ -131,9 +131,7 @@ def _until(holds: Callable[[], bool], within: float, error: str) -> None:
     deadline = time.monotonic() + within
     while not holds():
         if time.monotonic() > deadline:
-            raise ClusterError(
-                f"{error} after {within:g} s; start it again, and it goes on with the same password"
-            )
+            raise ClusterError(f"{error} after {within:g} s; start it again, and it goes on with the same password")
         time.sleep(1)  # files in pods, and roles, have no event
 
 
