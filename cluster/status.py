@@ -5,10 +5,20 @@ Exit status: 0 if everything is ok, 1 if something is not, or if the cluster doe
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
-from cluster.kubectl import CONTEXT, NAMESPACE, get, main
+from cluster.kubectl import CONTEXT, NAMESPACE, get, kubectl, main
+from cluster.line import Line, Object, conditions_of, name_of
+from cluster.operators import (
+    CERTIFICATES,
+    POOLERS,
+    autoscaler_line,
+    certificate_line,
+    cluster_line,
+    is_fenced,
+    pooler_line,
+)
+from cluster.postgres import CLUSTERS, OF_CLUSTER, SERVICE
 
 GATEWAY_NAMESPACE = "istio-system"
 NAMESPACES = (NAMESPACE, GATEWAY_NAMESPACE, "observability")
@@ -19,17 +29,6 @@ _SELDOM = "acme-solver"  # a Service with a pod only while a certificate is issu
 
 _K3S_BALANCER = "svccontroller.k3s.cattle.io/svcname"  # the label that names the Service
 
-Object = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Line:
-    kind: str
-    name: str
-    state: str
-    error: str = ""
-    """What is wrong; empty if it is ok."""
-
 
 def run() -> int:
     lines = list(status())
@@ -37,7 +36,7 @@ def run() -> int:
     for line in lines:
         sys.stdout.write(
             f"{'not ok' if line.error else 'ok':7} {line.kind:{width['kind']}}  {line.name:{width['name']}}  "
-            f"{line.state:{width['state']}}  {line.error}".rstrip()
+            f"{line.state:{width['state']}}  {line.error or line.remark}".rstrip()
             + "\n"
         )
     return 1 if any(line.error for line in lines) else 0
@@ -46,27 +45,57 @@ def run() -> int:
 def status() -> Iterator[Line]:
     """A line for each object. Raises ClusterError if the cluster does not answer."""
     pods = {namespace: get("pods", namespace=namespace) for namespace in NAMESPACES}
-    others = {namespace: get("replicasets,statefulsets,events", namespace=namespace) for namespace in NAMESPACES}
+    kinds = "replicasets,statefulsets,events,deployments,horizontalpodautoscalers"
+    others = {namespace: get(kinds, namespace=namespace) for namespace in NAMESPACES}
     refused = [line for namespace in NAMESPACES for line in refused_lines(others[namespace])]
     # By these k3s takes the ports of a Service from each node.
     balancers = get("pods", f"--selector={_K3S_BALANCER}", namespace="kube-system")
+    services = {namespace: get("services", namespace=namespace) for namespace in NAMESPACES}
+    clusters, poolers, certificates = of_operators()
+    serving = {item["spec"]["selector"].get(OF_CLUSTER) for item in services[NAMESPACE] if _is_database(item)}
+    fenced = {cluster["metadata"]["name"] for cluster in clusters if is_fenced(cluster)} - serving
     if not any(pods.values()) and not refused:
         yield Line("pod", "none", "", f"nothing runs in {CONTEXT}: start it with `tilt up`")
     for namespace in NAMESPACES:
         for pod in pods[namespace]:
-            yield pod_line(pod)
+            yield _at_rest(pod_line(pod), pod, fenced)
     yield from refused
-    services = []
     for namespace in NAMESPACES:
         slices = get("endpointslices", namespace=namespace)
-        for service in get("services", namespace=namespace):
-            yield service_line(service, slices, [*others[namespace], *balancers])
-            services.append(service)
+        for service in services[namespace]:
+            line = service_line(service, slices, [*others[namespace], *balancers])
+            yield _at_rest(line, service, fenced)
+    for cluster in clusters:
+        yield cluster_line(cluster, serves=cluster["metadata"]["name"] in serving)
+    for pooler in poolers:
+        yield pooler_line(pooler, others[NAMESPACE])
+    for item in (item for namespace in NAMESPACES for item in others[namespace]):
+        if item["kind"] == "HorizontalPodAutoscaler":
+            yield autoscaler_line(item)
+    for certificate in certificates:
+        yield certificate_line(certificate)
     gateways = get("gateways.networking.istio.io")
     for gateway in gateways:
         yield gateway_line(gateway, pods[GATEWAY_NAMESPACE])
     for virtual_service in get("virtualservices.networking.istio.io"):
-        yield virtual_service_line(virtual_service, gateways, services)
+        yield virtual_service_line(virtual_service, gateways, [item for found in services.values() for item in found])
+
+
+def of_operators() -> Iterator[list[Object]]:
+    """The Clusters, Poolers and Certificates; none of a kind that this cluster does not know."""
+    # It fails if one of the API servers behind the API server does not answer, and lists the kinds of the others.
+    known = kubectl("api-resources", "--output=name", check=False).stdout.split()
+    for kind, namespace in ((CLUSTERS, NAMESPACE), (POOLERS, NAMESPACE), (CERTIFICATES, GATEWAY_NAMESPACE)):
+        yield get(kind, namespace=namespace) if kind in known else []
+
+
+def _is_database(service: Object) -> bool:
+    return bool(service["metadata"]["name"] == SERVICE)
+
+
+def _at_rest(line: Line, item: Object, fenced: set[str]) -> Line:
+    """What belongs to a fenced Cluster is not ready, and shall not be."""
+    return replace(line, error="") if item["metadata"].get("labels", {}).get(OF_CLUSTER) in fenced else line
 
 
 def pod_line(pod: Object) -> Line:
@@ -78,12 +107,12 @@ def pod_line(pod: Object) -> Line:
     phase = found.get("phase", "Unknown")
     state = f"{phase}, {ready}/{len(pod['spec']['containers'])} ready, {restarts} restarts"
     if "deletionTimestamp" in pod["metadata"]:
-        return Line("pod", _name(pod), f"ending, {state}")
-    conditions = {condition["type"]: condition for condition in found.get("conditions", [])}
+        return Line("pod", name_of(pod), f"ending, {state}")
+    conditions = conditions_of(pod)
     if phase == "Succeeded" or conditions.get("Ready", {}).get("status") == "True":
-        return Line("pod", _name(pod), state)
+        return Line("pod", name_of(pod), state)
     error = _unscheduled(conditions) or _waiting(found) or _preparing(pod)
-    return Line("pod", _name(pod), state, error or conditions.get("Ready", {}).get("message", "not ready"))
+    return Line("pod", name_of(pod), state, error or conditions.get("Ready", {}).get("message", "not ready"))
 
 
 def _unscheduled(conditions: dict[str, Object]) -> str:
@@ -134,7 +163,7 @@ def refused_lines(found: list[Object]) -> Iterator[Line]:
         wanted, there = item.get("spec", {}).get("replicas", 0), item.get("status", {}).get("replicas", 0)
         if message and there < wanted:
             kind, state = item["kind"].lower(), f"{there} of {wanted} pods"
-            yield Line(kind, _name(item), state, _remedy(item, message) if _INJECTION in message else message)
+            yield Line(kind, name_of(item), state, _remedy(item, message) if _INJECTION in message else message)
 
 
 def _remedy(item: Object, message: str) -> str:
@@ -170,7 +199,7 @@ def service_line(service: Object, slices: list[Object], others: list[Object]) ->
     error = "" if ready or service["metadata"]["name"] == _SELDOM else "no pod behind it is ready"
     if not error and pending:
         error = f"no address: {_no_balancer(service, others)}; `{_forward(service)}` reaches it without one"
-    return Line("service", _name(service), state, error)
+    return Line("service", name_of(service), state, error)
 
 
 def _no_balancer(service: Object, others: list[Object]) -> str:
@@ -181,7 +210,7 @@ def _no_balancer(service: Object, others: list[Object]) -> str:
             if item["reason"] == "SyncLoadBalancerFailed":
                 return f"the load balancer says: {item['message']}"
         elif item["metadata"].get("labels", {}).get(_K3S_BALANCER) == metadata["name"] and pod_line(item).error:
-            return f"its ports are in use on the nodes, perhaps by traefik ({_name(item)}: {pod_line(item).error})"
+            return f"its ports are in use on the nodes, perhaps by traefik ({name_of(item)}: {pod_line(item).error})"
     return "nothing in this cluster gives one to Services of the type LoadBalancer"
 
 
@@ -200,23 +229,19 @@ def gateway_line(gateway: Object, pods: list[Object]) -> Line:
         f"{server['port']['protocol']} {server['port']['number']}" for server in gateway["spec"]["servers"]
     )
     error = "" if ready else "its selector matches no ready pod"
-    return Line("gateway", _name(gateway), f"{servers}, {ready} pods", error)
+    return Line("gateway", name_of(gateway), f"{servers}, {ready} pods", error)
 
 
 def virtual_service_line(virtual_service: Object, gateways: list[Object], services: list[Object]) -> Line:
     """A VirtualService is ok if its gateways and destinations exist."""
     spec = virtual_service["spec"]
-    known = {_name(gateway) for gateway in gateways} | {"mesh"}
+    known = {name_of(gateway) for gateway in gateways} | {"mesh"}
     names = (service["metadata"] for service in services)
     hosts = {f"{name['name']}.{name['namespace']}.svc.cluster.local" for name in names}
     wanted = {route["destination"]["host"] for http in spec["http"] for route in http.get("route", [])}
     missing = sorted({*spec["gateways"]} - known) + sorted(wanted - hosts)
     error = f"missing: {', '.join(missing)}" if missing else ""
-    return Line("virtualservice", _name(virtual_service), f"{len(spec['http'])} routes", error)
-
-
-def _name(found: Object) -> str:
-    return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+    return Line("virtualservice", name_of(virtual_service), f"{len(spec['http'])} routes", error)
 
 
 if __name__ == "__main__":
