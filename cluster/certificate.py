@@ -9,6 +9,7 @@ import time
 from base64 import b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from cluster import secrets
@@ -52,17 +53,24 @@ def _ask(certificate: dict[str, Any]) -> None:
 
 
 def _make(name: str) -> None:
-    """Makes the development certificate anew."""
-    file = FOLDER / "tls.crt"
-    if not file.exists() or file.read_text(encoding="utf-8") != _stored():
+    """Makes the development certificate anew. The folder keeps the old one until the Secret has the new one."""
+    file, stored = FOLDER / secrets.CERTIFICATE, _stored()
+    if _has(secrets.new(file), stored):
+        secrets.keep_certificate(FOLDER)  # of a call that was interrupted
+    if not _has(file, stored):
         raise ClusterError(
             f"the certificate of the gateway is neither cert-manager's nor that of {FOLDER}: to replace it by one of "
             f"yours, `kubectl create secret tls {name} -n {GATEWAY} --cert=FILE --key=FILE --dry-run=client -o yaml "
             "| kubectl apply -f -`"
         )
-    file.unlink()
-    items = secrets.manifests(FOLDER)["items"]
-    apply(next(item for item in items if item["metadata"]["name"] == SECRET))
+    secrets.make_certificate(FOLDER)
+    made = (secrets.new(FOLDER / part).read_text(encoding="utf-8") for part in (secrets.CERTIFICATE, secrets.KEY))
+    apply(secrets.of_gateway(*made))
+    secrets.keep_certificate(FOLDER)
+
+
+def _has(file: Path, content: str) -> bool:
+    return file.exists() and file.read_text(encoding="utf-8") == content
 
 
 def _stored() -> str:

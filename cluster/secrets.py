@@ -31,6 +31,9 @@ REMEDY = "`python3 -m cluster.secrets --without-certificate | kubectl apply --se
 """For a Secret that is missing."""
 HOSTS = ("DNS:localhost", f"DNS:{NAME}.localhost", "IP:127.0.0.1")  # as in the comment of k8s/istio/gateway.yaml
 
+CERTIFICATE, KEY = "tls.crt", "tls.key"
+"""The files of the development certificate."""
+
 _ALERTMANAGER = "alertmanager-"
 _NOBODY = "http://localhost:9/"  # until a person writes the address of a receiver into the file
 _CERTIFICATE_DAYS = 397  # browsers refuse certificates that are valid for longer
@@ -61,8 +64,7 @@ def manifests(folder: Path = FOLDER) -> dict[str, Any]:
             _secret(NAMESPACE, "identity", "Opaque", identity),
             _secret("observability", "grafana", "Opaque", grafana),
             _secret("observability", "alertmanager", "Opaque", alertmanager),
-            # Istio reads a Gateway's certificate from the namespace of the gateway's pods.
-            _secret("istio-system", f"{NAME}-tls", "kubernetes.io/tls", {"tls.crt": certificate, "tls.key": key}),
+            of_gateway(certificate, key),
         ],
     }
 
@@ -108,20 +110,43 @@ def _secret(namespace: str, name: str, kind: str, data: dict[str, str]) -> dict[
     }
 
 
+def of_gateway(certificate: str, key: str) -> dict[str, Any]:
+    """The Secret with the certificate. Istio reads a Gateway's from the namespace of the gateway's pods."""
+    return _secret("istio-system", f"{NAME}-tls", "kubernetes.io/tls", {"tls.crt": certificate, "tls.key": key})
+
+
 def _certificate(folder: Path) -> tuple[str, str]:
-    certificate, key = folder / "tls.crt", folder / "tls.key"
+    certificate, key = folder / CERTIFICATE, folder / KEY
+    if new(certificate).exists() and not new(key).exists():
+        keep_certificate(folder)  # it was interrupted, and the key of before is gone
     if not (certificate.exists() and key.exists() and _is_valid(certificate)):
-        made = folder / "tls.crt.new", folder / "tls.key.new"
-        _openssl(
-            *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-days", str(_CERTIFICATE_DAYS), "-subj", f"/CN={NAME} (development)"),
-            *("-addext", f"subjectAltName={','.join(HOSTS)}", "-addext", "extendedKeyUsage=serverAuth"),
-            *("-out", str(made[0]), "-keyout", str(made[1])),
-        )
-        made[1].chmod(0o600)
-        made[1].replace(key)
-        made[0].replace(certificate)
+        make_certificate(folder)
+        keep_certificate(folder)
     return certificate.read_text(), key.read_text()
+
+
+def make_certificate(folder: Path) -> None:
+    """Makes a development certificate beside that which the folder keeps. Raises ClusterError."""
+    certificate, key = new(folder / CERTIFICATE), new(folder / KEY)
+    _openssl(
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+        *("-days", str(_CERTIFICATE_DAYS), "-subj", f"/CN={NAME} (development)"),
+        *("-addext", f"subjectAltName={','.join(HOSTS)}", "-addext", "extendedKeyUsage=serverAuth"),
+        *("-out", str(certificate), "-keyout", str(key)),
+    )
+    key.chmod(0o600)
+
+
+def keep_certificate(folder: Path) -> None:
+    """Lets the folder keep the new certificate. If it is interrupted, the next call goes on."""
+    for file in (folder / KEY, folder / CERTIFICATE):
+        if new(file).exists():
+            new(file).replace(file)
+
+
+def new(file: Path) -> Path:
+    """Where the next content of a file is until it takes its place."""
+    return file.with_name(f"{file.name}.new")
 
 
 def _is_valid(certificate: Path) -> bool:

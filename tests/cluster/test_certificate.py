@@ -1,6 +1,7 @@
 """A new certificate for the gateway, a new password for Grafana: what is asked of the cluster, what is awaited."""
 
 import json
+import os
 import subprocess
 import sys
 from base64 import b64decode
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from cluster import certificate, grafana, rotation
-from cluster.kubectl import ClusterError
+from cluster import certificate, grafana, rotation, secrets
+from cluster.kubectl import ClusterError, apply
 from tests.cluster import issuing
 from workbench.project import NAME
 
@@ -88,19 +89,84 @@ def test_a_gateway_that_keeps_the_old_one_is_an_error(cluster: Cluster, monkeypa
         certificate.renew(certificate.SECRET)
 
 
-def test_the_development_certificate_is_made_anew(cluster: Cluster) -> None:
+@pytest.fixture
+def kept(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that keeps the development certificate, which the gateway serves. It serves what the Secret has."""
     folder = cluster.folder / "secrets"
     folder.mkdir()
     (folder / "tls.crt").write_text((cluster.folder / "old.crt").read_text())
     (folder / "tls.key").write_text((cluster.folder / "old.key").read_text())
     cluster.begin(managed=False)
-    # The gateway serves whatever the Secret has, which this test cannot know before.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(certificate, "_served", lambda _: {int(serial_of(folder / "tls.crt"), 16)})
-        certificate.renew(certificate.SECRET)
+    monkeypatch.setattr(certificate, "_served", lambda _: {certificate._serial()})
+    return folder
 
+
+def test_the_development_certificate_is_made_anew(cluster: Cluster, kept: Path) -> None:
+    certificate.renew(certificate.SECRET)
+
+    assert serial_of(kept / "tls.crt") != cluster.old
+    assert_kept(cluster, kept)
+
+
+def assert_kept(cluster: Cluster, folder: Path) -> None:
+    """The folder has the certificate of the gateway, with its key, and nothing else of it."""
     assert cluster.state()["stored"] == (folder / "tls.crt").read_text()
-    assert serial_of(folder / "tls.crt") != cluster.old
+    assert public_key(folder / "tls.crt") == public_key(folder / "tls.key")
+    assert {file.name for file in folder.glob("tls.*")} == {"tls.crt", "tls.key"}
+
+
+def public_key(file: Path) -> bytes:
+    wanted = ("pkey", "-pubout") if file.name == "tls.key" else ("x509", "-noout", "-pubkey")
+    return subprocess.check_output(("openssl", *wanted, "-in", str(file)))
+
+
+@pytest.mark.parametrize("when", ["before it is applied", "after it is applied", "between the two files"])
+def test_one_that_was_interrupted_can_be_repeated(
+    cluster: Cluster, kept: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    def interrupted(*items: Any) -> None:
+        if when != "before it is applied":
+            apply(*items)
+        if when == "between the two files":
+            keep_one(patch, kept)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(certificate, "apply", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            certificate.renew(certificate.SECRET)
+    before = cluster.state()["stored"]
+
+    certificate.renew(certificate.SECRET)
+
+    assert cluster.state()["stored"] != before
+    assert_kept(cluster, kept)
+
+
+def keep_one(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """keep_certificate() as far as it comes if it is interrupted between the two files."""
+
+    def replaced(made: Path, file: Path) -> None:
+        os.replace(made, file)
+        raise KeyboardInterrupt
+
+    patch.setattr(Path, "replace", replaced)
+    with pytest.raises(KeyboardInterrupt):
+        secrets.keep_certificate(folder)
+
+
+def test_what_was_interrupted_between_the_two_files_is_never_applied_by_halves(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets.make_certificate(kept)
+    made = (kept / "tls.crt.new").read_text()
+    with monkeypatch.context() as patch:
+        keep_one(patch, kept)
+
+    secrets.manifests(kept)
+
+    assert (kept / "tls.crt").read_text() == made
+    assert public_key(kept / "tls.crt") == public_key(kept / "tls.key")
 
 
 def test_a_certificate_from_elsewhere_is_not_touched(cluster: Cluster) -> None:
