@@ -1,7 +1,7 @@
 """`python -m cluster.secrets`: prints the Secrets of the local cluster as JSON, for Tilt or `kubectl apply -f -`.
 
-The passwords and the development certificate are created once and kept in the git-ignored folder .secrets/. The
-certificate is renewed a month before it expires. Needs openssl.
+The passwords and the development certificate are created once and kept in the git-ignored folder .secrets/, or in the
+one that SECRETS names. The certificate is renewed a month before it expires. Needs openssl.
 
 `--without-certificate` leaves out that of the gateway, which cert-manager or a person has put there: the development
 certificate would be served in its place, until it is put there again.

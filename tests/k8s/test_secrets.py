@@ -1,8 +1,10 @@
 """The Secrets of the local cluster: created once, kept, complete, and readable by their owner only."""
 
 import json
+import os
 import stat
 import subprocess
+import sys
 from base64 import b64decode
 from pathlib import Path
 
@@ -104,9 +106,19 @@ def test_the_certificate_can_be_left_out(
         printed("--without")
 
 
+def test_another_cluster_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "production"
+    environment = os.environ | {"SECRETS": str(folder)}
+
+    printed = subprocess.check_output((sys.executable, "-m", "cluster.secrets"), cwd=ROOT, env=environment)
+
+    assert json.loads(printed) == manifests(folder)
+    assert [stat.S_IMODE(made.stat().st_mode) for made in (folder.parent, folder)] == [0o700, 0o700]
+
+
 @needs_git
 def test_git_ignores_the_files() -> None:
-    for file in (".secrets/app-rw-password", ".secrets/tls.key", "tilt_config.json"):
+    for file in (".secrets/app-rw-password", ".secrets/production/tls.key", "tilt_config.json"):
         subprocess.run(("git", "check-ignore", "--quiet", file), cwd=ROOT, check=True)
 
 

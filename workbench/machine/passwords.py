@@ -1,4 +1,7 @@
-"""Passwords that are made once and kept in the git-ignored folder .secrets/. Needs only the standard library."""
+"""Passwords that are made once and kept in the git-ignored folder .secrets/, or in the one that SECRETS names.
+
+Needs only the standard library.
+"""
 
 import os
 import secrets
@@ -7,13 +10,14 @@ from pathlib import Path
 from workbench.errors import WorkbenchError
 from workbench.machine.folders import ROOT
 
-FOLDER = ROOT / ".secrets"
+FOLDER = ROOT / (os.environ.get("SECRETS") or ".secrets")
 
 _BYTES = 24
 
 
 def make_folder(folder: Path) -> None:
-    folder.mkdir(mode=0o700, exist_ok=True)
+    for made in (folder.parent, folder):
+        made.mkdir(mode=0o700, exist_ok=True)
 
 
 def password(file: Path) -> str:

@@ -35,6 +35,12 @@ def test_every_command_exists(declared: Declared) -> None:
     assert declared.only("watch_file")["file_path"] == "k8s/istio/install.yaml"  # which istioctl reads
 
 
+def test_the_commands_know_no_variables_of_another_cluster(declared: Declared) -> None:
+    removed = [call["key"] for call in declared.calls if call.function == "os.unsetenv"]
+
+    assert removed == ["PYTHONSAFEPATH", "SECRETS"]
+
+
 def test_with_an_ingress_url_make_test_runs_the_ingress_tests_of_all_domains() -> None:
     dry_run = ["make", "--dry-run", "test", "INGRESS_URL=http://localhost:8080"]
     [command] = [line for line in output(*dry_run).replace("\\\n", " ").splitlines() if " -m pytest " in line]
