@@ -1,11 +1,12 @@
 """The configuration of the cluster's Prometheus is valid, and names the files that are mounted."""
 
+import re
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.observability.promtool import PROMETHEUS, RULES, Promtool
+from tests.observability.promtool import PROMETHEUS, ROOT, RULES, Promtool
 from workbench.project import NAME
 
 CONFIGURATION = PROMETHEUS / "prometheus.yml"
@@ -67,3 +68,26 @@ def test_it_reads_the_files_that_are_mounted(configuration: dict[str, Any]) -> N
     assert generated["prometheus-rules"] == [f"rules/{file.name}" for file in RULES]
     assert configuration["rule_files"] == [f"{mounts['rules']}/*.yaml"]
     assert f"--storage.tsdb.path={mounts['data']}" in container["args"]
+
+
+def test_the_expiry_of_the_gateways_certificates_has_one_name(configuration: dict[str, Any]) -> None:
+    """From Envoy's names, as of Envoy 1.40: each proxy has its own certificate too, which is renewed twice a day."""
+    gateway, sidecar = (
+        f"listener.0.0.0.0_{port}.ssl.certificate.{certificate}.expiration_unix_time_seconds"
+        for port, certificate in ((8443, "kubernetes://shop-tls"), (15006, "default"))
+    )
+    [install] = yaml.safe_load_all((ROOT / "k8s" / "istio" / "install.yaml").read_text())
+    kept = install["spec"]["meshConfig"]["defaultConfig"]["proxyStatsMatcher"]["inclusionRegexps"]
+    assert any(re.fullmatch(pattern, gateway) for pattern in kept)
+    assert not any(re.fullmatch(pattern, sidecar) for pattern in kept)
+
+    labels = {"__name__": "envoy_listener_ssl_certificate_kubernetes___shop_tls_expiration_unix_time_seconds"}
+    for step in configuration["scrape_configs"][0]["metric_relabel_configs"]:
+        [source] = step["source_labels"]
+        if found := re.fullmatch(step["regex"], labels[source]):
+            labels[step["target_label"]] = found.expand(re.sub(r"\$(\d)", r"\\\1", step.get("replacement", "$1")))
+
+    assert labels == {
+        "__name__": "envoy_listener_ssl_certificate_expiration_unix_time_seconds",
+        "certificate": "shop_tls",
+    }
