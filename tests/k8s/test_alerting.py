@@ -3,6 +3,7 @@
 What the configuration does is tested in tests/observability/test_alerting.py.
 """
 
+import re
 from base64 import b64decode
 from copy import deepcopy
 from pathlib import Path
@@ -11,11 +12,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from checks.links import PUBLISHED
 from cluster import secrets
 from tests.k8s import references, rules
 from tests.k8s.kustomization import build, without_hashes
 from tests.k8s.objects import containers, find, of_kind
-from tests.k8s.project import K8S, Object
+from tests.k8s.project import K8S, ROOT, Object
 from tests.k8s.schemas import kubernetes_version
 
 COMPONENT = K8S / "components" / "alerting"
@@ -104,3 +106,24 @@ def test_what_a_person_has_written_stays_and_is_all_in_the_secret(tmp_path: Path
 
     assert b64decode(made["data"]["page"]) == b"https://on-call.example.com/hooks/1"
     assert b64decode(made["data"]["smtp-password"]) == b"a password"
+
+
+def test_an_overlay_says_in_one_value_where_the_runbooks_are(dev: list[Object], tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "observability.md").read_text()
+    [patch] = re.findall(r"<!-- runbooks -->\n```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "runbooks.yaml").write_text(patch)
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "patches": [{"path": "runbooks.yaml"}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+
+    before = find(dev, "ConfigMap", "prometheus-rules")["data"]
+    after = find(build(tmp_path, deepcopy(dev)), "ConfigMap", "prometheus-rules")["data"]
+
+    [changed] = [name for name, content in after.items() if content != before[name]]
+    old, new = (yaml.safe_load(content[changed])["groups"] for content in (before, after))
+    assert old[0]["rules"][0]["labels"].pop("url") == f"{PUBLISHED}docs/"
+    assert new[0]["rules"][0]["labels"].pop("url") == "https://HOST/NAME/blob/main/docs/"
+    assert new == old

@@ -7,10 +7,12 @@ from typing import Any
 
 import yaml
 
-from checks.links import PUBLISHED
 from tests.observability.promtool import RULES
 
-RUNBOOK = re.compile(rf"{re.escape(PUBLISHED)}(docs/\S+\.md)#(\S+)")
+RUNBOOK = re.compile(r"(\S+\.md)#(\S+)")
+"""The end of a link: the page, and the heading in it."""
+ADDRESS = '{{ range query "runbooks" }}{{ .Labels.url }}{{ end }}'
+"""The beginning of the link of an alert."""
 
 
 def alerts() -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import yaml
 
+from checks.links import PUBLISHED
 from tests.observability import alertmanager
 from tests.observability.alerting import alerts
 from tests.observability.alertmanager import COMPONENT, SECRETS, configuration, documented_receivers
@@ -145,6 +146,8 @@ async def test_prometheus_fires_and_alertmanager_tells_those_whom_it_concerns(
     severities = {alert["alert"]: alert["labels"]["severity"] for alert in alerts()}
     told = {receiver: {severities[name] for name, _ in receivers.told(receiver)} for receiver in receivers.messages}
     assert told == {"page": {"page"}, "ticket": {"ticket"}, "heartbeat": {"none"}}
+    links = {alert["annotations"]["runbook_url"] for page in receivers.messages["page"] for alert in page["alerts"]}
+    assert links == {f"{PUBLISHED}docs/operations.md#{name}" for name in ("databaseunreachable", "noreplicaready")}
     assert "CodeOlderThanFiles" not in {alert["labels"]["alertname"] for alert in await known(api)}
 
 

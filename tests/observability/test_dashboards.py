@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from checks.links import PUBLISHED
 from tests.observability.alerting import RUNBOOK, alerts, anchors
 from tests.observability.dashboards import FILES, Json, constants, load, panels, queries, variables
 from tests.observability.grafana import unknown
@@ -17,7 +16,7 @@ from tests.observability.promtool import ROOT
 from workbench.project import NAME
 
 SOURCES = yaml.safe_load((FILES[0].parents[1] / "provisioning" / "datasources.yml").read_text())["datasources"]
-REPOSITORY = PUBLISHED.removesuffix("/blob/main/")
+RUNBOOKS = "${runbooks:raw}"  # `raw` keeps Grafana from encoding the slashes
 HEIGHT_OF_ROW = 1
 UNITS = {"short", "percentunit", "reqps", "ops", "s", "ms", "bytes", "Bps"}
 
@@ -98,11 +97,16 @@ def test_each_data_source_is_provisioned(dashboard: Json) -> None:
 
 
 def test_it_can_be_narrowed_to_a_namespace_and_an_instance(dashboard: Json) -> None:
-    assert [name for name, _, _ in variables(dashboard)] == ["namespace", "instance"]
+    assert [name for name, _, _ in variables(dashboard)] == ["namespace", "instance", "runbooks"]
+    assert [variable["name"] for variable in dashboard["templating"]["list"] if variable["hide"] == 0] == [
+        "namespace",
+        "instance",
+    ]
 
 
-def test_it_names_the_service_and_the_repository_once(dashboard: Json) -> None:
-    assert constants(dashboard) == {"service": NAME, "repository": REPOSITORY}
+def test_it_names_the_service_once_and_asks_prometheus_where_the_runbooks_are(dashboard: Json) -> None:
+    assert constants(dashboard) == {"service": NAME}
+    assert ("runbooks", "runbooks", "url") in variables(dashboard)
     jobs = re.findall(r'job="([^"]*)"', " ".join(query.text for query in queries(dashboard)))
     assert set(jobs) <= {"$service"}
 
@@ -112,14 +116,14 @@ def test_its_links_lead_somewhere(dashboard: Json) -> None:
     for link in (link for panel in panels(dashboard) for link in panel.get("links", [])):
         found = runbook(link["url"])
         assert found, link
-        assert found[2] in anchors(ROOT / found[1]), link
+        assert found[2] in anchors(ROOT / "docs" / found[1]), link
         name = link["title"].removeprefix("Runbook: ")
         assert name in known, link
         assert name.lower() == found[2], link
     urls = {link["title"]: link["url"] for link in dashboard["links"]}
     runbooks = runbook(urls["Runbooks"])
     assert runbooks
-    assert runbooks[2] in anchors(ROOT / runbooks[1])
+    assert runbooks[2] in anchors(ROOT / "docs" / runbooks[1])
     tilt = (ROOT / "tilt" / "observability.tiltfile").read_text()
     jaeger, path = urls["Traces"].split("/search")
     assert f"JAEGER = '{jaeger}'" in tilt
@@ -128,8 +132,7 @@ def test_its_links_lead_somewhere(dashboard: Json) -> None:
 
 
 def runbook(url: str) -> re.Match[str] | None:
-    """The match of RUNBOOK, after Grafana has filled in the variable. `raw` keeps it from encoding the slashes."""
-    return RUNBOOK.fullmatch(url.replace("${repository:raw}", REPOSITORY))
+    return RUNBOOK.fullmatch(url.removeprefix(RUNBOOKS)) if url.startswith(RUNBOOKS) else None
 
 
 def test_each_alert_has_a_panel_that_leads_to_its_runbook() -> None:

@@ -76,7 +76,7 @@ def test_the_new_name_is_in_the_places_of_the_old_one(copy: Repository) -> None:
         ("ctlptl.yaml", f"\nname: k3d-{given['NAME']} "),
         ("k8s/istio/sidecar.yaml", f"\n  namespace: {given['NAME']}\n"),
         ("service/pages/static/index.html", f">{given['TITLE']}<"),
-        ("k8s/observability/prometheus/rules/alerts.yaml", f"runbook_url: {address}/blob/main/"),
+        ("k8s/observability/prometheus/rules/runbooks.yaml", f"url: {address}/blob/main/docs/ "),
     ):
         assert text in read(copy, path), path
 
