@@ -12,7 +12,7 @@ PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help dev live token branches test test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
-	destroy status intrude image scan sign changes backup restore rotate load bench-reload faults audit sbom environment-workbench \
+	destroy status intrude image scan sign changes backup restore rotate switchover load bench-reload faults audit sbom environment-workbench \
 	environment-dev environment-all
 
 help: ## show this list
@@ -212,6 +212,9 @@ restore: python ## restore the dump FILE=name, or list the dumps; WHERE as for b
 
 rotate: python ## make a new password or certificate, without a failed request: SECRET=app-rw-password
 	@$(PYTHON) -m cluster.rotation
+
+switchover: python ## let another instance of PostgreSQL be the primary, before its node is drained or restarts; TO=postgres-2
+	@$(PYTHON) -m cluster.switchover
 
 load: environment-dev ## send requests for a minute; ARGS="--rate 50 --seconds 60", INGRESS_URL=..., COLLECTION=/path
 	@$(VENV_PYTHON) -m bench.traffic --url $(or $(INGRESS_URL),http://localhost:8080) $(ARGS)

@@ -8,6 +8,8 @@ SERVICE = "postgres"
 CLUSTERS = "clusters.postgresql.cnpg.io"
 OF_CLUSTER = "cnpg.io/cluster"
 """The label of a Cluster's pods with its name, by which the Service selects them."""
+ROLE = "cnpg.io/instanceRole"
+"""The label of an instance that is `primary` where the Service leads to."""
 
 
 def serving() -> str | None:
@@ -18,7 +20,7 @@ def serving() -> str | None:
 
 def primary(cluster: str | None = None) -> str:
     """The pod whose PostgreSQL accepts writes: of this Cluster, or behind the Service."""
-    selector = {OF_CLUSTER: cluster, "cnpg.io/instanceRole": "primary"} if cluster else _selector()
+    selector = {OF_CLUSTER: cluster, ROLE: "primary"} if cluster else _selector()
     text = ",".join(f"{name}={value}" for name, value in selector.items())
     for pod in get("pods", f"--selector={text}"):
         if "deletionTimestamp" not in pod["metadata"]:

@@ -21,11 +21,13 @@ class Fake:
     def set(self, **state: object) -> None:
         self._state.write_text(json.dumps(json.loads(self._state.read_text()) | state))
 
-    def run(self, postgres: Postgres, *command: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        """Runs python -m, whose psql reaches this PostgreSQL, whatever the pod."""
+    def run(self, postgres: Postgres | None, *command: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        """Runs python -m, whose psql reaches this PostgreSQL, if any, whatever the pod."""
         path = f"PATH={program('psql').parent}:/usr/bin:/bin"
         script = f'{path} exec {sys.executable} -S {kubectl.__file__} {self._folder} "$@"'
-        environment = {"PGHOST": str(postgres.sockets), "PGUSER": SUPERUSER, "AT": "", "TO": ""}
+        environment = {"PGUSER": SUPERUSER, "AT": "", "TO": ""}
+        if postgres:
+            environment["PGHOST"] = str(postgres.sockets)
         return run(*command, kubectl=script, programs=str(self._folder), **{**environment, **variables})
 
     def objects(self) -> list[Object]:

@@ -7,6 +7,9 @@ Like the kubelet, it brings a changed Secret into the pods of the service only a
 into them. Like CloudNativePG, it sets the password of a role when the Secret of the role is applied. At each call, it
 tries whether one of the passwords that the pods have is accepted, as the service would; if none is, it writes
 `locked-out`.
+
+`proxy` answers merge patches and watches. Like CloudNativePG, it makes the target primary the primary, unless that is
+`refused`.
 """
 
 import json
@@ -15,8 +18,11 @@ import subprocess
 import sys
 from base64 import b64decode
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingUnixStreamServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 Object = dict[str, Any]
 
@@ -38,6 +44,8 @@ def main(folder: Path, arguments: list[str]) -> int:
         sys.stderr.write(f"error: {word} is refused\n")
         return 1
     _try_the_passwords(folder, state)
+    if verb == "proxy":
+        _serve(folder, rest[0].partition("=")[2])
     options = dict(option[2:].partition("=")[::2] for option in rest if option.startswith("--"))
     names = [argument for argument in rest if not argument.startswith("--")]
     match verb:
@@ -88,6 +96,40 @@ def main(folder: Path, arguments: list[str]) -> int:
             _merge(item, patch)
     (folder / STATE).write_text(json.dumps(state))
     return 0
+
+
+def _serve(folder: Path, socket: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_PATCH(self) -> None:
+            *_, kind, name = self.path.removesuffix("/status").split("/")
+            state = json.loads((folder / STATE).read_text())
+            item = _find(state["objects"], kind, name)
+            assert item is not None
+            _merge(item, json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            target = item.get("status", {}).get("targetPrimary")
+            if target and "promotion" not in state.get("refused", ()):
+                item["status"]["currentPrimary"] = target
+            (folder / STATE).write_text(json.dumps(state))
+            self._answer(item)
+
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            name = parse_qs(url.query)["fieldSelector"][0].partition("=")[2]
+            item = _find(json.loads((folder / STATE).read_text())["objects"], url.path.rpartition("/")[2], name)
+            self._answer({"type": "ADDED", "object": item})
+
+        def _answer(self, item: Object) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(item).encode() + b"\n")
+
+        def log_message(self, format: str, *_: object) -> None:
+            """A Unix socket has no address to log."""
+
+    with ThreadingUnixStreamServer(socket, Handler) as server:
+        sys.stdout.write(f"Starting to serve on {socket}\n")
+        sys.stdout.flush()
+        server.serve_forever()
 
 
 def _try_the_passwords(folder: Path, state: Object) -> None:

@@ -23,6 +23,7 @@ COMMANDS = [
     ["cluster.backups", "backup"],
     ["cluster.actions", "restart-replica"],
     ["cluster.archive", "restore"],
+    ["cluster.switchover"],
     ["bench.cluster", "rollout"],
 ]
 

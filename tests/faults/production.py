@@ -5,7 +5,6 @@ The cluster needs k8s/components/postgres-ha. It stays as it was, but with new p
 """
 
 import asyncio
-import json
 import os
 import sys
 import time
@@ -17,10 +16,10 @@ from typing import Self
 from cluster.kubectl import NAME, ClusterError, command
 from cluster.postgres import CLUSTERS, serving
 from cluster.secrets import OF_ROLES
+from cluster.switchover import HEALTHY, WAITING
 from tests.faults import cluster
 from tests.faults.cluster import ClusterFault, evict, kubectl, rolled_out, run
 
-_HEALTHY = "Cluster in healthy state"  # the operator's text, in status.phase
 _WELL_WITHIN = "300s"
 _CRASH = 30.0
 _PLANNED = 5.0
@@ -53,27 +52,29 @@ async def primary_evicted(_: float) -> float:
 
 
 async def primary_switched(_: float) -> float:
-    """What `kubectl cnpg promote` does, which needs no plugin this way."""
     old = await _primary()
-    new = next(name for name in await _instances() if name != old)
-    status = {
-        "targetPrimary": new,
-        "targetPrimaryTimestamp": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "phase": "Switchover in progress",
-        "phaseReason": f"Switching over to {new}",
-    }
     async with _Promotion(old) as promotion:
-        patch = json.dumps({"status": status})
-        await kubectl("patch", _cluster(), "--subresource=status", "--type=merge", f"--patch={patch}")
+        await _switchover()
+        return await promotion.seen()
+
+
+async def primary_drained(_: float) -> float:
+    """As docs/scaling.md tells: another instance becomes the primary before the drain evicts this one."""
+    old = await _primary()
+    async with _Promotion(old) as promotion:
+        await _switchover()
+        await evict(f"pod/{old}")
         return await promotion.seen()
 
 
 async def instances_restarted(_: float) -> float:
-    """One after the other, as for a new minor release or a setting that needs it: the primary last."""
+    """As for a new minor release or a setting that needs it: first the standbys, then a switchover."""
     old = await _primary()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     async with _Promotion(old) as promotion:
         await kubectl("annotate", _cluster(), "--overwrite", f"kubectl.kubernetes.io/restartedAt={now}")
+        await _phase(WAITING)
+        await _switchover()
         return await promotion.seen()
 
 
@@ -102,6 +103,7 @@ FAULTS = (
     ClusterFault("primary, pod deleted", primary_deleted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("primary, evicted as by a drain", primary_evicted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("primary, switchover", primary_switched, failures=_UNAVAILABLE, gap=_PLANNED),
+    ClusterFault("primary, switchover and then evicted", primary_drained, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("all instances, restart", instances_restarted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("standby, pod deleted without grace", standby_killed),
     ClusterFault("istiod, pod deleted without grace", istiod_killed),
@@ -124,9 +126,11 @@ class _Promotion:
     async def __aenter__(self) -> Self:
         watch = ("get", _cluster(), "--watch", '--output=jsonpath={.status.currentPrimary}{"\\n"}')
         self._watch = await asyncio.create_subprocess_exec(*command(*watch), stdout=asyncio.subprocess.PIPE)
+        self._another = asyncio.create_task(self._until_another())
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        self._another.cancel()
         self._watch.terminate()
         await self._watch.wait()
         if error == (None, None, None):
@@ -134,6 +138,9 @@ class _Promotion:
 
     async def seen(self) -> float:
         """Waits until another instance is the primary. Returns the time.monotonic() of it."""
+        return await self._another
+
+    async def _until_another(self) -> float:
         assert self._watch.stdout is not None
         async for line in self._watch.stdout:
             if line.decode().strip() not in {"", self._old}:
@@ -160,7 +167,15 @@ async def _instances() -> list[str]:
 
 
 async def _well() -> None:
-    await kubectl("wait", _cluster(), f"--for=jsonpath={{.status.phase}}={_HEALTHY}", f"--timeout={_WELL_WITHIN}")
+    await _phase(HEALTHY)
+
+
+async def _phase(name: str) -> None:
+    await kubectl("wait", _cluster(), f"--for=jsonpath={{.status.phase}}={name}", f"--timeout={_WELL_WITHIN}")
+
+
+async def _switchover() -> None:
+    await _program({}, sys.executable, "-m", "cluster.switchover")
 
 
 async def _program(variables: Mapping[str, str], *line: str) -> None:

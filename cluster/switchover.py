@@ -1,0 +1,80 @@
+"""`make switchover`: another instance of PostgreSQL becomes the primary, while writes wait for some seconds.
+
+What `kubectl cnpg promote` does, except that clients find the new primary sooner. The Service selects it by a label.
+Before the operator sets that, it asks each instance for its state, also the old primary, which restarts and does not
+answer. So this command sets the label as soon as the promotion is done.
+"""
+
+import os
+import time
+from datetime import UTC, datetime
+
+from cluster.api import api_server
+from cluster.kubectl import NAMESPACE, ClusterError, get, kubectl, main
+from cluster.postgres import CLUSTERS, OF_CLUSTER, ROLE, cluster_named, serving
+from cluster.switch import say
+
+HEALTHY = "Cluster in healthy state"  # the operator's texts, in status.phase
+WAITING = "Waiting for user action"  # after a change for which the primary has to restart
+PROMOTED_WITHIN = 120  # s
+WELL_WITHIN = "--timeout=300s"
+
+
+def run() -> int:
+    name = serving()
+    if name is None:
+        raise ClusterError(
+            "PostgreSQL is one pod here: only k8s/components/postgres-ha has another one that takes over"
+        )
+    status = cluster_named(name)["status"]
+    if status["phase"] not in {HEALTHY, WAITING}:
+        raise ClusterError(f"{name} is busy ({status['phase']}): `kubectl describe cluster {name}` says with what")
+    old = status["currentPrimary"]
+    new = _standby(name, old, os.environ.get("TO"))
+    say(f"switchover: {new} takes over from {old}")
+    since = time.monotonic()
+    _promote(name, new)
+    say(f"switchover: {new} is the primary, after {time.monotonic() - since:.1f} s")
+    kubectl("wait", f"{CLUSTERS}/{name}", f"--for=jsonpath={{.status.phase}}={HEALTHY}", WELL_WITHIN)
+    say(f"switchover: {old} is a standby")
+    return 0
+
+
+def _standby(cluster: str, primary: str, wanted: str | None) -> str:
+    """A ready standby: the one that is `wanted`, or one on a node that takes pods, or any."""
+    cordoned = {node["metadata"]["name"] for node in get("nodes") if node["spec"].get("unschedulable")}
+    nodes = dict[str, str]()
+    for pod in get("pods", f"--selector={OF_CLUSTER}={cluster},cnpg.io/podRole=instance"):
+        conditions = {item["type"]: item["status"] for item in pod["status"].get("conditions", [])}
+        if conditions.get("Ready") == "True" and pod["metadata"]["name"] != primary:
+            nodes[pod["metadata"]["name"]] = pod["spec"]["nodeName"]
+    if wanted and wanted in nodes:
+        return wanted
+    if not nodes:
+        raise ClusterError(f"no standby of {cluster} is ready: `kubectl describe cluster {cluster}` says why")
+    if wanted:
+        ready = ", ".join(sorted(nodes))
+        raise ClusterError(f"TO={wanted} cannot take over: the standbys of {cluster} that are ready: {ready}")
+    return min(nodes, key=lambda name: (nodes[name] in cordoned, name))
+
+
+def _promote(cluster: str, new: str) -> None:
+    """Returns when the Service leads to `new`. Raises ClusterError if it does not become the primary in time."""
+    clusters = f"/apis/postgresql.cnpg.io/v1/namespaces/{NAMESPACE}/clusters"
+    status = {
+        "targetPrimary": new,
+        "targetPrimaryTimestamp": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "phase": "Switchover in progress",
+        "phaseReason": f"Switching over to {new}",
+    }
+    with api_server() as api:
+        api.patch(f"{clusters}/{cluster}/status", {"status": status})
+        changes = api.changes(clusters, cluster, PROMOTED_WITHIN)
+        if not any(change["status"]["currentPrimary"] == new for change in changes):
+            why = f"`kubectl describe cluster {cluster}` says why"
+            raise ClusterError(f"{new} is not the primary after {PROMOTED_WITHIN} s: {why}")
+        api.patch(f"/api/v1/namespaces/{NAMESPACE}/pods/{new}", {"metadata": {"labels": {ROLE: "primary"}}})
+
+
+if __name__ == "__main__":
+    main(run, "switchover")
