@@ -19,7 +19,7 @@ from functools import partial
 from cluster.kubectl import CONTEXT, NAME, REPLICAS, ClusterError, command
 from cluster.postgres import serving
 from harness.sign_in import to_ingress
-from tests.faults import overload
+from tests.faults import overload, restored
 from tests.faults.recorder import NO_ANSWER
 from tests.faults.table import HEAD, row
 from tests.faults.trial import complaints, trial
@@ -129,8 +129,14 @@ FAULTS = (
 _say = partial(print, flush=True)
 
 
-def run(name: str, faults: Sequence[ClusterFault], url: str) -> int:
-    """Runs as `python -m name`: injects the faults through the gateway at `url`. Returns the exit status."""
+Restore = Callable[[str], Awaitable[object]]
+
+
+def run(name: str, faults: Sequence[ClusterFault], url: str, restore: Restore | None = None) -> int:
+    """Runs as `python -m name`: injects the faults through the gateway at `url`. Returns the exit status.
+
+    If there is a restore() to a moment, it comes last: what is written after the moment is lost on purpose.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m {name}")
     parser.add_argument("--rate", type=float, default=50, help="requests a second; %(default)g")
     parser.add_argument(
@@ -139,7 +145,7 @@ def run(name: str, faults: Sequence[ClusterFault], url: str) -> int:
     parser.add_argument("--overloaded-for", type=float, default=60, help="seconds of overload; %(default)g")
     chosen = parser.parse_args()
     try:
-        wrong = asyncio.run(_run(faults, url, chosen.rate, chosen.only, chosen.overloaded_for))
+        wrong = asyncio.run(_run(faults, url, chosen.rate, chosen.only, chosen.overloaded_for, restore))
     except (ClusterError, NoCollection, WorkbenchError) as error:
         sys.exit(f"make faults: {error}")
     for line in wrong:
@@ -147,7 +153,9 @@ def run(name: str, faults: Sequence[ClusterFault], url: str) -> int:
     return 1 if wrong else 0
 
 
-async def _run(faults: Sequence[ClusterFault], url: str, rate: float, only: str, overloaded_for: float) -> list[str]:
+async def _run(
+    faults: Sequence[ClusterFault], url: str, rate: float, only: str, overloaded_for: float, restore: Restore | None
+) -> list[str]:
     """Returns what went wrong."""
     collection, wrong, user = await Collection.of(url), list[str](), await asyncio.to_thread(to_ingress, url)
     _say(f"{datetime.now(UTC):%Y-%m-%d}, {CONTEXT}, {url}, {rate:g} requests a second to {collection.path}")
@@ -163,6 +171,10 @@ async def _run(faults: Sequence[ClusterFault], url: str, rate: float, only: str,
         result = await overload.flood(url, collection, overloaded_for)
         _say(f"\n- {overload.describe(result, overloaded_for)}")
         wrong += overload.wrong(result)
+    if restore and only in restored.NAME:
+        ended = await restored.restored(url, collection, rate, restore, user)
+        _say(row(ended, 0))
+        wrong += complaints(ended, restored.FAILURES)
     return wrong
 
 

@@ -13,10 +13,14 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Self
 
+import httpx
+
+from cluster import certificate
 from cluster.kubectl import NAME, ClusterError, command
 from cluster.postgres import CLUSTERS, serving
 from cluster.secrets import OF_ROLES
 from cluster.switchover import HEALTHY, WAITING
+from harness.tls import trusted
 from tests.faults import cluster
 from tests.faults.cluster import ClusterFault, evict, kubectl, rolled_out, run
 
@@ -98,6 +102,21 @@ def rotated(secret: str) -> ClusterFault:
     return ClusterFault(f"rotation of {secret}", rotate)
 
 
+async def certificate_renewed(_: float) -> None:
+    """With a connection of its own for each request, because those that are open keep the old certificate."""
+    rotation = asyncio.create_task(_program({"SECRET": certificate.SECRET}, sys.executable, "-m", "cluster.rotation"))
+    url = os.environ["INGRESS_URL"]
+    while not rotation.done():
+        async with httpx.AsyncClient(verify=trusted(url)) as client:
+            answer = await client.get(f"{url}/openapi.json")
+            answer.raise_for_status()
+    await rotation
+
+
+async def restore(moment: str) -> None:
+    await _program({"AT": moment}, sys.executable, "-m", "cluster.archive", "restore")
+
+
 FAULTS = (
     ClusterFault("primary, pod deleted without grace", primary_killed, failures=_UNAVAILABLE, gap=_CRASH),
     ClusterFault("primary, pod deleted", primary_deleted, failures=_UNAVAILABLE, gap=_PLANNED),
@@ -113,7 +132,8 @@ FAULTS = (
         for fault in cluster.FAULTS
         if fault.inject not in {cluster.database_killed, cluster.service_killed, cluster.replica_hangs}
     ),
-    *map(rotated, OF_ROLES.values()),
+    *map(rotated, (*OF_ROLES.values(), "grafana-admin-password")),
+    ClusterFault(f"rotation of {certificate.SECRET}", certificate_renewed),
 )
 
 
@@ -195,4 +215,4 @@ if __name__ == "__main__":
         _cluster()
     except ClusterError as error:
         sys.exit(f"make faults: {error}")
-    sys.exit(run("tests.faults.production", FAULTS, gateway))
+    sys.exit(run("tests.faults.production", FAULTS, gateway, restore))

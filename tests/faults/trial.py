@@ -66,17 +66,22 @@ async def trial(
         async with asyncio.timeout(_ENDS_WITHIN):
             remark = await inject() or ""
         lifted = time.monotonic()
-        await _until_well(recorder, lifted)
-    failures = [outcome.ended - lifted for outcome in recorder.outcomes if outcome.failed]
+        await until_well(recorder, lifted)
     await recorder.settle()
+    return ended(name, recorder, lifted, await recorder.verdict(), remark)
+
+
+def ended(name: str, recorder: Recorder, lifted: float, verdict: Verdict, remark: str) -> Trial:
+    """The figures of a recorder that has stopped. `lifted` is the time.monotonic() at which the fault ended."""
+    outcomes = recorder.outcomes
     return Trial(
         name,
-        kinds(recorder.outcomes),
-        {outcome.kind: outcome.body for outcome in recorder.outcomes if outcome.failed},
-        max(outcome.took for outcome in recorder.outcomes),
-        max([0.0, *failures]),
-        longest_gap(recorder.outcomes),
-        await recorder.verdict(),
+        kinds(outcomes),
+        {outcome.kind: outcome.body for outcome in outcomes if outcome.failed},
+        max(outcome.took for outcome in outcomes),
+        max([0.0, *(outcome.ended - lifted for outcome in outcomes if outcome.failed)]),
+        longest_gap(outcomes),
+        verdict,
         remark,
     )
 
@@ -90,7 +95,7 @@ def longest_gap(outcomes: Sequence[Outcome]) -> Gap:
     return max(gaps, key=lambda gap: gap.seconds)
 
 
-async def _until_well(recorder: Recorder, since: float) -> None:
+async def until_well(recorder: Recorder, since: float) -> None:
     """Waits until no request has failed for a second; gives up after 30 seconds."""
     deadline = since + _RECOVERED_WITHIN
     while (now := time.monotonic()) < deadline:

@@ -1,0 +1,58 @@
+"""`make restore WHERE=production AT=...` under load: the moment lies between two loads."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from harness.sign_in import NOBODY, SignIn
+from tests.faults.ledger import Ledger, Verdict
+from tests.faults.recorder import Recorder, recording
+from tests.faults.trial import Trial, ended, until_well
+from tests.probe.collection import Collection
+
+NAME = "restored to a moment"
+FAILURES = frozenset({"503", "404"})
+"""404 for members that the restore has undone."""
+
+_LOAD = 5.0
+_ENDS_WITHIN = 900.0
+
+
+async def restored(
+    url: str, collection: Collection, rate: float, restore: Callable[[str], Awaitable[object]], user: SignIn = NOBODY
+) -> Trial:
+    """Calls restore() with the moment, as text, and returns the figures of the second load.
+
+    What was acknowledged before the moment, or after the restore, has to be stored; what was acknowledged in between
+    has to be undone. Raises RuntimeError if all of that is still there.
+    """
+    first, second = (Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}", collection), user) for _ in range(2))
+    async with recording(first):
+        await asyncio.sleep(_LOAD)
+    await first.settle()
+    await asyncio.sleep(1)  # the moment has whole seconds
+    moment = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}"
+    await asyncio.sleep(1)
+    async with recording(second):
+        await asyncio.sleep(_LOAD)
+        between = list(second.ledger.entries)
+        async with asyncio.timeout(_ENDS_WITHIN):
+            await restore(moment)
+        lifted, during = time.monotonic(), len(second.ledger.entries)
+        await until_well(second, lifted)
+    await second.settle()
+    del second.ledger.entries[:during]
+    early, late = await first.verdict(), await second.verdict()
+    second.ledger.entries = between
+    undone = len((await second.verdict()).lost)
+    if not undone:
+        raise RuntimeError(f"the database is not as it was at {moment}: each later write is still there")
+    both = Verdict(
+        early.acknowledged + late.acknowledged,
+        early.lost + late.lost,
+        early.duplicated + late.duplicated,
+        early.unsettled + late.unsettled,
+    )
+    return ended(NAME, second, lifted, both, f"at least {undone} later writes undone")
