@@ -37,6 +37,10 @@ class Api:
         """Merges `patch` into an object. Raises ClusterError with the server's message if it refuses."""
         self._ask("PATCH", path, patch)
 
+    def delete(self, path: str) -> None:
+        """Raises ClusterError with the server's message if it refuses."""
+        self._ask("DELETE", path)
+
     def changes(self, path: str, name: str, seconds: int) -> Iterator[dict[str, Any]]:
         """The object of this name in the collection at `path`: as it is, and after each change."""
         query = f"watch=true&fieldSelector=metadata.name={name}&timeoutSeconds={seconds}"

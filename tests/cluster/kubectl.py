@@ -8,8 +8,8 @@ into them. Like CloudNativePG, it sets the password of a role when the Secret of
 tries whether one of the passwords that the pods have is accepted, as the service would; if none is, it writes
 `locked-out`.
 
-`proxy` answers merge patches and watches. Like CloudNativePG, it makes the target primary the primary, unless that is
-`refused`.
+`proxy` answers merge patches, deletions and watches. Like CloudNativePG, it takes the label from a primary that is not
+the target any more, and makes the target the primary when the old one's pod has gone, unless "promotion" is refused.
 """
 
 import json
@@ -101,22 +101,44 @@ def main(folder: Path, arguments: list[str]) -> int:
 def _serve(folder: Path, socket: str) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_PATCH(self) -> None:
-            *_, kind, name = self.path.removesuffix("/status").split("/")
-            state = json.loads((folder / STATE).read_text())
-            item = _find(state["objects"], kind, name)
-            assert item is not None
-            _merge(item, json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            target = item.get("status", {}).get("targetPrimary")
-            if target and "promotion" not in state.get("refused", ()):
-                item["status"]["currentPrimary"] = target
-            (folder / STATE).write_text(json.dumps(state))
-            self._answer(item)
+            state, patch = self._state(), json.loads(self.rfile.read(int(self.headers["content-length"])))
+            found = self._item(state)
+            _merge(found, patch)
+            if "targetPrimary" in patch.get("status", {}):
+                old = _find(state["objects"], "pod", found["status"]["currentPrimary"])
+                assert old is not None
+                old["metadata"]["labels"]["cnpg.io/instanceRole"] = "unhealthy"
+            self._keep(state, found)
+
+        def do_DELETE(self) -> None:
+            state = self._state()
+            found = self._item(state)
+            state["objects"].remove(found)
+            for cluster in state["objects"]:
+                target = cluster.get("status", {}).get("targetPrimary")
+                if target and "promotion" not in state.get("refused", ()):
+                    cluster["status"]["currentPrimary"] = target
+            self._keep(state, found)
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             name = parse_qs(url.query)["fieldSelector"][0].partition("=")[2]
-            item = _find(json.loads((folder / STATE).read_text())["objects"], url.path.rpartition("/")[2], name)
+            item = _find(self._state()["objects"], url.path.rpartition("/")[2], name)
             self._answer({"type": "ADDED", "object": item})
+
+        def _state(self) -> Object:
+            state: Object = json.loads((folder / STATE).read_text())
+            return state
+
+        def _item(self, state: Object) -> Object:
+            *_, kind, name = self.path.removesuffix("/status").split("/")
+            item = _find(state["objects"], kind, name)
+            assert item is not None
+            return item
+
+        def _keep(self, state: Object, item: Object) -> None:
+            (folder / STATE).write_text(json.dumps(state))
+            self._answer(item)
 
         def _answer(self, item: Object) -> None:
             self.send_response(200)

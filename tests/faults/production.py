@@ -56,18 +56,10 @@ async def primary_evicted(_: float) -> float:
 
 
 async def primary_switched(_: float) -> float:
+    """Before a node is drained."""
     old = await _primary()
     async with _Promotion(old) as promotion:
         await _switchover()
-        return await promotion.seen()
-
-
-async def primary_drained(_: float) -> float:
-    """As docs/scaling.md tells: another instance becomes the primary before the drain evicts this one."""
-    old = await _primary()
-    async with _Promotion(old) as promotion:
-        await _switchover()
-        await evict(f"pod/{old}")
         return await promotion.seen()
 
 
@@ -122,7 +114,6 @@ FAULTS = (
     ClusterFault("primary, pod deleted", primary_deleted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("primary, evicted as by a drain", primary_evicted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("primary, switchover", primary_switched, failures=_UNAVAILABLE, gap=_PLANNED),
-    ClusterFault("primary, switchover and then evicted", primary_drained, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("all instances, restart", instances_restarted, failures=_UNAVAILABLE, gap=_PLANNED),
     ClusterFault("standby, pod deleted without grace", standby_killed),
     ClusterFault("istiod, pod deleted without grace", istiod_killed),
