@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -69,7 +69,8 @@ def of_cluster(user: str | None, role: str | None, url: str = CLUSTER_URL, folde
 
 def _post(registered: Registered, url: str, fields: Mapping[str, str]) -> tuple[int, Mapping[str, object]]:
     address = urlsplit(url)
-    connection = HTTPConnection(address.hostname or "localhost", address.port or 80, timeout=WITHIN)
+    kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
+    connection = kind(address.hostname or "localhost", address.port, timeout=WITHIN)
     try:
         path = f"{urlsplit(registered.issuer).path}/token"
         headers = {"content-type": "application/x-www-form-urlencoded"}

@@ -8,8 +8,8 @@ into them. Like CloudNativePG, it sets the password of a role when the Secret of
 tries whether one of the passwords that the pods have is accepted, as the service would; if none is, it writes
 `locked-out`.
 
-`proxy` answers merge patches, deletions and watches. Like CloudNativePG, it takes the label from a primary that is not
-the target any more, and makes the target the primary when the old one's pod has gone, unless "promotion" is refused.
+`proxy` answers merge patches, deletions and watches. Like CloudNativePG, it takes the label from a primary that is no
+longer the target, and makes the target the primary when the old one's pod has gone, unless "promotion" is refused.
 """
 
 import json
