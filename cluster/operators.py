@@ -4,11 +4,11 @@ import json
 
 from cluster.line import Line, Object, conditions_of, name_of
 from cluster.switch import FENCED
+from cluster.switchover import HEALTHY, WAITING
 
 POOLERS = "poolers.postgresql.cnpg.io"
 CERTIFICATES = "certificates.cert-manager.io"
 
-_HEALTHY = "Cluster in healthy state"  # the phase of a Cluster for which the operator has nothing to do
 _BACKUP = "`make backup WHERE=production`"
 
 
@@ -34,7 +34,9 @@ def cluster_line(cluster: Object, *, serves: bool) -> Line:
         return Line("cluster", name_of(cluster), "fenced", remark=remark)
     if is_fenced(cluster):
         error = f"fenced, so nobody can write: `kubectl annotate cluster {name} {where} {FENCED}-` ends that"
-    elif (phase := status.get("phase", "new")) != _HEALTHY:
+    elif (phase := status.get("phase", "new")) == WAITING:
+        error = "the primary has to restart: `make switchover` lets another instance take over"
+    elif phase != HEALTHY:
         error = ": ".join(part for part in (phase, status.get("phaseReason", "")) if part)
     elif ready < wanted:
         error = f"{wanted - ready} instances are not ready"

@@ -48,7 +48,7 @@ def test_a_healthy_cluster_names_its_primary() -> None:
             cluster(phase="Failing over", phaseReason="from shop-1 to shop-2", readyInstances=2),
             "Failing over: from shop-1 to shop-2",
         ),
-        (cluster(phase="Waiting for user action"), "Waiting for user action"),
+        (cluster(phase="Waiting for user action"), "the primary has to restart: `make switchover` lets another"),
         (cluster(readyInstances=1), "2 instances are not ready"),
         (
             cluster(conditions={"ContinuousArchiving": {"status": "False", "message": "exit status 4"}}),
