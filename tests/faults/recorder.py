@@ -127,6 +127,10 @@ class Recorder:
         create, keyed, read = self._create, self._create_with_key, self._read
         return itertools.cycle((create, keyed, read, self._change, keyed, create, read, self._delete, keyed, read))
 
+    def leave_alone(self) -> None:
+        """Members that are there now are neither changed nor deleted any more."""
+        self._untouched.clear()
+
     def stop(self) -> None:
         self._stopping.set()
 

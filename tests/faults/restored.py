@@ -40,6 +40,7 @@ async def restored(
         between = list(second.ledger.entries)
         async with asyncio.timeout(_ENDS_WITHIN):
             await restore(moment)
+        second.leave_alone()  # most of them are undone
         lifted, during = time.monotonic(), len(second.ledger.entries)
         await until_well(second, lifted)
     await second.settle()
