@@ -210,7 +210,7 @@ backup: python ## dump the cluster's database, as a CronJob does each night; WHE
 restore: python ## restore the dump FILE=name, or list the dumps; WHERE as for backup; WHERE=production AT="2026-11-28 10:00:00Z"
 	@$(BACKUPS) restore
 
-rotate: python ## make a new password or certificate, without a failed request: SECRET=app-rw-password
+rotate: python ## make a new password or certificate while requests go on: SECRET=app-rw-password
 	@$(PYTHON) -m cluster.rotation
 
 switchover: python ## let another instance of PostgreSQL be the primary, before its node is drained or restarts; TO=postgres-2

@@ -5,7 +5,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,19 +42,40 @@ class Api:
         self._ask("DELETE", path)
 
     def changes(self, path: str, name: str, seconds: int) -> Iterator[dict[str, Any]]:
-        """The object of this name in the collection at `path`: as it is, and after each change."""
+        """The object of this name in the collection at `path`, as it is and after each change; or ClusterError."""
         query = f"watch=true&fieldSelector=metadata.name={name}&timeoutSeconds={seconds}"
-        for line in self._ask("GET", f"{path}?{query}"):
-            yield json.loads(line)["object"]
+        with _answering(path):
+            for line in self._ask("GET", f"{path}?{query}"):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise ClusterError(f"GET {path}: {event['object'].get('message')}")
+                yield event["object"]
 
     def _ask(self, method: str, path: str, sent: Mapping[str, Any] | None = None) -> HTTPResponse:
         connection = _Connection(self._path)
         headers = {"content-type": "application/merge-patch+json"} if sent else {}
-        connection.request(method, path, json.dumps(sent) if sent else None, headers)
-        answer = connection.getresponse()
-        if answer.status >= 400:
-            raise ClusterError(f"{method} {path}: {json.load(answer).get('message', answer.reason)}")
+        with _answering(path):
+            connection.request(method, path, json.dumps(sent) if sent else None, headers)
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise ClusterError(f"{method} {path}: {_message(answer)}")
         return answer
+
+
+def _message(answer: HTTPResponse) -> str:
+    said = answer.read().decode(errors="replace")
+    try:
+        return str(json.loads(said)["message"])
+    except (ValueError, KeyError):  # of the proxy, not of the API server
+        return said.strip() or answer.reason
+
+
+@contextmanager
+def _answering(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, HTTPException) as error:
+        raise ClusterError(f"the API server does not answer: {path}: {error}") from error
 
 
 class _Connection(HTTPConnection):

@@ -24,9 +24,10 @@ WITHIN = 300.0  # s; an authority that is asked over the internet takes a minute
 
 
 def renew(name: str) -> None:
-    """From cert-manager if it manages the certificate, or else that of .secrets/. Waits until each gateway serves it.
+    """From cert-manager if it manages the certificate, or else that of the folder of secrets.
 
-    Raises ClusterError if the certificate comes from elsewhere, or if it takes too long.
+    Waits until each gateway serves it. Raises ClusterError if the certificate comes from elsewhere, or if it takes
+    too long.
     """
     before = _serial()
     managed = find("crd", KIND, namespace=GATEWAY) and find(KIND, SECRET, namespace=GATEWAY)
@@ -59,9 +60,9 @@ def _make(name: str) -> None:
         secrets.keep_certificate(FOLDER)  # of a call that was interrupted
     if not _has(file, stored):
         raise ClusterError(
-            f"the certificate of the gateway is neither cert-manager's nor that of {FOLDER}: to replace it by one of "
-            f"yours, `kubectl create secret tls {name} -n {GATEWAY} --cert=FILE --key=FILE --dry-run=client -o yaml "
-            "| kubectl apply -f -`"
+            f"the certificate of the gateway is neither cert-manager's nor that of {FOLDER} (SECRETS= names another "
+            f"folder): to replace it by one of yours, `kubectl create secret tls {name} -n {GATEWAY} --cert=FILE "
+            "--key=FILE --dry-run=client -o yaml | kubectl apply -f -`"
         )
     secrets.make_certificate(FOLDER)
     made = (secrets.new(FOLDER / part).read_text(encoding="utf-8") for part in (secrets.CERTIFICATE, secrets.KEY))

@@ -9,8 +9,8 @@ import secrets
 from base64 import b64decode, b64encode
 
 from cluster.kubectl import ClusterError, find, kubectl
-from cluster.secrets import GRAFANA_PASSWORD, REMEDY
-from workbench.machine.passwords import FOLDER, write
+from cluster.secrets import GRAFANA_PASSWORD, REMEDY, keep_password
+from workbench.machine.passwords import FOLDER
 
 NAMESPACE = "observability"
 READY_WITHIN = "5m"
@@ -26,8 +26,6 @@ def new_password(name: str) -> None:
     patch = json.dumps({"data": {GRAFANA_PASSWORD: b64encode(password.encode()).decode()}})
     line = ("patch", "secret", "grafana", "--type=merge", "--patch-file=/dev/stdin")
     kubectl(*line, namespace=NAMESPACE, sent=patch)
-    file = FOLDER / name
-    if file.exists() and file.read_text(encoding="utf-8").strip() == before:
-        write(file, password)  # otherwise the next `tilt up` would bring the old one back
+    keep_password(FOLDER / name, before, password)
     kubectl("rollout", "restart", "deployment/grafana", namespace=NAMESPACE)
     kubectl("rollout", "status", "deployment/grafana", f"--timeout={READY_WITHIN}", namespace=NAMESPACE)

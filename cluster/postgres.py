@@ -9,7 +9,7 @@ CLUSTERS = "clusters.postgresql.cnpg.io"
 OF_CLUSTER = "cnpg.io/cluster"
 """The label of a Cluster's pods with its name, by which the Service selects them."""
 ROLE = "cnpg.io/instanceRole"
-"""The label of an instance that is `primary` where the Service leads to."""
+"""The label of an instance with its role. The Service leads to the one whose role is `primary`."""
 
 
 def serving() -> str | None:

@@ -1,4 +1,4 @@
-"""`make rotate SECRET=app-rw-password`: a new password, without a failed request.
+"""`make rotate SECRET=app-rw-password`: a new password, while requests go on.
 
 For a while the old password and the next one are both known to those who connect, so it does not matter which of them
 PostgreSQL accepts. A rotation that was interrupted goes on with the same password when it is started again.
@@ -12,14 +12,13 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from cluster import certificate, grafana
 from cluster.kubectl import ClusterError, apply, find, get, kubectl, main
 from cluster.postgres import primary, psql, serving
-from cluster.secrets import OF_ROLES, REMEDY, of_role
-from workbench.machine.passwords import FOLDER, write
+from cluster.secrets import OF_ROLES, REMEDY, keep_password, of_role
+from workbench.machine.passwords import FOLDER
 
 SECRET = "database"  # noqa: S105 - the name of the Secret
 PASSWORDS = "/passwords"  # where the pods of the service have their passwords as files
@@ -70,7 +69,7 @@ def of_database(key: str) -> None:
     _set(role, new)
     if role == "app_rw" and find("deployment", POOLER):
         _restart(f"deployment/{POOLER}")
-    keep(FOLDER / key, before, new)  # before the Secret, which then no longer says what was in the file
+    keep_password(FOLDER / key, before, new)  # before the Secret, which then no longer says what was in the file
     _write({key: new, f"{key}-next": None})
     _set(role, new)  # again, if PostgreSQL has started in between, with the old one
     if pods := STARTED_WITH.get(key):
@@ -82,15 +81,6 @@ ROTATIONS: dict[str, Callable[[str], None]] = {
     certificate.SECRET: certificate.renew,
     "grafana-admin-password": grafana.new_password,
 }
-
-
-def keep(file: Path, before: str, new: str) -> None:
-    """Writes the password into the file that cluster/secrets.py reads, unless the file belongs to another cluster.
-
-    Otherwise the next `tilt up` would bring the old one back.
-    """
-    if file.exists() and file.read_text(encoding="utf-8").strip() == before:
-        write(file, new)
 
 
 def _set(role: str, password: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m cluster.secrets`: prints the Secrets of the local cluster as JSON, for Tilt or `kubectl apply -f -`.
+"""`python -m cluster.secrets`: prints the Secrets of a cluster as JSON, for Tilt or `kubectl apply -f -`.
 
 The passwords and the development certificate are created once and kept in the git-ignored folder .secrets/, or in the
 one that SECRETS names. The certificate is renewed a month before it expires. Needs openssl.
@@ -94,6 +94,20 @@ def of_role(role: str, password: str) -> dict[str, Any]:
     )
     secret["metadata"]["labels"]["cnpg.io/reload"] = "true"  # otherwise at some later time
     return secret
+
+
+def keep_password(file: Path, before: str, new: str) -> None:
+    """Writes a new password into the file, from which the old one would come back with the next `manifests()`.
+
+    A file that has neither of them belongs to another cluster. It stays, and standard error says so.
+    """
+    found = file.read_text(encoding="utf-8").strip() if file.exists() else None
+    if found == before:
+        write(file, new)
+    elif found != new:
+        sys.stderr.write(
+            f"rotate: {file} is not of this cluster and stays: SECRETS= names the folder of its secrets\n"
+        )
 
 
 def _secret(namespace: str, name: str, kind: str, data: dict[str, str]) -> dict[str, Any]:

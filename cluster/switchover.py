@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from cluster.api import api_server
 from cluster.kubectl import NAMESPACE, ClusterError, get, kubectl, main
+from cluster.line import conditions_of
 from cluster.postgres import CLUSTERS, OF_CLUSTER, ROLE, cluster_named, serving
 from cluster.switch import say
 
@@ -19,7 +20,7 @@ HEALTHY = "Cluster in healthy state"  # the operator's texts, in status.phase
 WAITING = "Waiting for user action"  # after a change for which the primary has to restart
 SEEN_WITHIN = 10  # s
 PROMOTED_WITHIN = 120
-WELL_WITHIN = "--timeout=300s"
+WELL_WITHIN = 300
 
 
 def run() -> int:
@@ -28,16 +29,18 @@ def run() -> int:
         raise ClusterError(
             "PostgreSQL is one pod here: only k8s/components/postgres-ha has another one that takes over"
         )
-    status = cluster_named(name)["status"]
-    if status["phase"] not in {HEALTHY, WAITING}:
-        raise ClusterError(f"{name} is busy ({status['phase']}): `kubectl describe cluster {name}` says with what")
+    status, why = cluster_named(name).get("status", {}), f"`kubectl describe cluster {name} -n {NAMESPACE}` says why"
+    if (phase := status.get("phase", "new")) not in {HEALTHY, WAITING}:
+        raise ClusterError(f"{name} is busy ({phase}): {why}")
     old = status["currentPrimary"]
     new = _standby(name, old, os.environ.get("TO"))
     say(f"switchover: {new} takes over from {old}")
     since = time.monotonic()
     _promote(name, old, new)
     say(f"switchover: {new} is the primary, after {time.monotonic() - since:.1f} s")
-    kubectl("wait", f"{CLUSTERS}/{name}", f"--for=jsonpath={{.status.phase}}={HEALTHY}", WELL_WITHIN)
+    well = ("wait", f"{CLUSTERS}/{name}", f"--for=jsonpath={{.status.phase}}={HEALTHY}", f"--timeout={WELL_WITHIN}s")
+    if kubectl(*well, check=False).returncode != 0:
+        raise ClusterError(f"{new} serves, but {old} is not a standby after {WELL_WITHIN} s: {why}")
     say(f"switchover: {old} is a standby")
     return 0
 
@@ -47,13 +50,14 @@ def _standby(cluster: str, primary: str, wanted: str | None) -> str:
     cordoned = {node["metadata"]["name"] for node in get("nodes") if node["spec"].get("unschedulable")}
     nodes = dict[str, str]()
     for pod in get("pods", f"--selector={OF_CLUSTER}={cluster},cnpg.io/podRole=instance"):
-        conditions = {item["type"]: item["status"] for item in pod["status"].get("conditions", [])}
-        if conditions.get("Ready") == "True" and pod["metadata"]["name"] != primary:
+        if conditions_of(pod).get("Ready", {}).get("status") == "True" and pod["metadata"]["name"] != primary:
             nodes[pod["metadata"]["name"]] = pod["spec"]["nodeName"]
     if wanted and wanted in nodes:
         return wanted
     if not nodes:
-        raise ClusterError(f"no standby of {cluster} is ready: `kubectl describe cluster {cluster}` says why")
+        raise ClusterError(
+            f"no standby of {cluster} is ready: `kubectl describe cluster {cluster} -n {NAMESPACE}` says why"
+        )
     if wanted:
         ready = ", ".join(sorted(nodes))
         raise ClusterError(f"TO={wanted} cannot take over: the standbys of {cluster} that are ready: {ready}")
@@ -72,13 +76,14 @@ def _promote(cluster: str, old: str, new: str) -> None:
     }
     with api_server() as api:
         api.patch(f"{clusters}/{cluster}/status", {"status": status})
-        # The operator takes the label from the old primary when it knows what is wanted. Before that, it would take
-        # the end of the pod for a failure.
-        any(pod["metadata"]["labels"][ROLE] != "primary" for pod in api.changes(pods, old, SEEN_WITHIN))
+        # The operator changes the label of the old primary when it knows what is wanted. Before that, it would take
+        # the end of the pod for a failure: a failover, which is all that is left if it does not react.
+        if all(pod["metadata"]["labels"].get(ROLE) == "primary" for pod in api.changes(pods, old, SEEN_WITHIN)):
+            say(f"switchover: the operator has not reacted within {SEEN_WITHIN} s; it goes on without it")
         api.delete(f"{pods}/{old}")
         changes = api.changes(clusters, cluster, PROMOTED_WITHIN)
         if not any(change["status"]["currentPrimary"] == new for change in changes):
-            why = f"`kubectl describe cluster {cluster}` says why"
+            why = f"`kubectl describe cluster {cluster} -n {NAMESPACE}` says why"
             raise ClusterError(f"{new} is not the primary after {PROMOTED_WITHIN} s: {why}")
         api.patch(f"{pods}/{new}", {"metadata": {"labels": {ROLE: "primary"}}})
 

@@ -45,7 +45,7 @@ class StackOptions:
     rules: Path = INGRESS_RULES
     components: Sequence[Path] = ()
     provider: Path | None = None
-    secrets: Path = passwords.FOLDER
+    secrets: Path = passwords.LOCAL
     identity_port: int | None = None
     alerts: Path = ALERTS
     prometheus: str | None = None

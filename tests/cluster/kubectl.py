@@ -112,6 +112,9 @@ def _serve(folder: Path, socket: str) -> None:
 
         def do_DELETE(self) -> None:
             state = self._state()
+            if "deletion" in state.get("refused", ()):
+                self._answer({"kind": "Status", "message": "pods is forbidden"}, 403)
+                return
             found = self._item(state)
             state["objects"].remove(found)
             for cluster in state["objects"]:
@@ -140,8 +143,8 @@ def _serve(folder: Path, socket: str) -> None:
             (folder / STATE).write_text(json.dumps(state))
             self._answer(item)
 
-        def _answer(self, item: Object) -> None:
-            self.send_response(200)
+        def _answer(self, item: Object, status: int = 200) -> None:
+            self.send_response(status)
             self.end_headers()
             self.wfile.write(json.dumps(item).encode() + b"\n")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from cluster.rotation import PASSWORDS, ROTATIONS, keep
-from cluster.secrets import OF_ROLES, manifests
+from cluster.rotation import PASSWORDS, ROTATIONS
+from cluster.secrets import OF_ROLES, keep_password, manifests
 from tests.cluster import kubectl
 from tests.cluster.fake import Fake
 from tests.k8s.objects import find
@@ -162,15 +162,19 @@ async def test_an_interrupted_rotation_goes_on(
 
 
 @pytest.mark.parametrize(("found", "kept"), [("old\n", "new\n"), ("of another cluster\n", "of another cluster\n")])
-def test_the_file_of_this_cluster_gets_the_new_password(found: str, kept: str, tmp_path: Path) -> None:
+def test_the_file_of_this_cluster_gets_the_new_password(
+    found: str, kept: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "app-rw-password"
-    keep(file, "old", "new")
+    keep_password(file, "old", "new")
     assert not file.exists()
+    capsys.readouterr()
 
     file.write_text(found)
-    keep(file, "old", "new")
+    keep_password(file, "old", "new")
 
     assert file.read_text() == kept
+    assert (f"{file} is not of this cluster" in capsys.readouterr().err) == (kept == found)
 
 
 def test_no_password_is_an_argument_of_a_command(one: Fake, server: Server) -> None:

@@ -88,8 +88,18 @@ def test_a_promotion_that_does_not_end_is_an_error_and_moves_no_client(three: Fa
 
     assert done.returncode == 1
     assert "postgres-3 is not the primary after " in done.stderr
-    assert "`kubectl describe cluster postgres` says why" in done.stderr
+    assert "`kubectl describe cluster postgres -n " in done.stderr
     assert three.find("Pod", "postgres-3") == before
+
+
+def test_an_error_of_the_api_server_is_passed_on(three: Fake) -> None:
+    three.set(refused=["deletion"])
+
+    done = three.run(None, "cluster.switchover")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("switchover: DELETE /api/v1/namespaces/")
+    assert done.stderr.endswith("/pods/postgres-1: pods is forbidden\n")
 
 
 def test_an_error_of_kubectl_is_passed_on(three: Fake) -> None:

@@ -11,7 +11,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -148,34 +149,49 @@ def run(name: str, faults: Sequence[ClusterFault], url: str, restore: Restore | 
         wrong = asyncio.run(_run(faults, url, chosen.rate, chosen.only, chosen.overloaded_for, restore))
     except (ClusterError, NoCollection, WorkbenchError) as error:
         sys.exit(f"make faults: {error}")
-    for line in wrong:
-        _say(line)
     return 1 if wrong else 0
 
 
 async def _run(
     faults: Sequence[ClusterFault], url: str, rate: float, only: str, overloaded_for: float, restore: Restore | None
 ) -> list[str]:
-    """Returns what went wrong."""
+    """Returns what went wrong, which it prints too. A fault that cannot be injected is wrong as well."""
     collection, wrong, user = await Collection.of(url), list[str](), await asyncio.to_thread(to_ingress, url)
     _say(f"{datetime.now(UTC):%Y-%m-%d}, {CONTEXT}, {url}, {rate:g} requests a second to {collection.path}")
     _say(HEAD)
     for fault in faults:
         if only in fault.name:
             promoted, inject = _timed(fault)
-            ended = await trial(fault.name, url, collection, rate, inject, user=user)
-            since = [f" written {ended.gap.ended - time:.1f} s after the new primary" for time in promoted]
-            _say(row(ended, fault.seconds) + "".join(since))
-            wrong += complaints(ended, fault.failures, fault.gap)
+            with _reported(fault.name, wrong) as found:
+                ended = await trial(fault.name, url, collection, rate, inject, user=user)
+                since = [f" written {ended.gap.ended - time:.1f} s after the new primary" for time in promoted]
+                _say(row(ended, fault.seconds) + "".join(since))
+                found += complaints(ended, fault.failures, fault.gap)
     if only in {"", "load"}:
         result = await overload.flood(url, collection, overloaded_for)
         _say(f"\n- {overload.describe(result, overloaded_for)}")
-        wrong += overload.wrong(result)
+        for line in overload.wrong(result):
+            _say(line)
+            wrong.append(line)
     if restore and only in restored.NAME:
-        ended = await restored.restored(url, collection, rate, restore, user)
-        _say(row(ended, 0))
-        wrong += complaints(ended, restored.FAILURES)
+        with _reported(restored.NAME, wrong) as found:
+            ended = await restored.restored(url, collection, rate, restore, user)
+            _say(row(ended, 0))
+            found += complaints(ended, restored.FAILURES)
     return wrong
+
+
+@contextmanager
+def _reported(name: str, wrong: list[str]) -> Iterator[list[str]]:
+    """Prints what is found in the block, or why it ended early, and adds it to `wrong`."""
+    found = list[str]()
+    try:
+        yield found
+    except (RuntimeError, TimeoutError) as error:
+        found.append(f"{name}: {error or 'not within its time'}")
+    for line in found:
+        _say(line)
+    wrong += found
 
 
 def _timed(fault: ClusterFault) -> tuple[list[float], Callable[[], Awaitable[None]]]:

@@ -1,7 +1,9 @@
 """`make faults WHERE=production`: what production has beside the local cluster, above all PostgreSQL that fails over.
 
 INGRESS_URL is the URL of the gateway, and KUBE_CONTEXT the cluster; COLLECTION and the load are those of cluster.py.
-The cluster needs k8s/components/postgres-ha. It stays as it was, but with new pods, another primary and more members.
+The cluster needs k8s/components/postgres-ha. It stays as it was, but with new pods, new secrets, another primary and
+more members. With k8s/components/postgres-archive, a restore comes last: then another Cluster serves, and the one of
+before is fenced, see docs/database.md#after-a-restore.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ import httpx
 
 from cluster import certificate
 from cluster.kubectl import NAME, ClusterError, command
-from cluster.postgres import CLUSTERS, serving
+from cluster.postgres import CLUSTERS, cluster_named, serving
 from cluster.secrets import OF_ROLES
 from cluster.switchover import HEALTHY, WAITING
 from harness.tls import trusted
@@ -56,7 +58,7 @@ async def primary_evicted(_: float) -> float:
 
 
 async def primary_switched(_: float) -> float:
-    """Before a node is drained."""
+    """By `make switchover`, as before a drain."""
     old = await _primary()
     async with _Promotion(old) as promotion:
         await _switchover()
@@ -98,11 +100,16 @@ async def certificate_renewed(_: float) -> None:
     """With a connection of its own for each request, because those that are open keep the old certificate."""
     rotation = asyncio.create_task(_program({"SECRET": certificate.SECRET}, sys.executable, "-m", "cluster.rotation"))
     url = os.environ["INGRESS_URL"]
+    failed = list[str]()
     while not rotation.done():
-        async with httpx.AsyncClient(verify=trusted(url)) as client:
-            answer = await client.get(f"{url}/openapi.json")
-            answer.raise_for_status()
+        try:
+            async with httpx.AsyncClient(verify=trusted(url)) as client:
+                (await client.get(f"{url}/openapi.json")).raise_for_status()
+        except httpx.HTTPError as error:
+            failed.append(str(error) or type(error).__name__)
     await rotation
+    if failed:
+        raise RuntimeError(f"{len(failed)} requests with a connection of their own failed, such as: {failed[0]}")
 
 
 async def restore(moment: str) -> None:
@@ -193,7 +200,11 @@ async def _program(variables: Mapping[str, str], *line: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *line, env={**os.environ, **variables}, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )
-    _, errors = await process.communicate()
+    try:
+        _, errors = await process.communicate()
+    except asyncio.CancelledError:
+        process.terminate()
+        raise
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(line)}: {errors.decode().strip()}")
 
@@ -203,7 +214,8 @@ if __name__ == "__main__":
     if not gateway:
         sys.exit(f"make faults: INGRESS_URL= names the gateway, such as https://{NAME}.example.com")
     try:
-        _cluster()
+        plugins = cluster_named(_cluster().rpartition("/")[2])["spec"].get("plugins", [])
     except ClusterError as error:
         sys.exit(f"make faults: {error}")
-    sys.exit(run("tests.faults.production", FAULTS, gateway, restore))
+    has_archive = any(plugin.get("isWALArchiver") for plugin in plugins)
+    sys.exit(run("tests.faults.production", FAULTS, gateway, restore if has_archive else None))

@@ -25,8 +25,8 @@ async def restored(
 ) -> Trial:
     """Calls restore() with the moment, as text, and returns the figures of the second load.
 
-    What was acknowledged before the moment, or after the restore, has to be stored; what was acknowledged in between
-    has to be undone. Raises RuntimeError if all of that is still there.
+    What was acknowledged before the moment, or after the restore, has to be stored. At least some of what was
+    acknowledged in between has to be undone: it raises RuntimeError if all of that is still there.
     """
     first, second = (Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}", collection), user) for _ in range(2))
     async with recording(first):

@@ -10,7 +10,10 @@ from pathlib import Path
 from workbench.errors import WorkbenchError
 from workbench.machine.folders import ROOT
 
-FOLDER = ROOT / (os.environ.get("SECRETS") or ".secrets")
+LOCAL = ROOT / ".secrets"
+"""The folder of this machine's workbench and cluster."""
+FOLDER = ROOT / os.environ["SECRETS"] if os.environ.get("SECRETS") else LOCAL
+"""The folder of the cluster that commands work on."""
 
 _BYTES = 24
 
@@ -30,7 +33,7 @@ def password(file: Path) -> str:
     return found
 
 
-def of_user(name: str, folder: Path = FOLDER) -> Path:
+def of_user(name: str, folder: Path = LOCAL) -> Path:
     """The file with the password of a development user."""
     return folder / f"user-{name}-password"
 

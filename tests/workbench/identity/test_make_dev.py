@@ -23,7 +23,7 @@ WITH_SECRETS = """
 import sys
 from pathlib import Path
 from workbench.machine import passwords
-passwords.FOLDER = Path(sys.argv[1])
+passwords.LOCAL = Path(sys.argv[1])
 from workbench.__main__ import main
 sys.exit(main())
 """
