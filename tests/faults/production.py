@@ -3,7 +3,7 @@
 INGRESS_URL is the URL of the gateway, and KUBE_CONTEXT the cluster; COLLECTION and the load are those of cluster.py.
 The cluster needs k8s/components/postgres-ha. It stays as it was, but with new pods, new secrets, another primary and
 more members. With k8s/components/postgres-archive, a restore comes last: then another Cluster serves, and the one of
-before is fenced, see docs/database.md#after-a-restore.
+before is fenced; docs/database.md says what to do.
 """
 
 import asyncio
