@@ -16,27 +16,31 @@ NAME = "restored to a moment"
 FAILURES = frozenset({"503", "404"})
 """404 for members that the restore has undone."""
 
-_LOAD = 5.0
 _ENDS_WITHIN = 900.0
 
 
 async def restored(
-    url: str, collection: Collection, rate: float, restore: Callable[[str], Awaitable[object]], user: SignIn = NOBODY
+    url: str,
+    collection: Collection,
+    rate: float,
+    restore: Callable[[str], Awaitable[object]],
+    user: SignIn = NOBODY,
+    load: float = 5,
 ) -> Trial:
-    """Calls restore() with the moment, as text, and returns the figures of the second load.
+    """Calls restore() with the moment, as text, and returns the figures of the second load. Each begins with `load` s.
 
     What was acknowledged before the moment, or after the restore, has to be stored. At least some of what was
     acknowledged in between has to be undone: it raises RuntimeError if all of that is still there.
     """
     first, second = (Recorder(url, rate, Ledger(f"f{uuid4().hex[:8]}", collection), user) for _ in range(2))
     async with recording(first):
-        await asyncio.sleep(_LOAD)
+        await asyncio.sleep(load)
     await first.settle()
     await asyncio.sleep(1)  # the moment has whole seconds
     moment = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}"
     await asyncio.sleep(1)
     async with recording(second):
-        await asyncio.sleep(_LOAD)
+        await asyncio.sleep(load)
         between = list(second.ledger.entries)
         async with asyncio.timeout(_ENDS_WITHIN):
             await restore(moment)

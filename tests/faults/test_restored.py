@@ -25,7 +25,7 @@ async def delete(site: Site, condition: str, moment: str) -> None:
 
 
 async def test_what_is_written_after_the_moment_is_undone_and_the_rest_kept(workbench: Site) -> None:
-    ended = await restored(workbench.url, THINGS, RATE, lambda moment: delete(workbench, ">", moment))
+    ended = await restored(workbench.url, THINGS, RATE, lambda moment: delete(workbench, ">", moment), load=1)
 
     assert ended.verdict.acknowledged > 0
     assert (ended.verdict.lost, ended.verdict.duplicated, ended.verdict.unsettled) == ([], [], [])
@@ -33,7 +33,9 @@ async def test_what_is_written_after_the_moment_is_undone_and_the_rest_kept(work
 
 
 async def test_what_was_written_before_the_moment_must_not_be_lost(workbench: Site) -> None:
-    ended = await restored(workbench.url, THINGS, RATE, lambda moment: delete(workbench, "IS DISTINCT FROM", moment))
+    ended = await restored(
+        workbench.url, THINGS, RATE, lambda moment: delete(workbench, "IS DISTINCT FROM", moment), load=1
+    )
 
     assert ended.verdict.lost
 
@@ -43,4 +45,4 @@ async def test_a_restore_that_does_nothing_is_an_error(workbench: Site) -> None:
         pass
 
     with pytest.raises(RuntimeError, match="each later write is still there"):
-        await restored(workbench.url, THINGS, RATE, nothing)
+        await restored(workbench.url, THINGS, RATE, nothing, load=1)
