@@ -27,8 +27,9 @@ async def restored(
     user: SignIn = NOBODY,
     load: float = 5,
 ) -> Trial:
-    """Calls restore() with the moment, as text, and returns the figures of the second load. Both last `load` s, or more.
+    """Calls restore() with the moment, as text, and returns the figures of the second load.
 
+    Each of the two goes on for `load` seconds before that.
     What was acknowledged before the moment, or after the restore, has to be stored. At least some of what was
     acknowledged in between has to be undone: it raises RuntimeError if all of that is still there.
     """
