@@ -99,13 +99,13 @@ def of_role(role: str, password: str) -> dict[str, Any]:
 def keep_password(file: Path, before: str, new: str) -> None:
     """Writes a new password into the file, from which the old one would come back with the next `manifests()`.
 
-    A file that has neither of them belongs to another cluster. It stays, and standard error says so.
+    A file that has neither of them belongs to another cluster. It stays, and standard output says so.
     """
     found = file.read_text(encoding="utf-8").strip() if file.exists() else None
     if found == before:
         write(file, new)
     elif found != new:
-        sys.stderr.write(
+        sys.stdout.write(
             f"rotate: {file} is not of this cluster and stays: SECRETS= names the folder of its secrets\n"
         )
 

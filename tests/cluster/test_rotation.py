@@ -174,7 +174,7 @@ def test_the_file_of_this_cluster_gets_the_new_password(
     keep_password(file, "old", "new")
 
     assert file.read_text() == kept
-    assert (f"{file} is not of this cluster" in capsys.readouterr().err) == (kept == found)
+    assert (f"{file} is not of this cluster" in capsys.readouterr().out) == (kept == found)
 
 
 def test_no_password_is_an_argument_of_a_command(one: Fake, server: Server) -> None:
