@@ -39,7 +39,7 @@ async def restored(
     await first.settle()
     await asyncio.sleep(1)  # the moment has whole seconds
     moment = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}"
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # so that no commit of the second load is in the second of the moment
     async with recording(second):
         await asyncio.sleep(load)
         between = list(second.ledger.entries)
