@@ -60,7 +60,8 @@ test: environment-dev ## run the tests; ARGS="-k name" selects some; WITHOUT=chr
 
 # The tests of what depends on the HTTP server.
 SERVER_TESTS := $(addprefix tests/service/,test_lifecycle.py test_errors.py test_limits.py test_admission.py \
-	test_database.py resource/test_feed.py test_logs.py test_metrics.py) tests/workbench/reload
+	test_database.py resource/test_feed.py test_logs.py test_metrics.py) \
+	$(addprefix tests/workbench/reload/,test_reload.py test_reload_supervision.py test_websockets.py)
 
 test-uvicorn: environment-dev ## run the tests of what depends on the HTTP server, on uvicorn
 	@SERVICE_SERVER=uvicorn $(VENV_PYTHON) -m pytest $(ALL_TESTS) $(SERVER_TESTS)

@@ -50,8 +50,10 @@ class Record:
 
 
 @asynccontextmanager
-async def clients(url: str, count: int, resource: Resource, timeout: float = 30.0) -> AsyncIterator[Record]:
-    """Runs `count` clients while the block runs. Each sends its next request as soon as it has an answer."""
+async def clients(
+    url: str, count: int, resource: Resource, timeout: float = 30.0, *, pause: float = 0.0
+) -> AsyncIterator[Record]:
+    """Runs `count` clients while the block runs. Each sends its next request `pause` seconds after an answer."""
     record = Record()
     stop = asyncio.Event()
     numbers = itertools.count()
@@ -59,7 +61,7 @@ async def clients(url: str, count: int, resource: Resource, timeout: float = 30.
     async with httpx.AsyncClient(
         base_url=url, auth=resource.user, timeout=timeout, limits=limits, verify=NO_TLS
     ) as client:
-        tasks = [asyncio.create_task(_client(client, record, stop, resource, numbers)) for _ in range(count)]
+        tasks = [asyncio.create_task(_client(client, record, stop, resource, numbers, pause)) for _ in range(count)]
         try:
             yield record
         finally:
@@ -83,7 +85,12 @@ async def missing(url: str, paths: list[str], user: SignIn = NOBODY) -> list[str
 
 
 async def _client(
-    client: httpx.AsyncClient, record: Record, stop: asyncio.Event, resource: Resource, numbers: Iterator[int]
+    client: httpx.AsyncClient,
+    record: Record,
+    stop: asyncio.Event,
+    resource: Resource,
+    numbers: Iterator[int],
+    pause: float,
 ) -> None:
     last = resource.read
     while not stop.is_set():
@@ -91,7 +98,9 @@ async def _client(
         if created is not None and created.status_code == 201:
             last = created.headers["location"]
             record.acknowledged.append(last)
+        await asyncio.sleep(pause)
         await _request(client, record, "GET", last)
+        await asyncio.sleep(pause)
 
 
 async def _request(

@@ -70,7 +70,7 @@ async def folder(stack: Stack, tmp_path: Path) -> AsyncIterator[Folder]:
 
 
 async def test_rules_that_are_saved_answer_and_no_request_is_lost(folder: Folder) -> None:
-    async with clients(folder.stack.ingress_url, 4, LOAD) as record:
+    async with clients(folder.stack.ingress_url, 4, LOAD, pause=0.05) as record:
         folder.save(folder.virtual_service, FIRST, ROUTE % 418)
         await folder.says(r"  envoy │ reload: \S+/virtualservice.yaml: the rules answer after \d+ ms")
         await folder.answers("/added", 418)

@@ -20,6 +20,8 @@ from workbench.stack import Component, Stack
 
 # Far above the service's own limits (2 s for a connection, 10 s for a request), so only a request that hangs fails.
 ANSWER_WITHIN = 30.0
+PAUSE = 0.1
+"""Seconds between two requests of a client: the parts that start again need the cores too."""
 
 
 async def until(record: Record, answers: int) -> None:
@@ -39,7 +41,7 @@ async def until_success(record: Record) -> None:
 
 @pytest.mark.parametrize("index", [0, 1])
 async def test_a_replica_that_stops_loses_no_request(stack: Stack, index: int) -> None:
-    async with clients(stack.ingress_url, 16, LOAD, ANSWER_WITHIN) as record:
+    async with clients(stack.ingress_url, 16, LOAD, ANSWER_WITHIN, pause=PAUSE) as record:
         await until(record, 50)
         stack.replicas[index].terminate()
         assert await stack.replicas[index].wait(WITHIN) == 0
@@ -50,7 +52,7 @@ async def test_a_replica_that_stops_loses_no_request(stack: Stack, index: int) -
 
 
 async def test_a_killed_database_loses_no_acknowledged_thing(stack: Stack) -> None:
-    async with clients(stack.ingress_url, 32, LOAD, ANSWER_WITHIN) as record:
+    async with clients(stack.ingress_url, 32, LOAD, ANSWER_WITHIN, pause=PAUSE) as record:
         await until(record, 100)
         await stack.postgres.kill()
         await until(record, 200)
@@ -84,7 +86,7 @@ async def kill_9(part: Component, output: Output) -> None:
 
 
 async def test_postgres_comes_back(stack: Stack, output: Output) -> None:
-    async with clients(stack.ingress_url, 8, LOAD, ANSWER_WITHIN) as record:
+    async with clients(stack.ingress_url, 8, LOAD, ANSWER_WITHIN, pause=PAUSE) as record:
         for _ in range(2):
             await until(record, 50)
             await kill_9(stack.postgres, output)
@@ -97,7 +99,7 @@ async def test_postgres_comes_back(stack: Stack, output: Output) -> None:
 
 
 async def test_envoy_comes_back_on_its_port(stack: Stack, output: Output) -> None:
-    async with clients(stack.ingress_url, 8, LOAD, ANSWER_WITHIN) as record:
+    async with clients(stack.ingress_url, 8, LOAD, ANSWER_WITHIN, pause=PAUSE) as record:
         await until(record, 50)
         await kill_9(stack.envoy, output)
         await until_success(record)
@@ -109,5 +111,5 @@ async def test_envoy_comes_back_on_its_port(stack: Stack, output: Output) -> Non
 async def test_parts_that_end_at_the_same_time(stack: Stack, output: Output) -> None:
     async with asyncio.timeout(WITHIN):
         await asyncio.gather(kill_9(stack.envoy, output), kill_9(stack.postgres, output))
-    async with clients(stack.ingress_url, 1, LOAD, ANSWER_WITHIN) as record:
+    async with clients(stack.ingress_url, 1, LOAD, ANSWER_WITHIN, pause=PAUSE) as record:
         await until_success(record)

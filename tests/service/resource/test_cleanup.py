@@ -72,11 +72,14 @@ async def test_all_expired_rows_are_removed_and_counted(tidy: Service, database:
     await tidy.until_metric(1200, "db_rows_expired_total", statement="events_expire")
 
 
-async def test_the_removal_and_requests_do_not_wait_for_each_other(tidy: Service, database: Database) -> None:
+async def test_the_removal_and_requests_do_not_wait_for_each_other(
+    start_service: StartService, database: Database
+) -> None:
     await database.execute(OLD_KEYS)
-    async with locked(database, "old-700"):
+    async with locked(database, "old-700"):  # before anything can remove it
+        service = await start_service(cleanup_interval=0.05)
         await until_rows(database, 1, "idempotency_keys")  # all but the locked one
-        await create(tidy, "while-one-is-locked")
+        await create(service, "while-one-is-locked")
     await until_rows(database, 0, "idempotency_keys", "key LIKE 'old-%'")
 
 
