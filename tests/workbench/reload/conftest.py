@@ -10,7 +10,7 @@ from harness.sandbox import Sandbox
 from tests.probe.project import probe_sandbox
 from tests.probe.stack import make_table
 from tests.waiting import WITHIN
-from tests.workbench.reload.live import Live, live_workbench
+from tests.workbench.reload.live import Live, live_workbench, unseen
 from workbench.parts.postgres import Postgres
 from workbench.stack import Stack
 
@@ -40,7 +40,9 @@ async def live(live_stack: tuple[Stack, Live]) -> AsyncIterator[Live]:
     live.forget()
     yield live
     live.forget()
-    if live.sources.restore():
+    with unseen(live):  # or a part of the changes might be among those of the next test
+        has_changed = live.sources.restore()
+    if has_changed:
         # Wait for the line too, or it would be among the lines of the next test.
         await live.says(rf"version {live.sources.version} answers after|the files match the serving version")
     await live.serves()

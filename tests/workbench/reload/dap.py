@@ -162,7 +162,11 @@ class Editor:
         self.breakpoints = breakpoints
         for session in self._sessions:
             if not session.ended.is_set():
-                await session.set_breakpoints(breakpoints)
+                try:
+                    await session.set_breakpoints(breakpoints)
+                except Refused:
+                    async with asyncio.timeout(WITHIN):
+                        await session.ended.wait()  # its process is that of the version before, and has just ended
 
     async def close(self) -> None:
         """Leaves all processes, which go on."""

@@ -152,7 +152,7 @@ async def test_a_signal_to_stop_is_passed_on(
         assert await live.part.wait(WITHIN) == 0
         assert not answering(live)
         await gone(processes)
-    assert live.said("Traceback") == []
+    assert live.said("Traceback") == [], "\n".join(live.output.lines)
 
 
 async def test_stopped_while_nothing_serves(postgres: Postgres, sources: Sandbox) -> None:
