@@ -119,6 +119,8 @@ async def _handle(
                 pass
     except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         pass
+    except asyncio.CancelledError:
+        pass  # the supervisor ends; Python 3.11 reports a handler that is cancelled as an error
     finally:
         writer.close()
         with suppress(OSError):

@@ -1,6 +1,7 @@
 """The document of the API is made again, in a rehearsal and for a reload's line, only if it may be another one."""
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,24 @@ async def test_a_rehearsal_is_spared_the_same_document(tmp_path: Path, version: 
     assert new.played == [DOCUMENT, "/things"] if not is_spared else ["/things"]
     assert new.described == (0 if is_spared else 1)
     assert [one.path for one in new.rehearsal.recorder.requests] == [DOCUMENT, "/things"]
+
+
+def test_a_process_may_end_while_another_one_asks(tmp_path: Path) -> None:
+    path, problems = tmp_path / "socket", list[object]()
+
+    async def serve() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+        side = Side(path, "before")
+        await side.rehearsal.offer()
+        another.connect(str(path))
+        another.sendall(b"same\n")
+        await asyncio.to_thread(another.recv, 1)  # so the connection was accepted
+        assert side.rehearsal._server
+        side.rehearsal._server.close()
+
+    with socket.socket(socket.AF_UNIX) as another:
+        asyncio.run(serve())
+    assert problems == []
 
 
 async def test_it_is_made_again_for_a_change_that_it_may_show(live: Live, tmp_path: Path) -> None:
