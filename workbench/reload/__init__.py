@@ -33,6 +33,8 @@ Processes
     forking_spawner.py     starts a process by a fork of the template
     template.py            the process that has imported everything but the service, and forks
     prefork.py             a process that the template forks ahead of time
+    ahead.py               one that has imported the service before it is needed
+    bodies.py              functions get the bodies of another version of their module
     snapshot.py            the code of a new process, read at one moment
     new_process.py         what runs in a new process before the service
     orphans.py             what process 1 of a container has to do

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -50,6 +51,11 @@ class Debugger:
         """Let all processes go on: one that has stopped at a breakpoint continues when its connection breaks."""
         self._process.kill()
         self._process.wait()
+
+
+def is_on(environment: Mapping[str, str]) -> bool:
+    """Whether a process with these variables is to be debugged."""
+    return _ADDRESS in environment
 
 
 def begin() -> None:

@@ -2,6 +2,7 @@
 
 Half of what a fork spends on its imports is the copying of memory pages, as each is written to for the first time. So
 the preforked process defines some models, an application and routes like those of a service, and throws them away.
+One that is forked for the next save has also imported the service, see ahead.py.
 """
 
 import dataclasses
@@ -13,19 +14,30 @@ from contextlib import suppress
 from typing import Annotated, Literal, NoReturn
 
 from workbench.reload import new_process, protocol
+from workbench.reload.ahead import ImportedAhead
+from workbench.reload.protocol import StartRequest
 from workbench.reload.snapshot import Snapshot
+
+NOT_AHEAD = 3
+"""The exit status of one that could not import the service ahead of time."""
 
 
 class PreforkedProcess:
     """The template's view of it."""
 
-    def __init__(self, leave_template: Callable[[], None], snapshot: Snapshot) -> None:
-        """Fork. The fork calls `leave_template` at once, and takes the snapshot anew when it starts."""
+    def __init__(
+        self, leave_template: Callable[[], None], snapshot: Snapshot, service: StartRequest | None = None
+    ) -> None:
+        """Fork. The fork calls `leave_template` at once, and takes the snapshot anew when it starts.
+
+        With `service`, it imports what that request needs. It ends if that cannot be done ahead of time.
+        """
+        self.version = snapshot.version
         ours, theirs = socket.socketpair()
         self.pid = os.fork()
         if self.pid == 0:
             ours.close()
-            _wait_for_request(theirs, leave_template, snapshot)
+            _wait_for_request(theirs, leave_template, snapshot, service)
         theirs.close()
         self._socket = ours
 
@@ -33,8 +45,11 @@ class PreforkedProcess:
         """Whether its preparation is complete. Never blocks."""
         return protocol.is_warm(self._socket)
 
-    def start(self, line: bytes, descriptors: list[int]) -> str:
-        """Pass it an encoded StartRequest. Returns the version of its code. Raises OSError if it has ended."""
+    def start(self, line: bytes, descriptors: list[int]) -> str | None:
+        """Pass it an encoded StartRequest. Returns the version of its code; None if another process has to do it.
+
+        Raises OSError if it has ended. It cannot be used again.
+        """
         with self._socket:
             self._socket.sendall(protocol.send_descriptors(self._socket, line, descriptors))
             return protocol.receive_version(self._socket)
@@ -44,15 +59,21 @@ class PreforkedProcess:
         self._socket.close()
 
 
-def _wait_for_request(connection: socket.socket, leave_template: Callable[[], None], snapshot: Snapshot) -> NoReturn:
+def _wait_for_request(
+    connection: socket.socket, leave_template: Callable[[], None], snapshot: Snapshot, service: StartRequest | None
+) -> NoReturn:
     try:
         leave_template()
         with suppress(Exception):
             _warm_up()
+        imported = _import_ahead(service, snapshot) if service else None
         connection.sendall(protocol.WARM)
         line, descriptors = protocol.receive_request(connection)
         if line:
             snapshot.take()
+            if imported and not imported.becomes(StartRequest.decode(line), snapshot):
+                connection.sendall(protocol.DECLINED)
+                os._exit(0)
             connection.sendall(snapshot.version.encode())
             connection.close()
             new_process.become(line, descriptors, snapshot)
@@ -60,6 +81,13 @@ def _wait_for_request(connection: socket.socket, leave_template: Callable[[], No
         new_process.explain(type(error), error, error.__traceback__)
     finally:
         os._exit(1)
+
+
+def _import_ahead(service: StartRequest, snapshot: Snapshot) -> ImportedAhead:
+    try:
+        return ImportedAhead(service, snapshot)
+    except BaseException:  # the process that is to serve meets the same, and reports it
+        os._exit(NOT_AHEAD)
 
 
 def _warm_up() -> None:

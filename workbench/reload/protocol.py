@@ -7,7 +7,8 @@
 
 2. Prefork socket, template <-> preforked process (prefork.py). The preforked process sends the byte WARM when it is
    ready to start. Then it gets one StartRequest, like the template, and answers with the version of the code that it
-   runs, VERSION_LENGTH characters. It exits when the template closes the socket.
+   runs, VERSION_LENGTH characters, or with DECLINED if another process has to do it. Then it exits, and so it does
+   when the template closes the socket.
 
 3. Notifications, service -> supervisor. Datagrams of sd_notify(3) to the Unix socket in NOTIFY_SOCKET, one or more
    lines each: `STATUS=text`, `X_STAGE=name`, `X_REHEARSED=text`, `READY=1`, `X_COMPARED=list or null`,
@@ -117,6 +118,7 @@ def receive_request(connection: socket.socket) -> tuple[bytes, list[int]]:
 
 WARM = b"w"
 VERSION_LENGTH = 8
+DECLINED = b"-" * VERSION_LENGTH
 
 
 def is_warm(connection: socket.socket) -> bool:
@@ -126,14 +128,18 @@ def is_warm(connection: socket.socket) -> bool:
     return False
 
 
-def receive_version(connection: socket.socket) -> str:
-    """What a preforked process answers to a StartRequest. Raises ConnectionResetError if it has ended."""
+def receive_version(connection: socket.socket) -> str | None:
+    """What a preforked process answers to a StartRequest: None if it declines.
+
+    Raises ConnectionResetError if it has ended.
+    """
     answer = b""
     while len(answer) < len(WARM) + VERSION_LENGTH:
         if not (more := connection.recv(64)):
             raise ConnectionResetError("the preforked process ended")
         answer += more
-    return answer.removeprefix(WARM).decode()
+    answer = answer.removeprefix(WARM)
+    return None if answer == DECLINED else answer.decode()
 
 
 # 3. Notifications.

@@ -17,12 +17,14 @@ class Snapshot:
         self.version = ""
         self._sources: dict[str, bytes] = {}
         self._compiled: dict[str, tuple[bytes, CodeType]] = {}  # with the source that it was compiled from
+        self._finder = _Finder(self)
 
     def take(self) -> None:
         """Read the files and compile those that have changed since the last time. Executes nothing."""
         files = code.read()
         self.version = code.version(files)
         self._sources = {str(path): content for path, content in files.items()}
+        self._compiled = self._compiled.copy()
         for path, source in self._sources.items():
             if path.endswith(".py") and self.compiled(path, source) is None:
                 try:
@@ -30,8 +32,23 @@ class Snapshot:
                 except Exception:  # also MemoryError and RecursionError
                     self._compiled.pop(path, None)  # the new process meets the same error and reports it
 
+    def copy(self) -> "Snapshot":
+        """The same, which stays as it is when this one is taken again."""
+        other = Snapshot()
+        other.version, other._sources, other._compiled = self.version, self._sources, self._compiled
+        return other
+
+    def differences(self, other: "Snapshot") -> set[str]:
+        """The paths of files that differ, or that only one of both has."""
+        return {path for path, _ in self._sources.items() ^ other._sources.items()}
+
     def source(self, path: str) -> bytes | None:
         return self._sources.get(path)
+
+    def code_of(self, path: str) -> CodeType | None:
+        """The code of a file; None if it is no module, or cannot be compiled."""
+        source = self._sources.get(path)
+        return None if source is None else self.compiled(path, source)
 
     def compiled(self, path: str, source: bytes) -> CodeType | None:
         """The code of a file, if it was compiled from this source."""
@@ -40,7 +57,8 @@ class Snapshot:
 
     def install(self) -> None:
         """From now on, import the service's modules from this snapshot."""
-        sys.meta_path.insert(0, _Finder(self))
+        if self._finder not in sys.meta_path:
+            sys.meta_path.insert(0, self._finder)
 
 
 class _Finder(MetaPathFinder):

@@ -21,9 +21,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from workbench.machine import linux
-from workbench.reload import code, new_process, protocol
+from workbench.reload import code, debugging, new_process, prefork, protocol
 from workbench.reload.prefork import PreforkedProcess
-from workbench.reload.protocol import Answer, Ended, Started, Warm
+from workbench.reload.protocol import Answer, Ended, Started, StartRequest, Warm
 from workbench.reload.snapshot import Snapshot
 
 _PREFORK_AFTER = 0.3  # s without a request, so that it does not compete with a process that is starting
@@ -39,12 +39,19 @@ def main(control_fd: int, parent: int) -> None:
 
 
 class Template:
-    """Answers on the control socket, and keeps one preforked process."""
+    """Answers on the control socket, and keeps two preforked processes: one for the next save, one for all else."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._snapshot = Snapshot()
+        self._ahead: PreforkedProcess | None = None
+        """It has imported the service."""
         self._preforked: PreforkedProcess | None = None
+        """It has imported nothing of the service."""
+        self._service: StartRequest | None = None
+        """The last one for the service, if it can be imported ahead of time."""
+        self._not_ahead = ""
+        """A version of the code that cannot be imported ahead of time."""
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # with the default action the wakeup descriptor stays silent
@@ -57,11 +64,10 @@ class Template:
         gc.freeze()  # a collection in a fork would write to every page, and so copy it
         self._answer(Warm())
         while True:
-            timeout = None if self._preforked else _PREFORK_AFTER
+            timeout = _PREFORK_AFTER if self._preforked is None or self._is_ahead_missing() else None
             readable, _, _ = select.select([self._control.fileno(), self._wake], [], [], timeout)
             if not readable:
-                self._snapshot.take()
-                self._preforked = PreforkedProcess(self._leave, self._snapshot)
+                self._prefork()
             if self._wake in readable:
                 os.read(self._wake, 4096)
                 self._report_ended()
@@ -73,19 +79,29 @@ class Template:
         line, descriptors = protocol.receive_request(self._control)
         if not line:
             return False
-        self._answer(self._start_preforked(line, descriptors) or self._fork(line, descriptors))
+        request = StartRequest.decode(line)
+        started = None
+        if request.command == code.PACKAGE:
+            self._service = None if debugging.is_on(request.environment) else request
+            if self._ahead and self._ahead.is_warm():
+                started, self._ahead = _started(self._ahead, line, descriptors), None
+        if started is None and self._preforked and self._preforked.is_warm():
+            started, self._preforked = _started(self._preforked, line, descriptors), None
+        self._answer(started or self._fork(line, descriptors))
         for descriptor in descriptors:
             os.close(descriptor)
         return True
 
-    def _start_preforked(self, line: bytes, descriptors: list[int]) -> Started | None:
-        preforked = self._preforked
-        if preforked is None or not preforked.is_warm():
-            return None
-        self._preforked = None
-        with suppress(OSError):
-            return Started(preforked.pid, preforked.start(line, descriptors))
-        return None
+    def _is_ahead_missing(self) -> bool:
+        return self._ahead is None and self._service is not None and self._snapshot.version != self._not_ahead
+
+    def _prefork(self) -> None:
+        """Fork one of the processes that are missing; that for the next save first."""
+        self._snapshot.take()
+        if self._is_ahead_missing():
+            self._ahead = PreforkedProcess(self._leave, self._snapshot, self._service)
+        elif self._preforked is None:
+            self._preforked = PreforkedProcess(self._leave, self._snapshot)
 
     def _fork(self, line: bytes, descriptors: list[int]) -> Started:
         self._snapshot.take()
@@ -108,7 +124,12 @@ class Template:
 
     def _report_ended(self) -> None:
         for pid, status in _ended():
-            if self._preforked and self._preforked.pid == pid:
+            if self._ahead and self._ahead.pid == pid:
+                if status == prefork.NOT_AHEAD:
+                    self._not_ahead = self._ahead.version
+                self._ahead.close()
+                self._ahead = None
+            elif self._preforked and self._preforked.pid == pid:
                 self._preforked.close()
                 self._preforked = None
             else:
@@ -116,6 +137,13 @@ class Template:
 
     def _answer(self, answer: Answer) -> None:
         self._control.sendall(protocol.encode_answer(answer))
+
+
+def _started(process: PreforkedProcess, line: bytes, descriptors: list[int]) -> Started | None:
+    with suppress(OSError):
+        if version := process.start(line, descriptors):
+            return Started(process.pid, version)
+    return None
 
 
 def preload(root: Path) -> None:

@@ -66,7 +66,9 @@ def test_answers_of_the_template(answer: Answer) -> None:
     assert protocol.decode_answer(line) == answer
 
 
-def test_a_preforked_process_is_warm_and_answers_with_its_version(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_preforked_process_is_warm_and_answers_with_its_version(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
     template, preforked = ends
     assert not protocol.is_warm(template)
     preforked.sendall(protocol.WARM)
@@ -79,6 +81,12 @@ def test_a_preforked_process_is_warm_and_answers_with_its_version(ends: tuple[so
     assert not protocol.is_warm(template)
     with pytest.raises(ConnectionResetError):
         protocol.receive_version(template)
+
+
+def test_a_preforked_process_may_decline(ends: tuple[socket.socket, socket.socket]) -> None:
+    template, preforked = ends
+    preforked.sendall(protocol.WARM + protocol.DECLINED)
+    assert protocol.receive_version(template) is None
 
 
 def test_the_service_sends_the_notifications_that_the_supervisor_reads(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Processes that end by themselves, by a signal or with their template; and where the supervisor runs."""
 
 import asyncio
+import itertools
 import os
 import re
 import shutil
@@ -101,31 +102,35 @@ async def test_the_template_is_replaced(own: Live) -> None:
     assert template(own) != old
 
 
-@linux_only
-async def test_a_process_is_forked_ahead_of_time(own: Live) -> None:
-    served: set[int] = set()
-    async with asyncio.timeout(WITHIN):
-        number = 0
-        ahead = 0
-        while await serving(own) != ahead:  # an edit may come before it is warm, which only the template knows
-            number += 1
-            ahead = await preforked(own, served)
-            await asyncio.sleep(0.05 * 4**number)
-            own.sources.append(MODULE, f"\n# {number}\n")
-            await own.reloads()
+SAYS_WHO_IMPORTS = "\nimport os\nwith open({!r}, 'a') as file:\n    file.write(f'{{os.getpid()}} ')\n"
 
-    os.kill(await preforked(own, served), signal.SIGKILL)  # it is replaced
+
+@linux_only
+@pytest.mark.parametrize(("edit", "has_imported"), [("\n# {}\n", True), ("\nNUMBER = {}\n", False)])
+async def test_processes_are_forked_ahead_of_time(own: Live, tmp_path: Path, edit: str, has_imported: bool) -> None:
+    """One has imported the service, and serves if only functions do something else; another one serves otherwise."""
+    file = tmp_path / "imported"
+    own.sources.append(MODULE, SAYS_WHO_IMPORTS.format(str(file)))
+    await own.reloads()
+    async with asyncio.timeout(WITHIN):
+        for number in itertools.count():  # an edit may come before they are warm, which only the template knows
+            await asyncio.sleep(0.05 * 4**number)
+            imported = {int(pid) for pid in file.read_text().split()}
+            wanted = {pid for pid in await waiting(own) if (pid in imported) is has_imported}
+            own.sources.append(MODULE, edit.format(number))
+            await own.reloads()
+            if await serving(own) in wanted:
+                break
+
+    for pid in await waiting(own):
+        os.kill(pid, signal.SIGKILL)  # it is replaced
     own.sources.append(MODULE, "\n# newer\n")
     await own.reloads()
 
 
-async def preforked(live: Live, served: set[int]) -> int:
-    """The process that was forked ahead of time, once there is one: the one that has never served."""
-    served.add(await serving(live))
-    while not (others := descendants(template(live)).keys() - served):  # noqa: ASYNC110 - there is no event for it
-        await asyncio.sleep(0.01)
-    [found] = others
-    return found
+async def waiting(live: Live) -> set[int]:
+    """The processes that were forked ahead of time, or drain."""
+    return set(descendants(template(live))) - {await serving(live)}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
