@@ -55,7 +55,6 @@ def _effect(code: CodeType) -> object:
         constants,
         code.co_names,
         code.co_varnames,
-        code.co_cellvars,
         code.co_exceptiontable,
     )
 

@@ -97,6 +97,7 @@ def test_lines_are_those_of_the_new_version() -> None:
         ("key: int = 1", "key: int = 2"),
         ("key: int = 1", "key: str = 1"),
         ("key: int = 1", "other: int = 1"),
+        ("handler(key)", "handler(other)"),
         ("(self, key: int = 1)", "(self, *, key: int = 1)"),
         ('"""One of them."""', '"""Another one."""'),
         ('"""Of things."""', '"""Of others."""'),
@@ -112,3 +113,11 @@ def test_lines_are_those_of_the_new_version() -> None:
 def test_what_an_import_does_differently_is_seen(old: str, new: str) -> None:
     with pytest.raises(bodies.DifferentImport):
         list(bodies.pairs(compiled(MODULE), compiled(edited(old, new))))
+
+
+def test_what_a_try_covers_is_seen() -> None:
+    """The instructions are the same."""
+    outside = "def check(a, b):\n    try:\n        a()\n    except ValueError:\n        raise KeyError\n    b()\n"
+    inside = "def check(a, b):\n    try:\n        a()\n        b()\n    except ValueError:\n        raise KeyError\n"
+    with pytest.raises(bodies.DifferentImport):
+        list(bodies.pairs(compiled(outside), compiled(inside)))
