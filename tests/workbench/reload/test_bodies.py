@@ -113,11 +113,3 @@ def test_lines_are_those_of_the_new_version() -> None:
 def test_what_an_import_does_differently_is_seen(old: str, new: str) -> None:
     with pytest.raises(bodies.DifferentImport):
         list(bodies.pairs(compiled(MODULE), compiled(edited(old, new))))
-
-
-def test_what_a_try_covers_is_seen() -> None:
-    """The instructions are the same."""
-    outside = "def check(a, b):\n    try:\n        a()\n    except ValueError:\n        raise KeyError\n    b()\n"
-    inside = "def check(a, b):\n    try:\n        a()\n        b()\n    except ValueError:\n        raise KeyError\n"
-    with pytest.raises(bodies.DifferentImport):
-        list(bodies.pairs(compiled(outside), compiled(inside)))
