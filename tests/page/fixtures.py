@@ -81,6 +81,7 @@ async def open_page(browser: Browser, page_url: str, conduct: Conduct) -> AsyncI
 
     yield open_
     for page in pages:
+        await page.unroute_all(behavior="ignoreErrors")  # or a request on its way would fail a later test
         await page.context.close()
     conduct.check()
 
