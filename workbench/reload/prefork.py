@@ -8,6 +8,7 @@ One that is forked for the next save has also imported the service, see ahead.py
 import dataclasses
 import gc
 import os
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,8 +19,7 @@ from workbench.reload.ahead import ImportedAhead
 from workbench.reload.protocol import StartRequest
 from workbench.reload.snapshot import Snapshot
 
-NOT_AHEAD = 3
-"""The exit status of one that could not import the service ahead of time."""
+_IMPORTED_WITHIN = 60  # s; code that hangs would otherwise do so for ever, where nobody sees it
 
 
 class PreforkedProcess:
@@ -30,7 +30,7 @@ class PreforkedProcess:
     ) -> None:
         """Fork. The fork calls `leave_template` at once, and takes the snapshot anew when it starts.
 
-        With `service`, it imports what that request needs. It ends if that cannot be done ahead of time.
+        With `service`, it imports what that request needs. It ends before it is warm if that cannot be done ahead.
         """
         self.version = snapshot.version
         ours, theirs = socket.socketpair()
@@ -55,8 +55,13 @@ class PreforkedProcess:
             return protocol.receive_version(self._socket)
 
     def close(self) -> None:
-        """Let it exit, if it still runs."""
+        """Let it exit, if it still runs and waits."""
         self._socket.close()
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.close()
 
 
 def _wait_for_request(
@@ -84,10 +89,13 @@ def _wait_for_request(
 
 
 def _import_ahead(service: StartRequest, snapshot: Snapshot) -> ImportedAhead:
+    signal.alarm(_IMPORTED_WITHIN)
     try:
-        return ImportedAhead(service, snapshot)
+        imported = ImportedAhead(service, snapshot)
     except BaseException:  # the process that is to serve meets the same, and reports it
-        os._exit(NOT_AHEAD)
+        os._exit(1)
+    signal.alarm(0)
+    return imported
 
 
 def _warm_up() -> None:

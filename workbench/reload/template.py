@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from workbench.machine import linux
-from workbench.reload import code, debugging, new_process, prefork, protocol
+from workbench.reload import code, debugging, new_process, protocol
 from workbench.reload.prefork import PreforkedProcess
 from workbench.reload.protocol import Answer, Ended, Started, StartRequest, Warm
 from workbench.reload.snapshot import Snapshot
@@ -85,6 +85,9 @@ class Template:
             self._service = None if debugging.is_on(request.environment) else request
             if self._ahead and self._ahead.is_warm():
                 started, self._ahead = _started(self._ahead, line, descriptors), None
+            elif self._ahead:  # it imports what is outdated now, or hangs
+                self._ahead.kill()
+                self._ahead = None
         if started is None and self._preforked and self._preforked.is_warm():
             started, self._preforked = _started(self._preforked, line, descriptors), None
         self._answer(started or self._fork(line, descriptors))
@@ -125,7 +128,7 @@ class Template:
     def _report_ended(self) -> None:
         for pid, status in _ended():
             if self._ahead and self._ahead.pid == pid:
-                if status == prefork.NOT_AHEAD:
+                if not self._ahead.is_warm():
                     self._not_ahead = self._ahead.version
                 self._ahead.close()
                 self._ahead = None
