@@ -114,7 +114,7 @@ async def test_processes_are_forked_ahead_of_time(own: Live, tmp_path: Path, edi
     await own.reloads()
     async with asyncio.timeout(WITHIN):
         for number in itertools.count():  # an edit may come before they are warm, which only the template knows
-            await asyncio.sleep(0.05 * 4**number)
+            await asyncio.sleep(0.05 * 2**number)
             imported = {int(pid) for pid in file.read_text().split()}
             wanted = {pid for pid in await waiting(own) if (pid in imported) is has_imported}
             own.sources.append(MODULE, edit.format(number))
@@ -126,6 +126,31 @@ async def test_processes_are_forked_ahead_of_time(own: Live, tmp_path: Path, edi
         os.kill(pid, signal.SIGKILL)  # it is replaced
     own.sources.append(MODULE, "\n# newer\n")
     await own.reloads()
+
+
+@linux_only
+async def test_an_import_that_hangs_is_outdated_by_the_next_save(
+    postgres: Postgres, sources: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "imported"
+    async with supervised(postgres, sources, RELOAD_READY_WITHIN="5") as live:
+        await live.says("serves$")
+        good = sources.read(MODULE)
+        sources.append(MODULE, SAYS_WHO_IMPORTS.format(str(file)) + "import time\nwhile True:\n    time.sleep(1)\n")
+
+        async def hang() -> bool:
+            return file.exists() and len(hanging()) == 2
+
+        def hanging() -> set[int]:
+            return {int(pid) for pid in file.read_text().split()}
+
+        await eventually(hang, "the new process and the one that imports ahead of time hang")
+        live.forget()
+        sources.write(MODULE, good)
+        await live.says("the files match the serving version")
+        sources.append(MODULE, "\n# newer\n")
+        await live.reloads()
+        await gone(hanging())
 
 
 async def waiting(live: Live) -> set[int]:
