@@ -27,6 +27,7 @@ from service.web.openapi import DOCUMENT
 logger = getLogger(__name__)
 
 _PATIENCE = 0.02  # s that a request is waited for before the next one begins: side by side, each needs a connection
+_ANSWERED_WITHIN = 1.0  # s; more if the budget is larger
 _MEASURED = 7  # times; fewer if that takes more than
 _MEASURED_WITHIN = 0.6  # s
 _COMPARED_WITHIN = 1.5  # s; the process that served before leaves soon after
@@ -75,7 +76,7 @@ class Rehearsal:
         self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())  # run() may never get it
 
     async def _ask(self) -> list[Request]:
-        self._before = await RunningProcess.at(self._path)
+        self._before = await RunningProcess.at(self._path, max(_ANSWERED_WITHIN, self._budget))
         requests = await self._before.requests()
         self._same_document = await self._before.same() == self._version
         if any(request.route == DOCUMENT for request in requests) and not self._same_document:

@@ -22,7 +22,6 @@ from service.rehearsal.recorder import Recorder, Request
 from service.rehearsal.statements import statements
 
 LONGEST_LINE = 2**24
-_ANSWERED_WITHIN = 1.0  # s
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +34,19 @@ class Replay:
 class RunningProcess:
     """The running process, as a new one sees it. Raises OSError if it has ended, TimeoutError if it is busy."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, within: float) -> None:
         self._reader = reader
         self._writer = writer
+        self._within = within
 
     @classmethod
-    async def at(cls, path: str) -> "RunningProcess":
-        async with asyncio.timeout(_ANSWERED_WITHIN):
-            return cls(*await asyncio.open_unix_connection(path, limit=LONGEST_LINE))
+    async def at(cls, path: str, within: float) -> "RunningProcess":
+        """`within` seconds it has to answer, each time."""
+        async with asyncio.timeout(within):
+            return cls(*await asyncio.open_unix_connection(path, limit=LONGEST_LINE), within)
 
     async def requests(self) -> list[Request]:
-        async with asyncio.timeout(_ANSWERED_WITHIN):
+        async with asyncio.timeout(self._within):
             self._writer.write(b"requests\n")
             requests = []
             while line := (await self._line()).strip():
@@ -53,14 +54,14 @@ class RunningProcess:
             return requests
 
     async def replay(self, number: int) -> Replay:
-        async with asyncio.timeout(_ANSWERED_WITHIN):
+        async with asyncio.timeout(self._within):
             self._writer.write(b"replay %d\n" % number)
             fields = orjson.loads(await self._line())
             return Replay(fields["status"], fields["failed"], fields["cost"] and Cost(**fields["cost"]))
 
     async def same(self) -> str:
         """The last version that describes the same API, as the supervisor says; empty if it has named none."""
-        async with asyncio.timeout(_ANSWERED_WITHIN):
+        async with asyncio.timeout(self._within):
             self._writer.write(b"same\n")
             return (await self._line()).strip().decode()
 

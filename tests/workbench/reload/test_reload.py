@@ -86,7 +86,8 @@ async def test_a_reload_is_reported_in_one_line(live: Live) -> None:
 
 
 async def test_a_connection_changes_over_to_the_new_code(live: Live) -> None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.api_port}") as client:
+    kept = httpx.Limits(keepalive_expiry=WITHIN)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.api_port}", limits=kept) as client:
         old = await client.get(ANY)
         live.sources.append(MODULE, "\n# a new version\n")
         await live.reloads()
