@@ -27,6 +27,16 @@ def processes() -> Sequence[Process]:
     return [Process(int(pid), int(parent), state[0], name) for pid, parent, state, name in rows]
 
 
+def arguments(pid: int) -> str:
+    """The command line of a process; empty if it has ended."""
+    if PROC.is_dir():
+        try:
+            return (PROC / str(pid) / "cmdline").read_text(errors="replace").replace("\0", " ")
+        except OSError:
+            return ""
+    return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True).stdout
+
+
 def stat(pid: int) -> Sequence[str]:
     """The fields of /proc/PID/stat, beginning with the state; empty if the process has ended (Linux only)."""
     return _read(PROC / str(pid))[1]

@@ -14,7 +14,7 @@ from harness.tls import trusted
 from workbench.access_token import of_workbench
 from workbench.errors import WorkbenchError
 from workbench.identity.data import Files
-from workbench.options import data_folder
+from workbench.machine.folders import data_folder
 from workbench.stack import Stack
 
 TOKEN = "INGRESS_TOKEN"  # noqa: S105 - not a token

@@ -21,9 +21,9 @@ from contextlib import suppress
 from workbench.console import Console
 from workbench.errors import PartStopped, UsageError, WorkbenchError
 from workbench.identity.registered import passwords_of, read
-from workbench.machine.folders import display_path
+from workbench.machine.folders import data_folder, display_path
 from workbench.manifests import Manifests
-from workbench.options import StackOptions, data_folder, from_environment
+from workbench.options import StackOptions, from_environment
 from workbench.programs import prometheus
 from workbench.programs.bring import Missing, bring
 from workbench.project import NAME

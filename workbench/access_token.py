@@ -17,9 +17,8 @@ from workbench.identity.data import Files
 from workbench.identity.forms import SCOPES
 from workbench.identity.registered import read
 from workbench.ingress.rule_files import IngressRuleError
-from workbench.machine.folders import IDENTITY_PROVIDER, display_path
+from workbench.machine.folders import IDENTITY_PROVIDER, data_folder, display_path
 from workbench.machine.lock import holder
-from workbench.options import data_folder
 from workbench.project import NAME
 
 Make = Callable[[str | None, str | None], str]

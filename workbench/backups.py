@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.machine.folders import ROLES, display_path
-from workbench.options import data_folder
+from workbench.machine.folders import ROLES, data_folder, display_path
 from workbench.parts.branch_databases import branch_databases
 from workbench.parts.pgdata import running_on
 from workbench.parts.postgres import SUPERUSER, postgres_environment, program, url

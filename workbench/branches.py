@@ -15,9 +15,8 @@ from pathlib import Path
 from workbench.console import Console
 from workbench.errors import UsageError, WorkbenchError
 from workbench.machine.checkout import branches, find_checkout
-from workbench.machine.folders import ROOT, display_path, run_folder
+from workbench.machine.folders import ROOT, data_folder, display_path, run_folder
 from workbench.machine.lock import data_lock, holder
-from workbench.options import data_folder
 from workbench.parts.branch_databases import BranchDatabases, branch_databases
 from workbench.parts.pgdata import open_postgres, running_on
 from workbench.parts.postgres import BRANCH_SETTING, DATABASE, SUPERUSER, url

@@ -25,8 +25,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.machine.checkout import Checkout
-from workbench.machine.folders import ROOT, display_path, verdicts_folder
-from workbench.options import data_folder
+from workbench.machine.folders import ROOT, data_folder, display_path, verdicts_folder
 from workbench.reload import code
 from workbench.reload.receipt import Receipt
 from workbench.reload.verdict import Verdict, decode

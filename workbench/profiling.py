@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.machine.folders import display_path
+from workbench.machine.folders import data_folder, display_path
 from workbench.machine.lock import holder
-from workbench.options import data_folder
 
 LONGEST = 3600  # s
 PROGRAM = Path(sysconfig.get_path("scripts")) / "py-spy"

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from workbench.console import Console
 from workbench.errors import DataFolderError, WorkbenchError
-from workbench.machine.folders import display_path, make_data_folder
+from workbench.machine.folders import data_folder, display_path, make_data_folder
 from workbench.machine.lock import data_lock
-from workbench.options import data_folder
 from workbench.parts.pgdata import stop_leftover_server
 
 MADE_BY_THE_WORKBENCH = {"identity", "lock", "postgres", "postgres.new", "prometheus", "run", "verdicts"}

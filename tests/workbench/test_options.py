@@ -13,8 +13,9 @@ import pytest
 
 from workbench.errors import PortTaken, UsageError
 from workbench.machine import ports
+from workbench.machine.env_file import read_env_file
 from workbench.machine.folders import IDENTITY, IDENTITY_PROVIDER, MANIFESTS, ROOT
-from workbench.options import from_environment, read_env_file, users_by_default
+from workbench.options import from_environment, users_by_default
 from workbench.programs import prometheus
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -145,3 +146,17 @@ def test_packages_that_go_elsewhere_all_the_same_are_an_error(project: Project, 
     assert made.returncode != 0
     assert "pip installed requirements/workbench.txt, but not all of it is in .venv" in made.stderr
     assert not (project.root / ".venv/installed").exists()
+
+
+def without_it() -> set[str]:
+    """The modules that make runs with the Python of the machine."""
+    named = re.findall(r"\$\(PYTHON\) -m (\S+)", (ROOT / "Makefile").read_text())
+    either = re.findall(r"\$\(PYTHON\) -m \$\(call module_for,(\w+)\)", (ROOT / "Makefile").read_text())
+    in_both = {f"{package}.{name}" for name in either for package in ("workbench", "cluster")}
+    return {name for name in named if "." in name} | in_both
+
+
+@pytest.mark.parametrize("module", sorted(without_it()))
+def test_commands_that_do_without_it_need_only_the_standard_library(module: str) -> None:
+    done = subprocess.run([sys.executable, "-S", "-c", f"import {module}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

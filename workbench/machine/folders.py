@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,11 @@ IDENTITY_PROVIDER = MANIFESTS / "components" / "identity-provider"
 # Bytes: sizeof(sockaddr_un.sun_path) without its final NUL.
 SOCKET_PATH_LIMIT = 107 if sys.platform == "linux" else 103
 _MAX_SOCKET_NAME = ".s.PGSQL.5432.lock"  # the longest name of a file in run_folder()
+
+
+def data_folder(variables: Mapping[str, str]) -> Path:
+    """The folder of the workbench's data, which the variable DATA may name."""
+    return Path(variables.get("DATA") or ".workbench").expanduser().absolute()
 
 
 def make_data_folder(data: Path) -> None:

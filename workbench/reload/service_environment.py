@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from workbench.options import read_env_file
+from workbench.machine.env_file import read_env_file
 
 OWNER_URL = "SERVICE_DATABASE_OWNER_URL"
 

@@ -15,7 +15,7 @@ from tests.workbench.reload.live import Live, header
 from tests.workbench.things import ANY
 from workbench.errors import UsageError
 from workbench.machine import unprivileged
-from workbench.options import read_env_file
+from workbench.machine.env_file import read_env_file
 from workbench.reload import code
 from workbench.reload.sources import why_unusable
 
