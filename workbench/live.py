@@ -25,7 +25,8 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.machine.checkout import Checkout
-from workbench.machine.folders import ROOT, data_folder, display_path, verdicts_folder
+from workbench.machine.env_file import ENV_FILE
+from workbench.machine.folders import data_folder, display_path, verdicts_folder
 from workbench.reload import code
 from workbench.reload.receipt import Receipt
 from workbench.reload.verdict import Verdict, decode
@@ -117,4 +118,4 @@ def _saved(file: Path | None) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main(lambda: of_workbench(data_folder(os.environ)), ROOT / ".env"))
+    sys.exit(main(lambda: of_workbench(data_folder(os.environ)), ENV_FILE))

@@ -9,7 +9,7 @@ from pathlib import Path
 from workbench.errors import UsageError
 from workbench.ingress.rule_files import IngressRuleError, load
 from workbench.machine import passwords
-from workbench.machine.env_file import read_env_file
+from workbench.machine.env_file import ENV_FILE, read_env_file
 from workbench.machine.folders import (
     ALERTS,
     DEV_OVERLAY,
@@ -64,7 +64,7 @@ class StackOptions:
     debug_port: int = 0
 
 
-def from_environment(variables: Mapping[str, str], env_file: Path = ROOT / ".env") -> StackOptions:
+def from_environment(variables: Mapping[str, str], env_file: Path = ENV_FILE) -> StackOptions:
     """The options of `make dev`. Raises UsageError, which names the variable, or the line of the file."""
     chosen = {name: value for name, value in variables.items() if name.startswith(("SERVICE_", "OTEL_"))}
     if traces := variables.get("TRACES"):

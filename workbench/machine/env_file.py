@@ -3,6 +3,9 @@
 from pathlib import Path
 
 from workbench.errors import UsageError
+from workbench.machine.folders import ROOT
+
+ENV_FILE = ROOT / ".env"
 
 
 def read_env_file(path: Path) -> dict[str, str]:
