@@ -38,6 +38,9 @@ from tests.adoption.adopt.copies import (
     save,
 )
 
+OF_THE_NAME = "tests/k8s tests/cluster/test_commands.py tests/cluster/test_create.py tests/cluster/test_status.py"
+"""The tests that see a name in manifests and commands. What else a command does is the same with each name."""
+
 ANY_PORTS = {"INGRESS_PORT": "0", "API_PORT": "0", "OPS_PORT": "0", "PROMETHEUS": "no"}
 EXAMPLE = re.compile(r"\bnotes?\b", re.IGNORECASE)
 RESOURCES = ("booking", "booking_change", "z", "v" * 29)
@@ -119,7 +122,7 @@ class Newcomer:
             if self.arguments.reuse:
                 self._reuse(copy)
             self._make("adopt", *(f"{name}={value}" for name, value in chosen.items()), where=copy)
-            self._make("test", "ARGS=-q -n auto --dist loadfile tests/k8s tests/cluster", where=copy)
+            self._make("test", f"ARGS=-q -n auto --dist loadfile {OF_THE_NAME}", where=copy)
 
     def _reuse(self, copy: Repository) -> None:
         (copy.root / ".venv").symlink_to(ROOT / ".venv")
