@@ -235,7 +235,7 @@ async def until_refused(api: httpx.AsyncClient) -> None:
     async def refused() -> bool:
         try:
             _, writer = await asyncio.open_connection(url.host, url.port)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):  # the latter, if it closes in the same moment
             return True
         writer.close()
         return False
