@@ -1,7 +1,7 @@
 """Gives asynchronous functions the bodies of another version of their module, without running the module again.
 
-Importing a module runs all of its code but the bodies of asynchronous functions. So if two versions differ in nothing
-else, importing them does the same.
+Importing a module runs all of its code but the bodies of asynchronous functions, unless it runs an event loop. So if
+two versions differ in nothing else, importing them does the same.
 """
 
 import gc
