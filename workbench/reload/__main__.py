@@ -26,6 +26,7 @@ import tempfile
 from pathlib import Path
 
 from workbench.errors import UsageError
+from workbench.machine.env_file import ENV_FILE
 from workbench.reload import debugging, protocol
 from workbench.reload.branches import GIT_FOLDER, SERVER, BranchDatabase, OneDatabase
 from workbench.reload.comparison import Comparison
@@ -36,7 +37,7 @@ from workbench.reload.orphans import reap
 from workbench.reload.probe import Probe
 from workbench.reload.report import Report
 from workbench.reload.service_environment import ServiceEnvironment
-from workbench.reload.sources import ENV_FILE, Watcher
+from workbench.reload.sources import Watcher
 from workbench.reload.spawner import FreshSpawner, Spawner
 from workbench.reload.supervisor import Supervisor
 from workbench.reload.target import Limits

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import watchfiles
 
+from workbench.machine.env_file import ENV_FILE
 from workbench.reload import code
 from workbench.reload.code import PACKAGE, ROOT, ignored
 from workbench.reload.tasks import first_of
 
-ENV_FILE = ROOT / ".env"
 PACKAGES = Path(sysconfig.get_path("purelib"))
 
 _STEP = 5  # ms without another event before a change is reported
