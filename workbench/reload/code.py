@@ -3,8 +3,10 @@
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 PACKAGE = "service"
@@ -17,6 +19,13 @@ _IGNORED = re.compile(
 )
 
 
+_COARSE = 2.0  # s; within which a file system may not tell two changes of a file apart by their times
+
+_State = tuple[int, ...]
+_read: dict[str, tuple[_State, bytes]] = {}
+"""The contents of files that had been the same for a while: each with the state of the file, which tells a change."""
+
+
 def ignored(path: Path, root: Path = ROOT) -> bool:
     """Whether this file is not part of the code that runs: made by an editor or Python, or a test."""
     return any(_IGNORED.search(part) for part in path.relative_to(root).parts)
@@ -24,16 +33,15 @@ def ignored(path: Path, root: Path = ROOT) -> bool:
 
 def paths(root: Path = ROOT) -> list[Path]:
     """All files of the service."""
-    above = frozenset(_identity(folder) for folder in (root, *root.parents))
-    return [Path(path) for path in _walk(str(root / PACKAGE), above)]
+    return [_path(name) for name in _names(root)]
 
 
 def read(root: Path = ROOT) -> dict[Path, bytes]:
-    """The files of the service and their contents now."""
+    """The files of the service and their contents now. Reads only those that are new or may have changed."""
     files: dict[Path, bytes] = {}
-    for path in paths(root):
+    for name in _names(root):
         with suppress(OSError):  # it is gone or cannot be read: the code that needs it reports that
-            files[path] = path.read_bytes()
+            files[_path(name)] = _content(name)
     return files
 
 
@@ -43,13 +51,38 @@ def migrations(files: Mapping[Path, bytes]) -> dict[Path, bytes]:
 
 
 def version(files: Mapping[Path, bytes], root: Path = ROOT) -> str:
-    """A short hash of the names and contents of files. It does not depend on where the project is."""
+    """A short hash of the names and contents of files below `root`. It does not depend on where that is."""
     digest = hashlib.sha256()
-    for path in sorted(files):
-        content = files[path]
-        digest.update(os.fsencode(path.relative_to(root)) + f"\0{len(content)}\0".encode())
-        digest.update(content)
+    names = {str(path)[len(str(root)) :]: content for path, content in files.items()}
+    for name, content in sorted(names.items()):
+        digest.update(os.fsencode(name) + b"\0" + _digest(content))
     return digest.hexdigest()[:8]
+
+
+# Many files, few changes: whatever is the same for the same file is made once.
+_path = lru_cache(maxsize=4096)(Path)
+
+
+@lru_cache(maxsize=4096)
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def _content(name: str) -> bytes:
+    now, status = time.time(), os.stat(name)
+    state = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    known = _read.get(name)
+    if known and known[0] == state:
+        return known[1]
+    with open(name, "rb") as file:
+        content = file.read()
+    if now - status.st_ctime > _COARSE:  # or the next change could leave the state as it is
+        _read[name] = state, content
+    return content
+
+
+def _names(root: Path) -> Iterator[str]:
+    return _walk(str(root / PACKAGE), frozenset(_identity(folder) for folder in (root, *root.parents)))
 
 
 def _walk(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
