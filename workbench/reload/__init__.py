@@ -13,7 +13,6 @@ What is decided
     retry.py               when the next start is due without a save
     handover.py            one process serves instead of another
     comparison.py          what a reload has changed: costs of routes, and the API
-    skeleton.py            whether code can describe another API than before
     api_changes.py         compares two OpenAPI documents
 
 What is observed
@@ -34,7 +33,7 @@ Processes
     template.py            the process that has imported everything but the service, and forks
     prefork.py             a process that the template forks ahead of time
     ahead.py               one that has imported the service before it is needed
-    bodies.py              functions get the bodies of another version of their module
+    bodies.py              whether versions differ only in what asynchronous functions do, and how to replace that
     snapshot.py            the code of a new process, read at one moment
     new_process.py         what runs in a new process before the service
     orphans.py             what process 1 of a container has to do

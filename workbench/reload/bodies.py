@@ -1,13 +1,15 @@
-"""Gives asynchronous functions the bodies of another version of their module, without running the module again.
+"""The bodies of asynchronous functions: whether two versions differ in nothing else, and how to replace them.
 
 Importing a module runs all of its code but the bodies of asynchronous functions, unless it runs an event loop. So if
-two versions differ in nothing else, importing them does the same.
+two versions differ in nothing else, importing them does the same, and both describe the same API.
 """
 
 import gc
 import inspect
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_VARARGS, CO_VARKEYWORDS
+from pathlib import Path
 from types import CodeType, FunctionType
 
 _HAS_DOCSTRING: int = getattr(inspect, "CO_HAS_DOCSTRING", 0)
@@ -32,11 +34,34 @@ def pairs(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
         yield from pairs(*inner)
 
 
+def same_import(old: Mapping[Path, bytes], new: Mapping[Path, bytes]) -> bool:
+    """Whether importing the Python files of two versions does the same."""
+    before, after = _python(old), _python(new)
+    if before.keys() != after.keys():
+        return False
+    try:
+        for path in before:
+            if before[path] != after[path]:
+                list(pairs(_compiled(before[path]), _compiled(after[path])))
+    except Exception:  # DifferentImport, a SyntaxError, or a RecursionError, a MemoryError
+        return False
+    return True
+
+
 def replace(bodies: Mapping[int, CodeType]) -> None:
     """Let every function that runs the code with the id of a key run its value."""
     for thing in gc.get_objects():
         if type(thing) is FunctionType and (body := bodies.get(id(thing.__code__))):
             thing.__code__ = body
+
+
+def _python(files: Mapping[Path, bytes]) -> dict[Path, bytes]:
+    return {path: content for path, content in files.items() if path.suffix == ".py"}
+
+
+@lru_cache(maxsize=64)
+def _compiled(source: bytes) -> CodeType:
+    return compile(source, "", "exec", dont_inherit=True)
 
 
 def _signature(code: CodeType) -> object:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from workbench.reload import skeleton
+from workbench.reload import bodies
 from workbench.reload.api_changes import changes
 from workbench.reload.receipt import Receipt
 from workbench.reload.service_process import Description, ServiceProcess
@@ -38,7 +38,7 @@ class Comparison:
             and old.description is not None
             and old.environment == target.environment
             and candidate.version == target.version  # a file may have changed since it was read
-            and skeleton.same(old.description.files, target.files)
+            and bodies.same_import(old.description.files, target.files)
         ):
             await self._ask(f"same {candidate.version}")
 
@@ -66,7 +66,7 @@ class Comparison:
         """The process's own, or the known one if that cannot differ."""
         if self._path is None or not await self._compares(process):
             return known
-        if known is not None and skeleton.same(known.files, files):
+        if known is not None and bodies.same_import(known.files, files):
             return known
         answer = await self._ask("describe")
         return Description(files, json.loads(answer)) if answer else known

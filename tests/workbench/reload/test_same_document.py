@@ -13,7 +13,7 @@ from service.settings import load
 from service.web.openapi import DOCUMENT
 from tests.probe.project import MODULE
 from tests.workbench.reload.live import Live
-from workbench.reload.skeleton import same
+from workbench.reload.bodies import same_import
 
 LIST = '        return paging.answer("/things", query, rows)\n'
 FIELD = "    version: Version\n"
@@ -50,9 +50,9 @@ def test_what_asynchronous_functions_do_is_no_part_of_it(old: str, new: str, is_
     path, other = Path("a.py"), {Path("b.sql"): b"SELECT 1", Path("c.py"): b"(unchanged"}
     before = {path: VIEW.encode(), **other}
 
-    assert same(before, {**other, path: VIEW.replace(old, new).encode()}) is is_same
-    assert not same(before, {**before, Path("d.py"): b""})
-    assert same(before, {**before, Path("b.sql"): b"SELECT 2"})
+    assert same_import(before, {**other, path: VIEW.replace(old, new).encode()}) is is_same
+    assert not same_import(before, {**before, Path("d.py"): b""})
+    assert same_import(before, {**before, Path("b.sql"): b"SELECT 2"})
 
 
 class Side:
