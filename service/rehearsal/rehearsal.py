@@ -171,7 +171,8 @@ class Rehearsal:
             doing(", ".join(playing))
             outcomes[number] = await self._player.play(request)
             playing.remove(str(request))
-            doing(", ".join(playing))
+            if playing:
+                doing(", ".join(playing))
 
         with suppress(TimeoutError):
             async with asyncio.timeout_at(end + self._budget), asyncio.TaskGroup() as tasks:

@@ -4,6 +4,7 @@ import socket
 
 from hypercorn.config import Config
 
+from service.server import hypercorn
 from service.server.contract import CannotServe, Serve
 from service.settings import Settings
 
@@ -11,8 +12,6 @@ from service.settings import Settings
 def choose(settings: Settings) -> Serve:
     """Return the server that SERVICE_SERVER names. Raises CannotServe if it is not installed."""
     if settings.server == "hypercorn":
-        from service.server import hypercorn
-
         return hypercorn.serve
     try:
         from service.server import uvicorn

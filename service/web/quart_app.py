@@ -1,11 +1,13 @@
 """Configures Quart: the router, the OpenAPI description, and the pages."""
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 from hypercorn.typing import HTTPScope
 from quart import Quart
 from quart.ctx import RequestContext
 from quart.globals import request_ctx
+from quart.routing import QuartRule
 from quart.typing import ResponseReturnValue
 from quart_schema import Info, QuartSchema
 from werkzeug.exceptions import NotFound
@@ -17,8 +19,21 @@ from service.web.quart_connection import QuartConnection
 from service.web.routing import match_of
 
 
+class _Rule(QuartRule):
+    """Compiles what builds URLs only when it is called: nothing here calls it, and it was half of the start."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        def build(rule: QuartRule, **values: Any) -> tuple[str, str]:
+            return compile_builder(append_unknown)(rule, **values)
+
+        compile_builder = super()._compile_builder
+        return build
+
+
 class Pages(Quart):
     """Calls a view function only for the route that web/routing.py has found: an endpoint is called by Dispatch."""
+
+    url_rule_class = _Rule
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
         request = (request_context or request_ctx).request

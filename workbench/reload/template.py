@@ -151,7 +151,7 @@ def _started(process: PreforkedProcess, line: bytes, descriptors: list[int]) -> 
 
 def preload(root: Path) -> None:
     """Import what the service's modules import, except its own. The service reports what cannot be imported."""
-    for name in sorted(_imports(root)):
+    for name in sorted({*_imports(root), "encodings.idna"}):  # the router uses that codec
         with suppress(Exception):
             importlib.import_module(name)
 
