@@ -28,7 +28,7 @@ _read: dict[str, tuple[_State, bytes]] = {}
 
 def ignored(path: Path, root: Path = ROOT) -> bool:
     """Whether this file is not part of the code that runs: made by an editor or Python, or a test."""
-    return any(_IGNORED.search(part) for part in path.relative_to(root).parts)
+    return any(map(_is_ignored, path.relative_to(root).parts))
 
 
 def paths(root: Path = ROOT) -> list[Path]:
@@ -47,7 +47,7 @@ def read(root: Path = ROOT) -> dict[Path, bytes]:
 
 def migrations(files: Mapping[Path, bytes]) -> dict[Path, bytes]:
     """The files that change the schema, among these."""
-    return {path: content for path, content in files.items() if MIGRATIONS in path.parents and path.suffix == ".sql"}
+    return {path: content for path, content in files.items() if path.suffix == ".sql" and MIGRATIONS in path.parents}
 
 
 def version(files: Mapping[Path, bytes], root: Path = ROOT) -> str:
@@ -61,6 +61,11 @@ def version(files: Mapping[Path, bytes], root: Path = ROOT) -> str:
 
 # Many files, few changes: whatever is the same for the same file is made once.
 _path = lru_cache(maxsize=4096)(Path)
+
+
+@lru_cache(maxsize=4096)
+def _is_ignored(name: str) -> bool:
+    return _IGNORED.search(name) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -95,7 +100,7 @@ def _walk(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
         if identity in above:
             return
         for entry in entries:
-            if _IGNORED.search(entry.name):
+            if _is_ignored(entry.name):
                 continue
             with suppress(OSError):  # a link to itself, or to where this user may not look
                 if entry.is_dir():
