@@ -11,7 +11,6 @@ from service.database.schema import SchemaVersion, includes, text
 from service.lifecycle import Check, Lifecycle
 from service.settings import Settings
 
-_SERVER = "SELECT current_setting('server_version')"
 _SCHEMA = "SELECT sequence, max(version) AS version FROM schema_migrations GROUP BY sequence"
 
 
@@ -51,7 +50,7 @@ class Readiness:
             async with asyncio.timeout(max(self._settings.check_interval, 1)):
                 if self._connection is None:
                     self._connection = await self._database.connect()
-                    self.server_version = await self._connection.fetchval(_SERVER)
+                    self.server_version = self._connection.get_settings().server_version
                 rows = await self._connection.fetch(_SCHEMA)
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
             rows = []
