@@ -26,7 +26,7 @@ from service.web.openapi import DOCUMENT
 
 logger = getLogger(__name__)
 
-_PATIENCE = 0.02  # s that a request is waited for before the next one begins: side by side, each needs a connection
+_PATIENCE = 0.04  # s that a request is waited for before the next one begins: side by side, each needs a connection
 _ANSWERED_WITHIN = 1.0  # s; more if the budget is larger
 _MEASURED = 7  # times; fewer if that takes more than
 _MEASURED_WITHIN = 0.6  # s
