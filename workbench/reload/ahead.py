@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import CodeType
+from types import CodeType, FrameType
 
 from workbench.reload import bodies, protocol
 from workbench.reload.protocol import StartRequest
@@ -67,22 +67,33 @@ def _shared(environment: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def _only_definitions() -> Iterator[None]:
-    """Raises NotAhead if the block writes something, opens something or starts a thread: people expect that later."""
+    """Raises NotAhead if the block writes something, opens something or starts a thread: people expect that later.
+
+    Or if it runs an asynchronous function, whose body does matter then.
+    """
+    ran = list[CodeType]()
+
+    def on_call(frame: FrameType, _event: str, _argument: object) -> None:
+        if frame.f_code.co_flags & bodies.ASYNCHRONOUS:
+            ran.append(frame.f_code)
+
     with tempfile.TemporaryFile() as written:
         saved = [(number, os.dup(number)) for number in (1, 2)]
         before = _open_files()
         for number, _ in saved:
             os.dup2(written.fileno(), number)
+        sys.settrace(on_call)
         try:
             yield
         finally:
+            sys.settrace(None)
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             after = _open_files()
             for number, copy in saved:
                 os.dup2(copy, number)
                 os.close(copy)
-        if os.fstat(written.fileno()).st_size or before != after or threading.active_count() > 1:
+        if os.fstat(written.fileno()).st_size or before != after or threading.active_count() > 1 or ran:
             raise NotAhead
 
 

@@ -1,7 +1,7 @@
 """The bodies of asynchronous functions: whether two versions differ in nothing else, and how to replace them.
 
-Importing a module runs all of its code but the bodies of asynchronous functions, unless it runs an event loop. So if
-two versions differ in nothing else, importing them does the same, and both describe the same API.
+Importing a module runs all of its code but the bodies of asynchronous functions, unless it runs one of them, which
+ahead.py sees. So if two versions differ in nothing else, importing them does the same, and both describe one API.
 """
 
 import gc
@@ -11,6 +11,9 @@ from functools import lru_cache
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_VARARGS, CO_VARKEYWORDS
 from pathlib import Path
 from types import CodeType, FunctionType
+
+ASYNCHRONOUS = CO_COROUTINE | CO_ASYNC_GENERATOR
+"""Flags of code; an asynchronous function has one of them."""
 
 _HAS_DOCSTRING: int = getattr(inspect, "CO_HAS_DOCSTRING", 0)
 """Of Python 3.14: whether the first constant is a docstring. Before that, it is None without a docstring."""
@@ -22,7 +25,7 @@ class DifferentImport(Exception):
 
 def pairs(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
     """The code of each function in a module, or in another one, with its counterpart. Raises DifferentImport."""
-    if old.co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR):
+    if old.co_flags & ASYNCHRONOUS:
         if _signature(old) != _signature(new):
             raise DifferentImport(old.co_qualname)
         yield old, new

@@ -118,6 +118,8 @@ def test_what_needs_another_import_needs_another_process(
         "import sys; sys.stderr.write('imported')",
         "kept = open(__file__)",
         "import threading, time; threading.Thread(target=time.sleep, args=[60], daemon=True).start()",
+        "import asyncio; HELLO = asyncio.run(answer())",
+        "[*answer().__await__()]",
     ],
 )
 def test_an_import_that_does_more_than_define_is_left_to_the_process_that_serves(project: Path, line: str) -> None:
