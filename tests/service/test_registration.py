@@ -48,6 +48,14 @@ def test_routes_for_different_requests(first: str, second: str) -> None:
     create_app(load({}), domains=[domain("ships", first), domain("boats", second)])
 
 
+async def test_a_url_can_be_built() -> None:
+    quart = create_app(load({}), domains=[domain("ships", "/ships/<int:number>")]).quart
+
+    async with quart.test_request_context("/"):
+        assert quart.url_for("ships.view", number=7) == "/ships/7"
+        assert quart.url_for("ships.view", number=7, full="a") == "/ships/7?full=a"
+
+
 def test_two_links_of_the_same_name() -> None:
     domains = [replace(things.DOMAIN, links={"ships": path}) for path in ("/ships", "/boats")]
 
