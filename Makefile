@@ -11,7 +11,7 @@ unexport PYTHONEXECUTABLE PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYT
 PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev live token branches test test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
+.PHONY: help dev live token branches test test-tools test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
 	destroy status intrude image scan sign changes backup restore rotate switchover load bench-reload faults audit sbom environment-workbench \
 	environment-dev environment-all
 
@@ -52,11 +52,20 @@ INGRESS_TESTS := tests/ingress $(filter-out tests/workbench/%,$(wildcard tests/*
 # Files run side by side, see tests/running/workers.py.
 ALL_TESTS := --numprocesses auto --dist loadfile
 
+# The tests of what does not ship: the workbench, the commands for a cluster, adoption, measurements, the pages of docs/.
+TOOL_TESTS := bench $(wildcard $(foreach part,adoption cluster docs faults running workbench workflows,tests/$(part) \
+	tests/*/$(part)))
+
+# $(call run_tests,ARGUMENTS): of pytest.
+run_tests = $(VENV_PYTHON) -m pytest -p tests.running.programs --bring=$@ $(addprefix --without=,$(WITHOUT)) $(or $(ARGS),$(1))
+
 # Otherwise each of the many processes would compile its modules again.
-test test-uvicorn: export PYTHONDONTWRITEBYTECODE :=
-test: environment-dev ## run the tests; ARGS="-k name" selects some; WITHOUT=chromium; INGRESS_URL=http://... tests that ingress
-	@$(VENV_PYTHON) -m pytest -p tests.running.programs --bring $(addprefix --without=,$(WITHOUT)) \
-		$(or $(ARGS),$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS)))
+test test-tools test-uvicorn: export PYTHONDONTWRITEBYTECODE :=
+test: environment-dev ## test service/ and k8s/; ARGS="-k name" selects tests; WITHOUT=chromium; INGRESS_URL=http://... asks that
+	@$(call run_tests,$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS) $(addprefix --ignore=,$(TOOL_TESTS))))
+
+test-tools: environment-dev ## test everything else: the workbench, live reload, the commands for a cluster
+	@$(call run_tests,$(ALL_TESTS) $(TOOL_TESTS))
 
 # The tests of what depends on the HTTP server.
 SERVER_TESTS := $(addprefix tests/service/,test_lifecycle.py test_errors.py test_limits.py test_admission.py \

@@ -1,6 +1,6 @@
 """A plugin of pytest for programs that some tests need: `--bring` fetches them, `--without` leaves those tests out.
 
-`make test` loads it with `-p`, so that its options also exist where no conftest.py does.
+`make test` and `make test-tools` load it with `-p`, so that its options also exist where no conftest.py does.
 """
 
 import os
@@ -52,7 +52,13 @@ def alertmanager_programs() -> alertmanager.Programs:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("programs")
-    group.addoption("--bring", action="store_true", help="fetch what the tests need and the machine lacks")
+    group.addoption(
+        "--bring",
+        nargs="?",
+        const="test",
+        metavar="TARGET",
+        help="fetch what the tests need and the machine lacks; TARGET of make runs these tests",
+    )
     group.addoption("--without", action="append", default=[], help="leave out the tests that need this program")
 
 
@@ -125,11 +131,13 @@ def _bring(config: pytest.Config, names: Sequence[str]) -> None:
 
 def everything_else(config: pytest.Config, missing: Sequence[str]) -> str:
     """The command that runs all tests of this run, except those that need one of the programs."""
+    target = config.getoption("bring") or "test"
     variables = {
         "WITHOUT": " ".join(dict.fromkeys([*config.getoption("without"), *missing])),
         "ARGS": os.environ.get("ARGS"),  # make puts the variables of its command line there
     }
-    return " ".join(["make test", *(f"{name}={shlex.quote(value)}" for name, value in variables.items() if value)])
+    given = [f"{name}={shlex.quote(value)}" for name, value in variables.items() if value]
+    return " ".join([f"make {target}", *given])
 
 
 def _is_worker(config: pytest.Config) -> bool:

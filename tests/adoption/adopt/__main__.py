@@ -79,7 +79,11 @@ class Newcomer:
         self._make("lint")
 
     def test(self) -> None:
-        self._make("test", *([f"ARGS={self.arguments.test}"] if self.arguments.test else []))
+        if self.arguments.test:
+            self._make("test", f"ARGS={self.arguments.test}")
+        else:
+            self._make("test")
+            self._make("test-tools")
 
     def run(self) -> None:
         with self._running() as url:

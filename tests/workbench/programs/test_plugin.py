@@ -126,4 +126,6 @@ def test_the_command_for_everything_else_is_short_if_it_can_be(
 ) -> None:
     monkeypatch.delenv("ARGS", raising=False)
     monkeypatch.setattr(pytestconfig.option, "without", [])
-    assert everything_else(pytestconfig, ["chromium"]) == "make test WITHOUT=chromium"
+    for target in ("test", "test-tools"):
+        monkeypatch.setattr(pytestconfig.option, "bring", target)
+        assert everything_else(pytestconfig, ["chromium"]) == f"make {target} WITHOUT=chromium"
