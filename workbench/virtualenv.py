@@ -16,7 +16,7 @@ from pathlib import Path
 
 from workbench.console import Console
 from workbench.errors import StepFailed, WorkbenchError
-from workbench.machine import packages, pip
+from workbench.machine import packages, pip, scripts
 from workbench.machine.folders import ROOT, display_path
 
 VENV = ROOT / ".venv"
@@ -41,6 +41,9 @@ def ensure(name: str, console: Console) -> None:
             with console.step("virtualenv", f"{display_path(VENV)}, Python {version}", slow=True):
                 _create()
             installed = set()
+        elif was := scripts.former(VENV):
+            console.say(f"{display_path(VENV)} was made in {was.parent}: its scripts now name this folder")
+            _adapt(was)
         if not wanted <= installed:
             with console.step("virtualenv", f"requirements/{name}.txt", slow=True):
                 _install(REQUIREMENTS / f"{name}.txt")
@@ -104,6 +107,16 @@ def _create() -> None:
     except (OSError, subprocess.CalledProcessError) as error:
         raise StepFailed(
             f"cannot create {display_path(VENV)} ({error}): on Debian and Ubuntu, install python3-venv"
+        ) from error
+
+
+def _adapt(was: Path) -> None:
+    try:
+        scripts.adapt(VENV, was)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise StepFailed(
+            f"cannot change {display_path(VENV)}, which was made in {was.parent} ({error}): run as its owner, or "
+            "`make clean` and try again"
         ) from error
 
 

@@ -17,7 +17,12 @@ from workbench.errors import WorkbenchError
 from workbench.programs import alertmanager, prometheus
 from workbench.programs.bring import NAMES, Missing, absent, bring
 
-NEEDS = {"browser": "chromium", "prometheus_programs": "prometheus", "alertmanager_programs": "alertmanager"}
+NEEDS = {
+    "browser": "chromium",
+    "playwright": "chromium",  # nothing else drives a Chromium, and it lacks a library on some machines
+    "prometheus_programs": "prometheus",
+    "alertmanager_programs": "alertmanager",
+}
 """The fixtures that need a program."""
 LEFT_OUT = "left out"  # the number of tests, from a process of pytest-xdist to the one that counts
 COUNTED = pytest.StashKey[bool]()

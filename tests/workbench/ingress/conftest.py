@@ -17,10 +17,11 @@ from harness.tls import NO_TLS
 from tests.waiting import eventually
 from tests.workbench.ingress import changed_rules
 from tests.workbench.ingress.changed_rules import EditRules, SetRules
-from tests.workbench.ingress.gateway import ENVOY, Gateway, StartGateway
+from tests.workbench.ingress.gateway import Gateway, StartGateway
 from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import envoy_bootstrap, read_rules
 from workbench.machine.folders import INGRESS_RULES
+from workbench.parts import envoy_program
 
 
 @pytest.fixture
@@ -92,7 +93,8 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
 @asynccontextmanager
 async def _envoy(config: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        ENVOY, "--config-path", config, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"
+        envoy_program.program(),
+        *("--config-path", config, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"),
     )
     try:
         yield process

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import sysconfig
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,6 @@ import httpx
 
 from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import CLUSTER
-
-ENVOY = Path(sysconfig.get_path("scripts")) / "envoy"
 
 IDEMPOTENT = {"idempotency-key": "7d1f4a"}
 

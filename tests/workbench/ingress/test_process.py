@@ -6,9 +6,10 @@ from pathlib import Path
 
 from tests.waiting import WITHIN
 from tests.workbench.ingress.changed_rules import RULES
-from tests.workbench.ingress.gateway import ENVOY, StartGateway
+from tests.workbench.ingress.gateway import StartGateway
 from tests.workbench.ingress.stub_replicas import StubReplica
 from workbench.ingress.bootstrap import envoy_bootstrap
+from workbench.parts import envoy_program
 
 
 async def test_only_this_user_reaches_the_administration_interface(start_gateway: StartGateway) -> None:
@@ -28,7 +29,9 @@ async def test_a_second_envoy_does_not_share_the_port(start_gateway: StartGatewa
         )
     )
     second = await asyncio.create_subprocess_exec(
-        ENVOY, "-c", config, "--disable-hot-restart", "--log-level", "off", stderr=asyncio.subprocess.PIPE
+        envoy_program.program(),
+        *("-c", config, "--disable-hot-restart", "--log-level", "off"),
+        stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(WITHIN):
         _, error = await second.communicate()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.workbench.ingress.changed_rules import RULES, EditRules
-from tests.workbench.ingress.gateway import ENVOY
 from tests.workbench.ingress.translation import VIRTUAL_SERVICE, assert_refused, route, translate
+from workbench.parts import envoy_program
 
 WRONG = {
     "look-ahead": r"/(?!things).*",
@@ -56,7 +56,7 @@ def envoy_accepts(folder: Path, fields: dict[str, Any]) -> bool:
     manager["typed_config"]["route_config"]["virtual_hosts"][0]["routes"] = [route]
     file = folder / "envoy.json"
     file.write_text(json.dumps(config))
-    command = [str(ENVOY), "--mode", "validate", "--config-path", str(file), "--log-level", "off"]
+    command = [str(envoy_program.program()), "--mode", "validate", "--config-path", str(file), "--log-level", "off"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.errors import StepFailed
 from workbench.programs import chromium, prometheus
 
 
@@ -44,7 +45,7 @@ def host(files: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def unequipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder of the PATH. It is empty, and no earlier run has brought a program."""
     path = tmp_path / "bin"
     path.mkdir()
@@ -57,6 +58,25 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PROMETHEUS_MIRROR", "http://127.0.0.1:9")
     monkeypatch.setattr(prometheus, "BROUGHT", tmp_path / "prometheus")
     return path
+
+
+@pytest.fixture
+def bare(unequipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, for tests that do not run Playwright, whose program does not start on a machine without libatomic."""
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(program(tmp_path / "node")))
+    return unequipped
+
+
+@pytest.fixture
+def playwright(unequipped: Path) -> Path:
+    """The same, for tests that run Playwright. WITHOUT=chromium leaves them out."""
+    try:
+        chromium.check()
+    except StepFailed as error:
+        pytest.fail(
+            f"{error}: make test brings what it lacks, make test WITHOUT=chromium leaves this out", pytrace=False
+        )
+    return unequipped
 
 
 def program(path: Path, text: str = "echo Chromium 1.0") -> Path:

@@ -131,7 +131,7 @@ def test_nothing_is_fetched_if_another_program_cannot_be(
     assert missing.value.names == ["chromium"]
 
 
-def test_chromium_is_fetched_once(bare: Path, files: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chromium_is_fetched_once(playwright: Path, files: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     publish_shell(files)
     monkeypatch.setenv("PLAYWRIGHT_DOWNLOAD_HOST", host)
 

@@ -46,11 +46,12 @@ def test_a_variable_names_it(bare: Path, tmp_path: Path, monkeypatch: pytest.Mon
         chromium.find()
 
 
-def test_an_interrupted_download_leaves_nothing(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_download_leaves_nothing(playwright: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = chromium.shell_folder()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         monkeypatch.setenv("PLAYWRIGHT_DOWNLOAD_HOST", f"http://127.0.0.1:{listener.getsockname()[1]}")
         with suppress(KeyboardInterrupt), chromium.fetching():
+            listener.settimeout(chromium.START_WITHIN)  # it never comes if Playwright does not start
             connection, _ = listener.accept()
             connection.close()
             folder.mkdir(parents=True, exist_ok=True)
