@@ -7,6 +7,7 @@ It runs with the system's Python, so it needs only the standard library. Several
 import fcntl
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from workbench.console import Console
 from workbench.errors import StepFailed, WorkbenchError
-from workbench.machine import packages, pip, scripts
+from workbench.machine import packages, pip
 from workbench.machine.folders import ROOT, display_path
 
 VENV = ROOT / ".venv"
@@ -41,9 +42,6 @@ def ensure(name: str, console: Console) -> None:
             with console.step("virtualenv", f"{display_path(VENV)}, Python {version}", slow=True):
                 _create()
             installed = set()
-        elif was := scripts.former(VENV):
-            console.say(f"{display_path(VENV)} was made in {was.parent}: its scripts now name this folder")
-            _adapt(was)
         if not wanted <= installed:
             with console.step("virtualenv", f"requirements/{name}.txt", slow=True):
                 _install(REQUIREMENTS / f"{name}.txt")
@@ -79,6 +77,8 @@ def fault(installed: Set[str]) -> str | None:
     folder = next(VENV.glob(f"lib/python{version}*/site-packages"), None)  # python3.13t without the lock of threads
     if folder is None:
         return f"its Python is {version} now, and was another one when it was made"
+    if was := _former_folder():
+        return f"it was made in {was}, and its scripts run the Python of that folder"
     this = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if "PYTHON" in os.environ and version != this:  # without it, what an earlier PYTHON= made stays
         return f"PYTHON={os.environ['PYTHON']} is Python {this}, and it has {version}"
@@ -91,6 +91,15 @@ def fault(installed: Set[str]) -> str | None:
             return f"files of {', '.join(damaged[:3])}{' and others' * (len(damaged) > 3)} are missing"
         INSTALLED.touch()
     return None
+
+
+def _former_folder() -> Path | None:
+    """Where .venv was made, if the project was moved or copied since then."""
+    config = VENV / "pyvenv.cfg"
+    text = config.read_text() if config.exists() else ""
+    made = re.search(r"^command = .*? -m venv (?:--\S+ )*(/.+)$", text, re.MULTILINE)
+    was = Path(made[1]) if made else VENV
+    return None if was.exists() and was.samefile(VENV) else was.parent
 
 
 def _output(*arguments: str | Path) -> str:
@@ -107,16 +116,6 @@ def _create() -> None:
     except (OSError, subprocess.CalledProcessError) as error:
         raise StepFailed(
             f"cannot create {display_path(VENV)} ({error}): on Debian and Ubuntu, install python3-venv"
-        ) from error
-
-
-def _adapt(was: Path) -> None:
-    try:
-        scripts.adapt(VENV, was)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise StepFailed(
-            f"cannot change {display_path(VENV)}, which was made in {was.parent} ({error}): run as its owner, or "
-            "`make clean` and try again"
         ) from error
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from workbench import virtualenv
-from workbench.machine import scripts
 from workbench.machine.folders import ROOT
 
 PACKAGE = "locked-package"
@@ -111,40 +109,26 @@ def test_a_configuration_that_sends_packages_elsewhere(project: Project, tmp_pat
     assert not (tmp_path / "elsewhere").exists()
 
 
-def activated(root: Path) -> str:
-    """The `python` of a shell in which .venv was activated."""
-    command = f". {shlex.quote(str(root / '.venv/bin/activate'))}; command -v python"
-    return subprocess.run(("sh", "-c", command), capture_output=True, text=True, check=True).stdout.strip()
-
-
 def folder_of_pip(root: Path) -> str:
     """Of the pip that the script runs: `pip 26.1 from FOLDER (python 3.11)`."""
     command = (root / ".venv/bin/pip", "--version")
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split(" from ")[1]
 
 
-@pytest.mark.parametrize("name", ["short", "two words", "/".join(["long"] * 30)])
-def test_scripts_of_a_folder_that_was_copied_or_moved(project: Project, tmp_path: Path, name: str) -> None:
-    """Even without a network; later starts have nothing to do."""
-    copy, moved = tmp_path / name, tmp_path / "moved"
+def test_a_project_that_was_copied_gets_its_own(project: Project, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
     shutil.copytree(project.root, copy, symlinks=True)
-    was = project.root
-    for root in (copy, moved):
-        if root == moved:
-            copy.rename(moved)
-        made = Project(root).make(PIP_NO_INDEX="1")
-        assert made.stderr == f".venv was made in {was}: its scripts now name this folder\n"
-        assert folder_of_pip(root).startswith(f"{root}/.venv/lib/")
-        assert activated(root) == f"{root}/.venv/bin/python"
-        assert Project(root).make(PIP_NO_INDEX="1").stderr == ""
-        was = root
-    assert folder_of_pip(project.root).startswith(f"{project.root}/.venv/lib/")
+    made = Project(copy).make(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(project.wheels))
+    assert f".venv is created again: it was made in {project.root}, and its scripts run the Python of" in made.stderr
+    assert folder_of_pip(copy).startswith(f"{copy}/.venv/lib/")
+    assert Project(copy).make().stderr == ""
 
 
-def test_another_path_of_the_same_folder_changes_nothing(project: Project, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(project.root / ".venv")
-    assert scripts.former(project.root / ".venv") is None
-    assert scripts.former(tmp_path / "link") is None
+def test_another_path_of_the_same_folder_is_no_copy(project: Project, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(project.root, copy, ignore=shutil.ignore_patterns(".venv"))
+    (copy / ".venv").symlink_to(project.root / ".venv")
+    assert Project(copy).make().stderr == ""
 
 
 @pytest.mark.parametrize("removed", [FOLDER, f"{FOLDER}*"])
