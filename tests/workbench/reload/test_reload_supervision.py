@@ -103,6 +103,7 @@ async def test_the_template_is_replaced(own: Live) -> None:
 
 
 SAYS_WHO_IMPORTS = "\nimport os\nwith open({!r}, 'a') as file:\n    file.write(f'{{os.getpid()}} ')\n"
+HANGS = "import signal, time\nsignal.alarm(0)  # or it ends after a minute\nwhile True:\n    time.sleep(1)\n"
 
 
 @linux_only
@@ -136,7 +137,7 @@ async def test_an_import_that_hangs_is_outdated_by_the_next_save(
     async with supervised(postgres, sources, RELOAD_READY_WITHIN="5") as live:
         await live.says("serves$")
         good = sources.read(MODULE)
-        sources.append(MODULE, SAYS_WHO_IMPORTS.format(str(file)) + "import time\nwhile True:\n    time.sleep(1)\n")
+        sources.append(MODULE, SAYS_WHO_IMPORTS.format(str(file)) + HANGS)
 
         async def hang() -> bool:
             return file.exists() and len(hanging()) == 2
