@@ -62,7 +62,7 @@ run_tests = $(VENV_PYTHON) -m pytest -p tests.running.programs --bring=$@ $(addp
 # Otherwise each of the many processes would compile its modules again.
 test test-tools test-uvicorn: export PYTHONDONTWRITEBYTECODE :=
 test: environment-dev ## test service/ and k8s/; ARGS="-k name" selects tests; WITHOUT=chromium; INGRESS_URL=http://... asks that
-	@$(call run_tests,$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS) $(addprefix --ignore=,$(TOOL_TESTS))))
+	@$(call run_tests,$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS) tests $(addprefix --ignore=,$(TOOL_TESTS))))
 
 test-tools: environment-dev ## test everything else: the workbench, live reload, the commands for a cluster
 	@$(call run_tests,$(ALL_TESTS) $(TOOL_TESTS))
