@@ -158,8 +158,8 @@ class Settings(Group):
     )
     rehearsal_budget: Seconds = Field(
         0.15,
-        description="Time in which it begins with requests; they get as long again. 0 turns rehearsals off, and "
-        "what the supervisor says of a reload's effects",
+        description="Time in which it begins with requests; they get as long again. While others use the CPU it does "
+        "not pass. 0 turns rehearsals off, and what the supervisor says of a reload's effects",
     )
     check_interval: PositiveSeconds = Field(1, description="Time between two checks of the database")
     check_failures: int = Field(3, ge=1, description="Consecutive failed checks after which the replica is unready")
