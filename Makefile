@@ -11,9 +11,9 @@ unexport PYTHONEXECUTABLE PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYT
 PROJECT := $(shell sed -n '/^name = /{s/.*"\(.*\)".*/\1/p;q;}' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev live token branches test test-tools test-uvicorn cluster test-cluster lint format lock reset clean python profile screenshots screenshot-tilt down \
-	destroy status intrude image scan sign changes backup restore rotate switchover load bench-reload faults audit sbom environment-workbench \
-	environment-dev environment-all
+.PHONY: help dev live token branches test test-tools test-uvicorn cluster test-cluster lint format lock reset clean python \
+	profile screenshots screenshot-tilt down destroy status intrude image scan sign changes backup restore rotate switchover \
+	load bench-reload faults audit sbom environment-workbench environment-dev environment-all
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ branches: environment-workbench ## list the git branches that have a database; R
 # The tests that need nothing but the URL of an ingress: those of any service, and those of each domain.
 INGRESS_TESTS := tests/ingress $(filter-out tests/workbench/%,$(wildcard tests/*/ingress))
 # Files run side by side, see tests/running/workers.py.
-ALL_TESTS := --numprocesses auto --dist loadfile
+SIDE_BY_SIDE := --numprocesses auto --dist loadfile
 
 # The tests of what does not ship: the workbench, the commands for a cluster, adoption, measurements, the pages of docs/.
 TOOL_TESTS := bench $(wildcard $(foreach part,adoption cluster docs faults running workbench workflows,tests/$(part) \
@@ -62,10 +62,10 @@ run_tests = $(VENV_PYTHON) -m pytest -p tests.running.programs --bring=$@ $(addp
 # Otherwise each of the many processes would compile its modules again.
 test test-tools test-uvicorn: export PYTHONDONTWRITEBYTECODE :=
 test: environment-dev ## test service/ and k8s/; ARGS="-k name" selects tests; WITHOUT=chromium; INGRESS_URL=http://... asks that
-	@$(call run_tests,$(if $(INGRESS_URL),$(INGRESS_TESTS),$(ALL_TESTS) tests $(addprefix --ignore=,$(TOOL_TESTS))))
+	@$(call run_tests,$(if $(INGRESS_URL),$(INGRESS_TESTS),$(SIDE_BY_SIDE) tests $(addprefix --ignore=,$(TOOL_TESTS))))
 
 test-tools: environment-dev ## test everything else: the workbench, live reload, the commands for a cluster
-	@$(call run_tests,$(ALL_TESTS) $(TOOL_TESTS))
+	@$(call run_tests,$(SIDE_BY_SIDE) $(TOOL_TESTS))
 
 # The tests of what depends on the HTTP server.
 SERVER_TESTS := $(addprefix tests/service/,test_lifecycle.py test_errors.py test_limits.py test_admission.py \
@@ -73,7 +73,7 @@ SERVER_TESTS := $(addprefix tests/service/,test_lifecycle.py test_errors.py test
 	$(addprefix tests/workbench/reload/,test_reload.py test_reload_supervision.py test_websockets.py)
 
 test-uvicorn: environment-dev ## run the tests of what depends on the HTTP server, on uvicorn
-	@SERVICE_SERVER=uvicorn $(VENV_PYTHON) -m pytest $(ALL_TESTS) $(SERVER_TESTS)
+	@SERVICE_SERVER=uvicorn $(VENV_PYTHON) -m pytest $(SIDE_BY_SIDE) $(SERVER_TESTS)
 
 # The tests of users in a cluster that has them.
 IDENTITY_TESTS := tests/cluster/identity tests/workbench/identity/test_dex.py

@@ -10,7 +10,7 @@ adopt: python ## make the project your own; NAME=harbor TITLE=Harbor REPOSITORY=
 	@$(only_given) $(PYTHON) -m adoption.adopt
 
 # The tests of this folder, which later changes seldom concern: `make test-tools` leaves them to `make test-adopt`.
-ALL_TESTS += --ignore tests/adoption/adopt
+SIDE_BY_SIDE += --ignore tests/adoption/adopt
 
 test-adopt: environment-dev ## test all of this; then adopt a copy, add resources, and run, test and upgrade it
 	@$(VENV_PYTHON) -m pytest --numprocesses auto tests/adoption/adopt
