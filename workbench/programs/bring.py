@@ -15,6 +15,9 @@ NAMES = tuple(TITLES)
 OPTIONAL = ("alertmanager",)
 """Those that only Debian's packages bring. What needs them is left out on other machines that lack them."""
 
+LOCKED = ROOT / ".venv"
+"""The folder that a run locks while it fetches programs."""
+
 _DOWNLOADS = {"chromium": "Playwright's Chromium", "prometheus": f"Prometheus {prometheus.VERSION}"}
 _NAMED = {"chromium": "name one with CHROMIUM=/path", "prometheus": "name it with PROMETHEUS=/path PROMTOOL=/path"}
 
@@ -188,9 +191,8 @@ def _advice(missing: Sequence[str], reasons: Reasons) -> str:
 @contextmanager
 def exclusive(console: Console) -> Iterator[None]:
     """One run brings programs; the others wait, and then find them."""
-    folder = ROOT / ".venv"
-    folder.mkdir(exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)  # a lock on the folder leaves no file behind
+    LOCKED.mkdir(exist_ok=True)
+    descriptor = os.open(LOCKED, os.O_RDONLY)  # a lock on the folder leaves no file behind
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import StepFailed
-from workbench.programs import chromium, prometheus
+from workbench.programs import bring, chromium, prometheus
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -57,6 +57,7 @@ def unequipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PLAYWRIGHT_DOWNLOAD_HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("PROMETHEUS_MIRROR", "http://127.0.0.1:9")
     monkeypatch.setattr(prometheus, "BROUGHT", tmp_path / "prometheus")
+    monkeypatch.setattr(bring, "LOCKED", tmp_path / "locked")  # a real run beside this one may hold the real lock
     return path
 
 
