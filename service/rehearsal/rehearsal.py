@@ -163,10 +163,10 @@ class Rehearsal:
         playing: list[str] = []
         meter = Meter()
 
-        def is_over(share: int) -> bool:
-            """Whether so many times the budget is used up; on a busy machine not before others had their turn too."""
+        def is_over(times: int) -> bool:
+            """Whether so many times the budget is used up. Waiting for a CPU uses nothing up, but not for ever."""
             spent = meter.cost
-            return max(spent.at_least, spent.milliseconds / _LONGEST) > share * self._budget * 1000
+            return max(spent.at_least, spent.milliseconds / _LONGEST) > times * self._budget * 1000
 
         async def play(number: int, request: Request) -> None:
             if self._same_document and request.route == DOCUMENT:

@@ -20,7 +20,7 @@ from service.web.routing import match_of
 
 
 class _Rule(QuartRule):
-    """Compiles what builds URLs only when it is called: nothing here calls it, and it was half of the start."""
+    """Compiles what builds URLs only when it is called. Nothing here calls it, and it takes most of create_app()."""
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
         def build(rule: QuartRule, **values: Any) -> tuple[str, str]:

@@ -26,6 +26,7 @@ class Project:
         self.wheels = root / "wheels"
 
     def write(self) -> None:
+        """Makes its files; a copy of a project has them."""
         root = self.root
         self.wheels.mkdir()
         wheel = self.wheels / f"{FOLDER}-1.0-py3-none-any.whl"
