@@ -1,9 +1,10 @@
 """`make switchover`: another instance of PostgreSQL becomes the primary, while writes wait for some seconds.
 
-What `kubectl cnpg promote` does, with two differences. Clients find the new primary sooner: the Service selects it by
-a label, and before the operator sets that, it asks each instance for its state, also the old primary, which does not
-answer; so this command sets the label as soon as the promotion is done. And the pod of the old primary is deleted: an
-instance whose pod lacks what the Cluster has got since, such as the plugin of the archive, would never give way.
+What `kubectl cnpg promote` does, with three differences. The standbys do not look into the archive meanwhile, see
+streaming.py. Clients find the new primary sooner: the Service selects it by a label, and before the operator sets
+that, it asks each instance for its state, also the old primary, which does not answer; so this command sets the label
+as soon as the promotion is done. And the pod of the old primary is deleted: an instance whose pod lacks what the
+Cluster has got since, such as the plugin of the archive, would never give way.
 """
 
 import os
@@ -13,7 +14,8 @@ from datetime import UTC, datetime
 from cluster.api import api_server
 from cluster.kubectl import NAMESPACE, ClusterError, get, kubectl, main
 from cluster.line import conditions_of
-from cluster.postgres import CLUSTERS, OF_CLUSTER, ROLE, cluster_named, serving
+from cluster.postgres import CLUSTERS, OF_CLUSTER, ROLE, cluster_named, psql, serving
+from cluster.streaming import streaming_only
 from cluster.switch import say
 
 HEALTHY = "Cluster in healthy state"  # the operator's texts, in status.phase
@@ -33,25 +35,36 @@ def run() -> int:
     if (phase := status.get("phase", "new")) not in {HEALTHY, WAITING}:
         raise ClusterError(f"{name} is busy ({phase}): {why}")
     old = status["currentPrimary"]
-    new = _standby(name, old, os.environ.get("TO"))
+    standbys = _standbys(name, old)
+    new = _choose(name, standbys, os.environ.get("TO"))
     say(f"switchover: {new} takes over from {old}")
-    since = time.monotonic()
-    _promote(name, old, new)
-    say(f"switchover: {new} is the primary, after {time.monotonic() - since:.1f} s")
-    well = ("wait", f"{CLUSTERS}/{name}", f"--for=jsonpath={{.status.phase}}={HEALTHY}", f"--timeout={WELL_WITHIN}s")
-    if kubectl(*well, check=False).returncode != 0:
-        raise ClusterError(f"{new} serves, but {old} is not a standby after {WELL_WITHIN} s: {why}")
+    with streaming_only(standbys) as streaming:
+        if new not in streaming:
+            raise ClusterError(f"{new} does not stream from {old}, so it may lack writes: {why}")
+        psql(old, "CHECKPOINT")  # so that the one of its shutdown has little to do
+        since = time.monotonic()
+        _promote(name, old, new)
+        say(f"switchover: {new} is the primary, after {time.monotonic() - since:.1f} s")
+        well = f"--for=jsonpath={{.status.phase}}={HEALTHY}"
+        wait = kubectl("wait", f"{CLUSTERS}/{name}", well, f"--timeout={WELL_WITHIN}s", check=False)
+        if wait.returncode != 0:
+            raise ClusterError(f"{new} serves, but {old} is not a standby after {WELL_WITHIN} s: {why}")
     say(f"switchover: {old} is a standby")
     return 0
 
 
-def _standby(cluster: str, primary: str, wanted: str | None) -> str:
-    """A ready standby: the one that is `wanted`, or one on a node that takes pods, or any."""
+def _standbys(cluster: str, primary: str) -> dict[str, str]:
+    """The standbys that are ready, each with its node."""
+    return {
+        pod["metadata"]["name"]: pod["spec"]["nodeName"]
+        for pod in get("pods", f"--selector={OF_CLUSTER}={cluster},cnpg.io/podRole=instance")
+        if conditions_of(pod).get("Ready", {}).get("status") == "True" and pod["metadata"]["name"] != primary
+    }
+
+
+def _choose(cluster: str, nodes: dict[str, str], wanted: str | None) -> str:
+    """The one that is `wanted`, or one on a node that takes pods, or any."""
     cordoned = {node["metadata"]["name"] for node in get("nodes") if node["spec"].get("unschedulable")}
-    nodes = dict[str, str]()
-    for pod in get("pods", f"--selector={OF_CLUSTER}={cluster},cnpg.io/podRole=instance"):
-        if conditions_of(pod).get("Ready", {}).get("status") == "True" and pod["metadata"]["name"] != primary:
-            nodes[pod["metadata"]["name"]] = pod["spec"]["nodeName"]
     if wanted and wanted in nodes:
         return wanted
     if not nodes:

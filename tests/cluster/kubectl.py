@@ -9,7 +9,7 @@ tries whether one of the passwords that the pods have is accepted, as the servic
 `locked-out`.
 
 `proxy` answers merge patches, deletions and watches. Like CloudNativePG, it takes the label from a primary that is no
-longer the target, and makes the target the primary when the old one's pod has gone, unless "promotion" is refused.
+longer the target, and promotes the target when the old one's pod has gone, unless "promotion" is refused.
 """
 
 import json
@@ -120,6 +120,7 @@ def _serve(folder: Path, socket: str) -> None:
             for cluster in state["objects"]:
                 target = cluster.get("status", {}).get("targetPrimary")
                 if target and "promotion" not in state.get("refused", ()):
+                    _psql("SELECT pg_promote()")
                     cluster["status"]["currentPrimary"] = target
             self._keep(state, found)
 
@@ -181,7 +182,10 @@ def _logs_in(password: str) -> bool:
 
 
 def _set_password(username: str, password: str) -> None:
-    statement = f"ALTER ROLE {username} PASSWORD '{password}'"
+    _psql(f"ALTER ROLE {username} PASSWORD '{password}'")
+
+
+def _psql(statement: str) -> None:
     subprocess.run(("psql", "--dbname=app", "--quiet", "--no-psqlrc"), input=statement.encode(), check=True)
 
 

@@ -1,15 +1,23 @@
-"""`make switchover`, with the kubectl of kubectl.py."""
+"""`make switchover`, with the kubectl of kubectl.py and a real standby, which stands for both."""
 
+from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
+from pathlib import Path
 
+import asyncpg
 import pytest
 
+from cluster import streaming
 from tests.cluster.fake import Fake
 from tests.k8s.objects import find
 from tests.k8s.project import Object
+from tests.service.standby import standby_of
+from tests.waiting import eventually
+from workbench.parts.postgres import SUPERUSER, Postgres
 
 HEALTHY = {"phase": "Cluster in healthy state"}
 READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+ARCHIVE = "echo %f >> asked; exit 1"
 UNREADY = {"conditions": [{"type": "Ready", "status": "False"}]}
 
 
@@ -24,8 +32,41 @@ def three(fake: Fake, cluster: Object) -> Fake:
     return fake
 
 
-def test_a_standby_on_a_node_that_takes_pods_becomes_the_primary_and_the_service_leads_to_it(three: Fake) -> None:
-    done = three.run(None, "cluster.switchover")
+@pytest.fixture
+async def standby(archiving: Postgres, new_data: Callable[[], Path]) -> AsyncIterator[Postgres]:
+    """It streams, and writes to the file `asked` what it looks for in the archive, where nothing is."""
+    data = new_data()
+    folder = data.parent / f"{data.name}-standby"
+    folder.mkdir()
+    async with standby_of(archiving, folder) as standby:
+        with (standby.pgdata / "postgresql.conf").open("a") as file:
+            file.write(f"restore_command = '{ARCHIVE}'\nwal_retrieve_retry_interval = 3s\n")
+        await standby.restart()
+
+        async def streams() -> bool:
+            return await value(standby, "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'") == 1
+
+        await eventually(streams, "the standby streams")
+        asked(standby).unlink()
+        yield standby
+
+
+async def value(postgres: Postgres, statement: str) -> object:
+    connection = await asyncpg.connect(postgres.url(SUPERUSER))
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
+
+
+def asked(standby: Postgres) -> Path:
+    return standby.pgdata / "asked"
+
+
+async def test_a_standby_on_a_node_that_takes_pods_becomes_the_primary_and_the_service_leads_to_it(
+    three: Fake, standby: Postgres
+) -> None:
+    done = three.run(standby, "cluster.switchover")
 
     assert (done.returncode, done.stderr) == (0, "")
     status = three.find("Cluster", "postgres")["status"]
@@ -36,10 +77,37 @@ def test_a_standby_on_a_node_that_takes_pods_becomes_the_primary_and_the_service
     assert "postgres-1" not in three.names("Pod"), "it may be one that never gives way by itself"
 
 
-def test_a_standby_can_be_named(three: Fake) -> None:
-    assert three.run(None, "cluster.switchover", TO="postgres-2").returncode == 0
+def test_a_standby_can_be_named(three: Fake, standby: Postgres) -> None:
+    assert three.run(standby, "cluster.switchover", TO="postgres-2").returncode == 0
 
     assert three.find("Cluster", "postgres")["status"]["currentPrimary"] == "postgres-2"
+
+
+async def test_the_archive_is_not_asked_meanwhile_but_again_afterwards(three: Fake, standby: Postgres) -> None:
+    assert three.run(standby, "cluster.switchover").returncode == 0
+
+    assert await value(standby, "SELECT NOT pg_is_in_recovery()")
+    assert not asked(standby).exists()
+    assert await value(standby, "SHOW restore_command") == ARCHIVE
+    assert await value(standby, "SHOW wal_retrieve_retry_interval") == "3s"
+
+
+async def test_after_a_command_that_was_killed_the_archive_is_asked_again(standby: Postgres, tmp_path: Path) -> None:
+    script = tmp_path / "only.sql"
+    script.write_text(streaming.only(lasts=0))
+    await standby.psql(script)
+
+    assert await value(standby, "SELECT pg_promote()")
+
+    assert "00000002.history" in asked(standby).read_text()
+
+
+async def test_a_standby_that_does_not_stream_takes_over_from_nobody(three: Fake, archiving: Postgres) -> None:
+    done = three.run(archiving, "cluster.switchover")
+
+    assert done.returncode == 1
+    assert "postgres-3 does not stream from postgres-1" in done.stderr
+    assert "targetPrimary" not in three.find("Cluster", "postgres")["status"]
 
 
 @pytest.mark.parametrize("named", ["postgres-1", "postgres-2", "postgres-9"])
@@ -80,11 +148,11 @@ def test_a_cluster_that_is_busy_is_left_alone(three: Fake) -> None:
     assert "targetPrimary" not in three.find("Cluster", "postgres")["status"]
 
 
-def test_a_promotion_that_does_not_end_is_an_error_and_moves_no_client(three: Fake) -> None:
+def test_a_promotion_that_does_not_end_is_an_error_and_moves_no_client(three: Fake, standby: Postgres) -> None:
     before = deepcopy(three.find("Pod", "postgres-3"))
     three.set(refused=["promotion"])
 
-    done = three.run(None, "cluster.switchover")
+    done = three.run(standby, "cluster.switchover")
 
     assert done.returncode == 1
     assert "postgres-3 is not the primary after " in done.stderr
@@ -92,20 +160,20 @@ def test_a_promotion_that_does_not_end_is_an_error_and_moves_no_client(three: Fa
     assert three.find("Pod", "postgres-3") == before
 
 
-def test_an_error_of_the_api_server_is_passed_on(three: Fake) -> None:
+def test_an_error_of_the_api_server_is_passed_on(three: Fake, standby: Postgres) -> None:
     three.set(refused=["deletion"])
 
-    done = three.run(None, "cluster.switchover")
+    done = three.run(standby, "cluster.switchover")
 
     assert done.returncode == 1
     assert done.stderr.startswith("switchover: DELETE /api/v1/namespaces/")
     assert done.stderr.endswith("/pods/postgres-1: pods is forbidden\n")
 
 
-def test_an_error_of_kubectl_is_passed_on(three: Fake) -> None:
+def test_an_error_of_kubectl_is_passed_on(three: Fake, standby: Postgres) -> None:
     three.set(refused=["proxy"])
 
-    done = three.run(None, "cluster.switchover")
+    done = three.run(standby, "cluster.switchover")
 
     assert done.returncode == 1
     assert "kubectl proxy: error: proxy is refused" in done.stderr
