@@ -22,6 +22,7 @@ from workbench.ingress.rule_files import IngressRuleError
 from workbench.machine.folders import display_path
 
 GRACE = 0.5  # s for the requests in flight at the end
+KEEP_ALIVE = 75.0  # s; longer than the ingress keeps a connection, so that no request meets one that is being closed
 
 
 def main(port: str, url: str, component: str, data: str, secrets: str) -> int:
@@ -55,6 +56,7 @@ async def run(port: int, url: str, component: Path, files: Files, secrets: Path)
     config.bind = [f"127.0.0.1:{port}"]
     config.loglevel = "WARNING"
     config.graceful_timeout = GRACE
+    config.keep_alive_timeout = KEEP_ALIVE
     await serve(app, config, shutdown_trigger=stopped.wait)
 
 

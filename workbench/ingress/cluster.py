@@ -8,6 +8,8 @@ from workbench.ingress.istio_destination import HttpPool, LoadBalancer, OutlierD
 
 _UNLIMITED = 2**32 - 1  # Istio's default for every limit; Envoy's own defaults are 1024, and 3 for retries
 
+_IDENTITY_IDLE = "60s"  # below the provider's keep-alive, see workbench/identity/__main__.py
+
 # Replaces Kubernetes's readinessProbe. One 503 makes an upstream unhealthy and one 200 makes it healthy; only an
 # upstream that does not answer gets three tries.
 _READINESS: Json = {
@@ -53,13 +55,7 @@ def envoy_cluster(name: str, policy: TrafficPolicy, upstreams: Sequence[Upstream
             ]
         },
         "health_checks": [_READINESS],
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(
-                "upstreams.http.v3.HttpProtocolOptions",
-                common_http_protocol_options=_connections(http),
-                explicit_http_config={"http_protocol_options": {}},
-            )
-        },
+        "typed_extension_protocol_options": _http1(_connections(http)),
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [_endpoint(upstream) for upstream in upstreams]}],
@@ -80,6 +76,15 @@ def _load_balancer(load_balancer: LoadBalancer) -> Json:
         size = by.ring_hash.minimum_ring_size
         return {"lb_policy": "RING_HASH", **({"ring_hash_lb_config": {"minimum_ring_size": size}} if size else {})}
     return {"lb_policy": "RING_HASH", "ring_hash_lb_config": {"minimum_ring_size": by.minimum_ring_size or 1024}}
+
+
+def _http1(connections: Json) -> Json:
+    options = typed(
+        "upstreams.http.v3.HttpProtocolOptions",
+        common_http_protocol_options=connections,
+        explicit_http_config={"http_protocol_options": {}},
+    )
+    return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}
 
 
 def _connections(http: HttpPool) -> Json:
@@ -131,5 +136,6 @@ def identity_cluster(name: str, port: int | None) -> Json:
         "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
+        "typed_extension_protocol_options": _http1({"idle_timeout": _IDENTITY_IDLE}),
         "load_assignment": {"cluster_name": name, "endpoints": endpoints},
     }
