@@ -17,10 +17,9 @@ from workbench.machine import ports
 from workbench.machine.folders import display_path
 from workbench.parts.envoy_files import ConfigurationRefused, EnvoyFiles
 from workbench.parts.envoy_program import program, refuses, words
-from workbench.parts.probe import until_ok
+from workbench.parts.probe import READY_WITHIN, until_ok
 from workbench.parts.process import Part
 
-READY_WITHIN = 60.0
 STOP_WITHIN = 1.0
 
 # A change of the listener asks the clients to close their connections, with the next answer on each. What is still

@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 
 from workbench.console import Console
-from workbench.parts.probe import until_ok
+from workbench.parts.probe import READY_WITHIN, until_ok
 from workbench.parts.process import Part
 
-READY_WITHIN = 60.0
 STOP_WITHIN = 1.0
 
 

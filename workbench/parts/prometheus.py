@@ -16,12 +16,11 @@ from workbench.machine.contents import Contents, contents
 from workbench.machine.folders import display_path
 from workbench.options import StackOptions
 from workbench.parts.envoy import Envoy
-from workbench.parts.probe import until_ok
+from workbench.parts.probe import READY_WITHIN, until_ok
 from workbench.parts.process import Part
 from workbench.parts.replica import Replica
 from workbench.project import NAME
 
-READY_WITHIN = 60.0
 STOP_WITHIN = 1.0
 
 _LOADED = 'msg="Completed loading of configuration file"'

@@ -11,10 +11,9 @@ from workbench.machine.folders import ROOT
 from workbench.options import StackOptions
 from workbench.parts import trial
 from workbench.parts.postgres import SUPERUSER, Postgres
-from workbench.parts.probe import until_ok
+from workbench.parts.probe import READY_WITHIN, until_ok
 from workbench.parts.process import Part, run
 
-READY_WITHIN = 60.0
 MIGRATED_WITHIN = 300.0
 STOP_WITHIN = 2.5  # then it is killed; with PostgreSQL's limits, Ctrl-C takes less than 5 s even if a part hangs
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -124,7 +125,8 @@ async def test_processes_are_forked_ahead_of_time(own: Live, tmp_path: Path, edi
                 break
 
     for pid in await waiting(own):
-        os.kill(pid, signal.SIGKILL)  # it is replaced
+        with suppress(ProcessLookupError):  # it has been replaced already
+            os.kill(pid, signal.SIGKILL)  # it is replaced
     own.sources.append(MODULE, "\n# newer\n")
     await own.reloads()
 
