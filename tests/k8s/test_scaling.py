@@ -74,6 +74,20 @@ def test_both_scale_in_the_same_way(without_users: list[Object], by_requests: li
     }
 
 
+def test_keda_takes_over_the_autoscaler_of_before(without_users: list[Object], by_requests: list[Object]) -> None:
+    """`kubectl apply` does not delete it, and KEDA's webhook refuses a second one."""
+    before, after = autoscaler(with_autoscaling(without_users, "autoscaling")), autoscaler(by_requests)
+
+    assert after["metadata"]["annotations"]["scaledobject.keda.sh/transfer-hpa-ownership"] == "true"
+    assert after["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["name"] == before["metadata"]["name"]
+
+
+def test_no_data_in_prometheus_is_no_load_of_zero(by_requests: list[Object]) -> None:
+    [trigger] = [part for part in autoscaler(by_requests)["spec"]["triggers"] if part["type"] == "prometheus"]
+
+    assert trigger["metadata"]["ignoreNullValues"] == "false"
+
+
 def test_the_target_can_be_reached_on_a_full_node_and_leaves_room_for_twice_the_load(
     production: list[Object],
 ) -> None:
