@@ -94,7 +94,7 @@ async def test_the_archive_is_not_asked_meanwhile_but_again_afterwards(three: Fa
 
 async def test_after_a_command_that_was_killed_the_archive_is_asked_again(standby: Postgres, tmp_path: Path) -> None:
     script = tmp_path / "only.sql"
-    script.write_text(streaming.only(lasts=0))
+    script.write_text(streaming.only(lasts=-1))
     await standby.psql(script)
 
     assert await value(standby, "SELECT pg_promote()")

@@ -17,7 +17,8 @@ from workbench.reload.service_process import Description, ServiceProcess
 from workbench.reload.target import Target
 from workbench.reload.tasks import first_of
 
-_WITHIN = 2.0  # s
+_WITHIN = 30.0  # s; the new code serves meanwhile
+_FORESEES_WITHIN = 2.0  # s; the new code waits meanwhile
 _LONGEST_LINE = 2**24
 
 
@@ -40,7 +41,7 @@ class Comparison:
             and candidate.version == target.version  # a file may have changed since it was read
             and bodies.same_import(old.description.files, target.files)
         ):
-            await self._ask(f"same {candidate.version}")
+            await self._ask(f"same {candidate.version}", _FORESEES_WITHIN)
 
     async def receipt(
         self, old: ServiceProcess, new: ServiceProcess, files: Mapping[Path, bytes], *others: asyncio.Event
@@ -77,10 +78,10 @@ class Comparison:
         await first_of(process.compared, process.ended, timeout=_WITHIN)
         return process.compared.is_set() and process.rehearses
 
-    async def _ask(self, question: str) -> bytes:
+    async def _ask(self, question: str, within: float = _WITHIN) -> bytes:
         """Its answer, empty if there is none."""
         try:
-            async with asyncio.timeout(_WITHIN):
+            async with asyncio.timeout(within):
                 reader, writer = await asyncio.open_unix_connection(self._path, limit=_LONGEST_LINE)
                 try:
                     writer.write(f"{question}\n".encode())
