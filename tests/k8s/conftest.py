@@ -6,11 +6,13 @@ import pytest
 import yaml
 
 from tests.k8s.kustomization import build
-from tests.k8s.project import K8S, ROOT, Object
+from tests.k8s.project import K8S, PRODUCTION, ROOT, Object
 from tests.k8s.schemas import schemas_of
 
 ALTERNATIVES = {"identity-provider"}
 """Components that production cannot have in addition to its own."""
+FIRST = ("postgres-ha", "autoscaling")
+"""Components that others change, and so come before them."""
 
 
 @pytest.fixture(scope="session")
@@ -35,18 +37,21 @@ def with_users(without_users: list[Object]) -> list[Object]:
 
 @pytest.fixture(scope="session")
 def production() -> list[Object]:
-    return build(K8S / "overlays" / "production")
+    """With the components that it lists, of which none has to be there."""
+    return build(PRODUCTION)
 
 
 @pytest.fixture(scope="session")
-def every_component(production: list[Object]) -> list[Object]:
-    """Production, with each component that it does not list."""
-    listed = yaml.safe_load((K8S / "overlays" / "production" / "kustomization.yaml").read_text())["components"]
-    objects = deepcopy(production)
-    for folder in sorted((K8S / "components").iterdir()):
-        if f"../../components/{folder.name}" not in listed and folder.name not in ALTERNATIVES:
-            objects = build(folder, objects)
-    return objects
+def every_component() -> list[Object]:
+    """Production, with each component that it does not list: for what is about one of them."""
+    return with_every_component()
+
+
+def with_every_component() -> list[Object]:
+    listed = yaml.safe_load((PRODUCTION / "kustomization.yaml").read_text())["components"] or []
+    others = sorted({folder.name for folder in (K8S / "components").iterdir()} - ALTERNATIVES - {*FIRST})
+    every = [f"../../components/{name}" for name in (*FIRST, *others)]
+    return build(PRODUCTION, components=[*listed, *(component for component in every if component not in listed)])
 
 
 @pytest.fixture(scope="session", params=["with_users", "without_users", "production"])

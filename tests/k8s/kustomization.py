@@ -25,31 +25,33 @@ _TEMPLATES = (
     ("spec", "jobTemplate"),
     ("spec", "jobTemplate", "spec", "template"),
 )
+_VERSIONS = {"newTag": ":", "digest": "@"}
 _HASH = re.compile(r"-[0-9a-z]{10}$")
 
 
-def build(folder: Path, others: list[Object] | None = None) -> list[Object]:
+def build(folder: Path, others: list[Object] | None = None, **changes: list[Any]) -> list[Object]:
     """The objects of a kustomization. Raises ValueError for a field of a kustomization that it does not know.
 
     A component also changes the `others`, which are in the list that it returns. Alone, it has nothing to change.
+    `changes` are fields in the place of those in the file.
     """
-    objects = _build(folder, others)
+    objects = _build(folder, others, **changes)
     for item in [item for item in objects if "generated" in item]:
         _add_hash(objects, item)
     return objects
 
 
-def _build(folder: Path, others: list[Object] | None = None) -> list[Object]:
+def _build(folder: Path, others: list[Object] | None = None, **changes: list[Any]) -> list[Object]:
     """As build(), before the names of generated objects get their hashes."""
     file = folder / "kustomization.yaml"
-    kustomization: Object = yaml.safe_load(file.read_text())
+    kustomization: Object = yaml.safe_load(file.read_text()) | changes
     kustomization.pop("apiVersion")
     alone = kustomization.pop("kind") == "Component" and others is None
     objects = [] if others is None else others
     for name in kustomization.pop("resources", []):
         path = folder / name
         objects += _build(path) if path.is_dir() else list(yaml.load_all(path.read_text(), LOADER))
-    for name in kustomization.pop("components", []):
+    for name in kustomization.pop("components", None) or []:  # a list may lose all of its lines
         objects = [*objects, *_build(folder / name)] if alone else _build(folder / name, objects)
     options = kustomization.pop("generatorOptions", {})
     for generator in kustomization.pop("configMapGenerator", []):
@@ -145,7 +147,8 @@ def _labels(item: Object) -> dict[str, str]:
 def _set_image(item: Object, image: Object) -> None:
     for container in containers(item):
         if container["image"] == image["name"]:
-            container["image"] = ":".join(image[field] for field in ("newName", "newTag") if field in image)
+            version = "".join(mark + image[field] for field, mark in _VERSIONS.items() if field in image)
+            container["image"] = f"{image.get('newName', image['name'])}{version}"
 
 
 def _patch(objects: list[Object], folder: Path, entry: Object) -> None:
@@ -154,7 +157,8 @@ def _patch(objects: list[Object], folder: Path, entry: Object) -> None:
     target = entry.get("target", {})
     found = [item for item in objects if (_selected(item, **target) if target else _key(item) == _key(patch))]
     if not found or (len(found) > 1 and not target):
-        raise ValueError(f"{folder}: {len(found)} objects for the patch {entry}")
+        hint = "" if found else ": the patches of a component that is not listed have to go too"
+        raise ValueError(f"{folder}: {len(found)} objects for the patch {entry}{hint}")
     if isinstance(patch, list):
         for item in found:
             _operate(item, patch)

@@ -15,6 +15,8 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
 INSTALL = K8S / "istio" / "install.yaml"
+PRODUCTION = K8S / "overlays" / "production"
+"""An overlay of which a team changes the names and the list of components: docs/production.md."""
 
 
 def cluster_file() -> tuple[Object, Object]:

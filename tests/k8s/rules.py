@@ -10,7 +10,8 @@ from workbench.project import NAME
 CLOSES_WITHIN = 5.0  # s; the time after its grace period in which the service closes, see service/__main__.py
 
 _ASKS_THE_API_SERVER = {"Cluster", "Pooler"}  # who is the primary, and for certificates
-_PINNED = re.compile(r"^[^:@]+(:v?[0-9]+(\.[0-9]+)+[\w.-]*|@sha256:[0-9a-f]{64})$")
+_REGISTRY = r"[\w.-]+:\d+/"  # with a port, such as localhost:5005/
+_PINNED = re.compile(rf"^({_REGISTRY})?[^:@]+(:v?[0-9]+(\.[0-9]+)+[\w.-]*|@sha256:[0-9a-f]{{64}})$")
 
 
 def shutdown_fits_into_the_grace_period(objects: list[Object]) -> list[str]:

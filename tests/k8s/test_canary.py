@@ -3,6 +3,7 @@
 import shutil
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -11,8 +12,8 @@ import yaml
 from tests.canary import canary_rules, example
 from tests.k8s import references, rules
 from tests.k8s.kustomization import build, build_with, real_command, without_hashes
-from tests.k8s.objects import describe, find, of_kind, pod_template, selected
-from tests.k8s.project import K8S, Object
+from tests.k8s.objects import containers, describe, find, of_kind, pod_template, selected
+from tests.k8s.project import K8S, PRODUCTION, Object
 from tests.k8s.schemas import check_custom, kubernetes_version
 from tests.k8s.test_capacity import needed_connections
 from workbench.ingress.pod_labels import pod_labels
@@ -21,19 +22,46 @@ from workbench.project import NAME
 from workbench.stack import CANARY
 
 CANARY_NAME = f"{NAME}-canary"
+FILE = "kustomization.yaml"
 
 
 @pytest.fixture(scope="module")
-def production_with_canary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def added() -> dict[str, Any]:
+    """What the page adds to the lists of the overlay: the first image of its example is there already."""
+    added: dict[str, Any] = example("components:")
+    there, canary = added["images"]
+    assert (there["name"], canary["name"]) == (NAME, CANARY_NAME)
+    return added | {"images": [canary]}
+
+
+@pytest.fixture(scope="module")
+def without(added: dict[str, Any]) -> dict[str, Any]:
+    """These lists of the overlay, from which a canary that is there is taken out."""
+    overlay = yaml.safe_load((PRODUCTION / FILE).read_text())
+    return {
+        "components": [name for name in overlay["components"] or [] if name not in added["components"]],
+        "images": [image for image in overlay["images"] if image["name"] != CANARY_NAME],
+    }
+
+
+@pytest.fixture(scope="module")
+def production_without(without: dict[str, Any]) -> list[Object]:
+    return build(PRODUCTION, **without)
+
+
+@pytest.fixture(scope="module")
+def production_with_canary(
+    tmp_path_factory: pytest.TempPathFactory, without: dict[str, Any], added: dict[str, Any]
+) -> Path:
     """The overlay, after a person has done what the page says."""
     k8s = tmp_path_factory.mktemp("canary") / "k8s"
     shutil.copytree(K8S, k8s)
     canary_rules(k8s / "istio")
-    file = k8s / "overlays" / "production" / "kustomization.yaml"
-    overlay, added = yaml.safe_load(file.read_text()), example("components:")
-    components = [*overlay.get("components", []), *added["components"]]
-    file.write_text(yaml.safe_dump(overlay | added | {"components": components}))
-    return file.parent
+    folder = k8s / PRODUCTION.relative_to(K8S)
+    overlay = yaml.safe_load((folder / FILE).read_text())
+    overlay |= {field: entries + added[field] for field, entries in without.items()}
+    (folder / FILE).write_text(yaml.safe_dump(overlay))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +73,23 @@ def deployments(objects: list[Object]) -> list[Object]:
     return [find(objects, "Deployment", name) for name in (NAME, CANARY_NAME)]
 
 
-def test_it_adds_a_deployment_and_changes_nothing_else(objects: list[Object], production: list[Object]) -> None:
+def test_it_adds_a_deployment_and_changes_nothing_else(
+    objects: list[Object], production_without: list[Object]
+) -> None:
     rules_of_ingress = {"DestinationRule", "VirtualService"}
-    expected = [item for item in without_hashes(production) if item["kind"] not in rules_of_ingress]
+    expected = [item for item in without_hashes(production_without) if item["kind"] not in rules_of_ingress]
     with_canary = [item for item in without_hashes(objects) if item["kind"] not in rules_of_ingress]
 
     assert [item for item in with_canary if item["metadata"]["name"] != CANARY_NAME] == expected
     assert len(with_canary) == len(expected) + 1
 
 
-def test_the_canary_is_the_first_deployment_but_for_name_label_image_and_replicas(objects: list[Object]) -> None:
+def test_the_canary_is_the_first_deployment_but_for_name_label_image_and_replicas(
+    objects: list[Object], added: dict[str, Any]
+) -> None:
     stable, canary = deepcopy(deployments(objects))
     stable["metadata"]["name"] = CANARY_NAME
-    assert "replicas" not in stable["spec"]  # they are the autoscaler's
-    stable["spec"]["replicas"] = 1
+    stable["spec"]["replicas"] = 1  # of the others, or the autoscaler's
     assert stable["spec"]["strategy"]["rollingUpdate"].pop("maxUnavailable") == 1
     assert canary["spec"]["strategy"]["rollingUpdate"].pop("maxUnavailable") == 0  # it has one replica
     for labels in (
@@ -68,16 +99,11 @@ def test_the_canary_is_the_first_deployment_but_for_name_label_image_and_replica
     ):
         assert labels["version"] == "stable"
         labels["version"] = "canary"
-    tags = set()
-    for deployment in (stable, canary):
-        spec = deployment["spec"]["template"]["spec"]
-        for container in [*spec["initContainers"], *spec["containers"]]:
-            image, _, tag = container.pop("image").rpartition(":")
-            assert image == f"registry.example.com/{NAME}"
-            tags.add((deployment is canary, tag))
+    _, images = ({container.pop("image") for container in containers(item)} for item in (stable, canary))
+    [image] = added["images"]
 
     assert stable == canary
-    assert tags == {(False, "0.1.0"), (True, "0.2.0")}
+    assert images == {f"{image['newName']}:{image['newTag']}"}
 
 
 def test_each_deployment_selects_its_own_pods_and_all_others_select_both(objects: list[Object]) -> None:

@@ -7,7 +7,7 @@ import yaml
 
 from tests.k8s.kustomization import build
 from tests.k8s.objects import find, of_kind, pod_spec
-from tests.k8s.project import INSTALL, K8S, Object, istio_install
+from tests.k8s.project import INSTALL, K8S, PRODUCTION, Object, istio_install
 from workbench.project import NAME
 
 CPU = 2.0  # cores
@@ -52,10 +52,7 @@ def test_the_whole_system_fits_on_a_laptop(with_users: list[Object]) -> None:
 
 
 def test_there_are_two_replicas_or_more(overlay: list[Object]) -> None:
-    deployment = find(overlay, "Deployment", NAME)
-    autoscaler = autoscaler_of(overlay, deployment)
-
-    assert (autoscaler["spec"]["minReplicas"] if autoscaler else deployment["spec"]["replicas"]) >= 2
+    assert least_replicas(overlay, find(overlay, "Deployment", NAME)) >= 2
     assert find(overlay, "PodDisruptionBudget", "service")["spec"]["maxUnavailable"] == 1
 
 
@@ -116,7 +113,7 @@ def test_every_disruption_budget_lets_a_drain_end(overlay: list[Object]) -> None
 
 def production_install() -> Object:
     """The spec of what Istio has only in production."""
-    spec: Object = yaml.safe_load((K8S / "overlays" / "production" / INSTALL.name).read_text())["spec"]
+    spec: Object = yaml.safe_load((PRODUCTION / INSTALL.name).read_text())["spec"]
     return spec
 
 
@@ -138,6 +135,15 @@ def autoscaler_of(objects: list[Object], deployment: Object) -> Object | None:
         if item["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     ]
     return found[0] if found else None
+
+
+def least_replicas(objects: list[Object], item: Object) -> int:
+    """How many pods of an object there are without load."""
+    spec, autoscaler = item["spec"], autoscaler_of(objects, item)
+    if autoscaler is not None:
+        limits = autoscaler["spec"]
+        return int(limits["minReplicas"] if "minReplicas" in limits else limits["minReplicaCount"])
+    return int(spec.get("instances", spec.get("replicas", 1)))
 
 
 def most_replicas(objects: list[Object], deployment: Object) -> int:
@@ -177,13 +183,16 @@ def test_the_connections_of_all_replicas_fit_into_the_database(overlay: list[Obj
     assert needed <= limit
 
 
-def test_with_a_pooler_four_times_as_many_replicas_fit(production: list[Object]) -> None:
+def test_with_a_pooler_four_times_as_many_replicas_fit(without_users: list[Object]) -> None:
     """While one of the poolers is away, too."""
-    objects = build(K8S / "components" / "postgres-pooler", deepcopy(production))
+    without = deepcopy(without_users)
+    for component in ("postgres-ha", "autoscaling"):
+        without = build(K8S / "components" / component, without)
+    objects = build(K8S / "components" / "postgres-pooler", deepcopy(without))
     deployment = find(objects, "Deployment", NAME)
-    replicas = 4 * most_replicas(production, deployment)
+    replicas = 4 * most_replicas(without, deployment)
 
-    needed, limit = needed_connections(production, deployment, replicas=replicas)
+    needed, limit = needed_connections(without, deployment, replicas=replicas)
     assert needed > 2 * limit
     needed, limit = needed_connections(objects, deployment, replicas=replicas)
     assert needed <= limit

@@ -37,31 +37,46 @@ def test_it_adds_a_route_and_changes_nothing_else(objects: list[Object], with_us
     assert {item["metadata"]["namespace"] for item in after[len(with_users) :]} == {"istio-system"}
 
 
-def test_the_gateway_serves_the_certificate(production: list[Object]) -> None:
-    certificate = find(production, "Certificate", f"{NAME}-tls")
-    servers = find(production, "Gateway", NAME)["spec"]["servers"]
-    [https] = [server for server in servers if server["port"]["protocol"] == "HTTPS"]
+def https(objects: list[Object]) -> Object:
+    """The server of the gateway that has a certificate."""
+    servers = find(objects, "Gateway", NAME)["spec"]["servers"]
+    [found] = [server for server in servers if server["port"]["protocol"] == "HTTPS"]
+    return dict(found)
 
-    assert certificate["spec"]["secretName"] == https["tls"]["credentialName"]
-    assert certificate["spec"]["dnsNames"] == https["hosts"]
-    issuer = find(production, "Issuer", certificate["spec"]["issuerRef"]["name"])
+
+def test_the_gateway_serves_the_certificate(objects: list[Object]) -> None:
+    certificate = find(objects, "Certificate", f"{NAME}-tls")
+
+    assert certificate["spec"]["secretName"] == https(objects)["tls"]["credentialName"]
+    issuer = find(objects, "Issuer", certificate["spec"]["issuerRef"]["name"])
     assert issuer["metadata"]["namespace"] == certificate["metadata"]["namespace"] == "istio-system"
 
 
-def test_the_gateway_can_answer_before_there_is_a_certificate(production: list[Object]) -> None:
-    """The authority asks at port 80, which redirects to HTTPS."""
-    http, _ = find(production, "Gateway", NAME)["spec"]["servers"]
-    certificate = find(production, "Certificate", f"{NAME}-tls")
+def test_in_production_it_is_for_the_names_of_the_gateway(production: list[Object]) -> None:
+    """If it comes from the component, and not by hand."""
+    for certificate in of_kind(production, "Certificate"):
+        assert certificate["spec"]["dnsNames"] == https(production)["hosts"]
+        assert certificate["spec"]["secretName"] == https(production)["tls"]["credentialName"]
 
-    assert http["tls"] == {"httpsRedirect": True}
+
+def test_the_gateway_can_answer_before_there_is_a_certificate(objects: list[Object]) -> None:
+    """The authority asks at port 80, which in production redirects to HTTPS."""
+    certificate = find(objects, "Certificate", f"{NAME}-tls")
+
     assert certificate["metadata"]["annotations"] == {"cert-manager.io/issue-temporary-certificate": "true"}
 
 
-def test_what_the_authority_asks_needs_no_token_and_reaches_the_solver(production: list[Object]) -> None:
-    routes = find(production, "VirtualService", NAME)["spec"]["http"]
+def test_production_redirects_to_https(production: list[Object]) -> None:
+    http, _ = find(production, "Gateway", NAME)["spec"]["servers"]
+
+    assert http["tls"] == {"httpsRedirect": True}
+
+
+def test_what_the_authority_asks_reaches_the_solver(objects: list[Object]) -> None:
+    routes = find(objects, "VirtualService", NAME)["spec"]["http"]
     asked = [route["name"] for route in routes if _matches(route, CHALLENGES)]
     [acme] = [route for route in routes if route["name"] == "acme"]
-    service = find(production, "Service", "acme-solver")
+    service = find(objects, "Service", "acme-solver")
     [destination] = [entry["destination"] for entry in acme["route"]]
 
     assert asked[0] == "acme"
@@ -69,8 +84,12 @@ def test_what_the_authority_asks_needs_no_token_and_reaches_the_solver(productio
         "host": f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc.cluster.local",
         "port": {"number": service["spec"]["ports"][0]["port"]},
     }
+
+
+def test_in_production_the_authority_needs_no_token(production: list[Object]) -> None:
+    """Where there are certificates, and users."""
     users = [item for item in of_kind(production, "AuthorizationPolicy") if item["metadata"]["name"] == "users"]
-    for policy in users:  # a service without users has none
+    for policy in users if any(of_kind(production, "Certificate")) else []:
         everybody = [rule["to"] for rule in policy["spec"]["rules"] if "from" not in rule]
         assert f"{CHALLENGES}*" in [path for to in everybody for each in to for path in each["operation"]["paths"]]
 

@@ -178,8 +178,8 @@ def test_a_flow_that_a_policy_forgets_is_missed(
 
 
 @pytest.mark.parametrize("flow", [("cnpg-operator", "postgres", 8000), ("postgres", "api-server", 443)])
-def test_a_flow_of_the_operator_that_a_policy_forgets_is_missed(production: list[Object], flow: Flow) -> None:
-    objects = deepcopy(production)
+def test_a_flow_of_the_operator_that_a_policy_forgets_is_missed(every_component: list[Object], flow: Flow) -> None:
+    objects = deepcopy(every_component)
     assert flow in allowed(objects)
 
     policy = find(objects, "NetworkPolicy", "postgres")

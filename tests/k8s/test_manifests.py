@@ -5,19 +5,37 @@ from copy import deepcopy
 import pytest
 
 from tests.k8s import references, rules
-from tests.k8s.objects import change, find
-from tests.k8s.project import Object
+from tests.k8s.kustomization import build
+from tests.k8s.objects import change, containers, find
+from tests.k8s.project import PRODUCTION, Object
 from workbench.project import NAME
 
 DEPLOYMENT = f"Deployment/{NAME} spec template spec containers service"
 POSTGRES = "StatefulSet/postgres spec template spec containers postgres"
 BACKUP = "CronJob/postgres-backup spec jobTemplate spec template spec"
+DIGEST = f"sha256:{64 * 'a'}"
 PASSWORD = {"name": "SERVICE_DATABASE_PASSWORD", "value": "hunter2"}
 
 
 @pytest.mark.parametrize("check", [*references.CHECKS, *rules.CHECKS], ids=lambda check: check.__name__)
 def test_the_manifests_pass(overlay: list[Object], check: references.Check) -> None:
     assert check(overlay) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "image"),
+    [
+        ({"newName": "registry.example.com/team/name", "newTag": "1.2.3"}, "registry.example.com/team/name:1.2.3"),
+        ({"newName": "localhost:5005/name", "newTag": "2026.12.1-rc.1"}, "localhost:5005/name:2026.12.1-rc.1"),
+        ({"newName": "localhost:5005/name", "digest": DIGEST}, f"localhost:5005/name@{DIGEST}"),
+        ({"newTag": "1.2.3"}, f"{NAME}:1.2.3"),
+    ],
+)
+def test_production_may_have_any_image_of_an_exact_version(fields: dict[str, str], image: str) -> None:
+    objects = build(PRODUCTION, components=[], patches=[], images=[{"name": NAME, **fields}])
+
+    assert {container["image"] for container in containers(find(objects, "Deployment", NAME))} == {image}
+    assert rules.images_are_pinned(objects) == []
 
 
 def test_only_the_reloading_container_can_write_to_its_root(
@@ -73,6 +91,7 @@ def test_the_pods_of_the_service_have_its_name(overlay: list[Object]) -> None:
         (f"{POSTGRES} image", "library/postgres:latest", rules.images_are_pinned, "postgres:latest"),
         (f"{POSTGRES} image", "library/postgres:18", rules.images_are_pinned, "postgres:18"),
         (f"{POSTGRES} image", "library/postgres", rules.images_are_pinned, "library/postgres has"),
+        (f"{POSTGRES} image", "localhost:5005/postgres", rules.images_are_pinned, "localhost:5005/postgres has"),
         (
             f"{DEPLOYMENT} env SERVICE_SHUTDOWN_GRACE value",
             "20",

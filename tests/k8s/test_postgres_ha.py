@@ -4,7 +4,6 @@ The database that CloudNativePG makes is compared with that of the workbench, bo
 """
 
 import re
-import shutil
 from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
 from pathlib import Path
@@ -20,7 +19,7 @@ from tests.k8s import references
 from tests.k8s.cloudnativepg import instance_template
 from tests.k8s.kustomization import build, without_hashes
 from tests.k8s.objects import describe, find, matches, of_kind
-from tests.k8s.project import K8S, ROOT, Object
+from tests.k8s.project import K8S, PRODUCTION, ROOT, Object
 from tests.k8s.test_capacity import quantity
 from workbench.console import Console
 from workbench.machine.folders import run_folder
@@ -281,19 +280,14 @@ async def test_the_migrations_run_in_it(of_the_operator: Postgres) -> None:
     await connection.close()
 
 
-def test_after_a_restore_the_overlay_names_the_new_cluster_everywhere(tmp_path: Path) -> None:
+def test_after_a_restore_an_overlay_names_the_new_cluster_everywhere() -> None:
     """With the patches of docs/database.md."""
     page = (ROOT / "docs" / "database.md").read_text()
     [found] = re.findall(r"```yaml\n(patches:.*?)```", page, re.DOTALL)
     [name] = set(re.findall(r"postgres-\d{14}", found))
-    shutil.copytree(K8S, tmp_path / "k8s")
-    file = tmp_path / "k8s" / "overlays" / "production" / "kustomization.yaml"
-    overlay = yaml.safe_load(file.read_text())
-    overlay["components"].append("../../components/postgres-pooler")
-    overlay["patches"] += yaml.safe_load(found)["patches"]
-    file.write_text(yaml.safe_dump(overlay))
+    components = [f"../../components/postgres-{name}" for name in ("ha", "archive", "pooler")]
 
-    objects = build(file.parent)
+    objects = build(PRODUCTION, components=components, patches=yaml.safe_load(found)["patches"])
 
     cluster = find(objects, "Cluster", name)
     for service in ("postgres", "postgres-standbys"):

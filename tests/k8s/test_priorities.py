@@ -4,10 +4,10 @@ import pytest
 import yaml
 
 from tests.k8s.objects import find, of_kind, pod_spec
-from tests.k8s.project import INSTALL, K8S, Object
+from tests.k8s.project import INSTALL, PRODUCTION, Object
 from workbench.project import NAME
 
-PRODUCTION_INSTALL = K8S / "overlays" / "production" / INSTALL.name
+PRODUCTION_INSTALL = PRODUCTION / INSTALL.name
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,9 @@ from cluster import secrets
 from cluster.kubectl import ClusterError
 from cluster.secrets import GRAFANA_PASSWORD, OF_ROLES, PASSWORDS, manifests
 from tests.git import needs_git
+from tests.k8s.kustomization import build
 from tests.k8s.objects import containers, find, pod_spec
-from tests.k8s.project import ROOT, Object
+from tests.k8s.project import K8S, ROOT, Object
 from workbench.project import NAME
 
 CERTIFICATE = f"{NAME}-tls"  # the Secret
@@ -147,11 +148,11 @@ def test_each_password_has_a_user(dev: list[Object]) -> None:
     assert {key for _, key in references(dev)} == {*PASSWORDS, GRAFANA_PASSWORD}
 
 
-def test_cloudnativepg_gets_the_same_password_of_each_role(tmp_path: Path, production: list[Object]) -> None:
+def test_cloudnativepg_gets_the_same_password_of_each_role(tmp_path: Path) -> None:
     """From a Secret of the role, which it has to watch."""
     database = data(tmp_path, "database")
     secrets = {secret["metadata"]["name"]: secret for secret in manifests(tmp_path)["items"]}
-    cluster = find(production, "Cluster", "postgres")["spec"]
+    cluster = find(build(K8S / "components" / "postgres-ha", build(K8S / "base")), "Cluster", "postgres")["spec"]
     named = {role["name"]: role["passwordSecret"]["name"] for role in cluster["managed"]["roles"]}
 
     assert named.keys() == OF_ROLES.keys()
