@@ -200,7 +200,7 @@ def run() -> int:
 
 def _other_context() -> str:
     """A cluster that is not the local one and may be meant; empty if there is none."""
-    return next((context for context in (CONTEXT, current_context()) if context not in ("", LOCAL)), "")
+    return next((context for context in (CONTEXT, current_context()) if context != LOCAL), "")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.kubectl import LOCAL, NAMESPACE
 from cluster.line import Line
-from cluster.overlay import OF_USERS, example_lines
+from cluster.overlay import example_lines
 from cluster.status import status
 from tests.k8s.project import K8S, Object
 from workbench.project import NAME
@@ -109,7 +109,10 @@ def test_an_example_is_a_name_below_example_com(item: Object, error: str, monkey
     assert [line.error for line in example_lines([item])] == ([error] if error else [])
 
 
-@pytest.mark.parametrize(("kind", "name"), OF_USERS.items())
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("RequestAuthentication", "users"), ("AuthorizationPolicy", "users"), ("EnvoyFilter", "identity-headers")],
+)
 def test_a_service_that_believes_a_gateway_without_the_rules_for_users_is_not_ok(
     kind: str, name: str, with_users: list[Object], status_of: Callable[[list[Object]], list[Line]]
 ) -> None:
