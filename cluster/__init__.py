@@ -6,7 +6,7 @@ kubectl.py      how kubectl is called
 postgres.py     which PostgreSQL serves
 create.py       make cluster
 secrets.py      creates the passwords and the development certificate, and prints them as Secrets
-status.py       make status
+status.py       make status, with line.py, operators.py and overlay.py
 live.py         make live
 access_token.py make token
 backups.py      make backup, make restore

@@ -13,7 +13,10 @@ from typing import Any
 _PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 NAME: str = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["name"]
 """Of the Deployment, of its Service and of their namespace."""
-CONTEXT = os.environ.get("KUBE_CONTEXT") or f"k3d-{NAME}"
+LOCAL = f"k3d-{NAME}"
+"""The context of the local cluster, which `make cluster` creates."""
+CONTEXT = os.environ.get("KUBE_CONTEXT") or LOCAL
+"""That of all commands of this package."""
 NAMESPACE = NAME
 REPLICAS = "--selector=app.kubernetes.io/component=service"
 """Selects the pods of the service."""
@@ -45,6 +48,14 @@ def command(*arguments: str, namespace: str = NAMESPACE) -> list[str]:
     if shutil.which("kubectl") is None:
         raise ClusterError("kubectl is not installed: `mise install` brings it")
     return ["kubectl", "--context", CONTEXT, "--namespace", namespace, *arguments]
+
+
+def current_context() -> str:
+    """That of a kubectl which is given none; empty if there is none, or no kubectl. Asks no cluster."""
+    if shutil.which("kubectl") is None:
+        return ""
+    line = ("kubectl", "config", "current-context")
+    return subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _remedy(said: str) -> str:

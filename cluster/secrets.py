@@ -3,11 +3,14 @@
 The passwords and the development certificate are created once and kept in the git-ignored folder .secrets/, or in the
 one that SECRETS names. The certificate is renewed a month before it expires. Needs openssl.
 
-`--without-certificate` leaves out that of the gateway, which cert-manager or a person has put there: the development
-certificate would be served in its place, until it is put there again.
+`--production` leaves out what only development has: the passwords of its users, and its certificate, which the
+gateway would serve in the place of that of cert-manager or of a person.
+
+Without SECRETS, nothing is printed for another cluster than the local one, whose passwords it would get.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +19,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from cluster.kubectl import NAME, NAMESPACE, ClusterError, main
+from cluster.kubectl import CONTEXT, LOCAL, NAME, NAMESPACE, ClusterError, current_context, main
 from workbench.errors import WorkbenchError
 from workbench.machine.folders import IDENTITY_PROVIDER
 from workbench.machine.passwords import FOLDER, make_folder, of_user, password, write
@@ -27,7 +30,7 @@ OF_ROLES = {"app_owner": "app-owner-password", "app_rw": "app-rw-password", "met
 GRAFANA_PASSWORD = "admin-password"  # noqa: S105 - the key, not the password
 RECEIVERS = ("page", "ticket", "heartbeat")
 """Of alerts. Each has an address, which is a secret; see docs/alerting.md."""
-REMEDY = "`python3 -m cluster.secrets --without-certificate | kubectl apply --server-side -f -` makes it"
+REMEDY = "`python3 -m cluster.secrets --production | kubectl apply --server-side -f -` makes it"
 """For a Secret that is missing."""
 HOSTS = ("DNS:localhost", f"DNS:{NAME}.localhost", "IP:127.0.0.1")  # as in the comment of k8s/istio/gateway.yaml
 
@@ -40,15 +43,14 @@ _CERTIFICATE_DAYS = 397  # browsers refuse certificates that are valid for longe
 _RENEW_SECONDS = 30 * 24 * 3600
 
 
-def manifests(folder: Path = FOLDER) -> dict[str, Any]:
+def manifests(folder: Path = FOLDER, *, production: bool = False) -> dict[str, Any]:
     """The Secrets, as a List of Kubernetes. Creates the files that are missing in the folder. Raises ClusterError."""
     try:
         make_folder(folder)
         grafana = {GRAFANA_PASSWORD: password(folder / f"grafana-{GRAFANA_PASSWORD}")}
         database = {name: password(folder / name) for name in PASSWORDS}
         alertmanager = _of_alertmanager(folder)
-        identity = {name: password(of_user(name, folder)) for name in users()}
-        certificate, key = _certificate(folder)
+        development = [] if production else _of_development(folder)
     except OSError as error:
         raise ClusterError(
             f"{error.filename}: {error.strerror}: make {folder} writable, it keeps the secrets"
@@ -61,10 +63,9 @@ def manifests(folder: Path = FOLDER) -> dict[str, Any]:
         "items": [
             _secret(NAMESPACE, "database", "Opaque", database),
             *(of_role(role, database[name]) for role, name in OF_ROLES.items()),
-            _secret(NAMESPACE, "identity", "Opaque", identity),
             _secret("observability", "grafana", "Opaque", grafana),
             _secret("observability", "alertmanager", "Opaque", alertmanager),
-            of_gateway(certificate, key),
+            *development,
         ],
     }
 
@@ -76,6 +77,12 @@ def _of_alertmanager(folder: Path) -> dict[str, str]:
             write(file, _NOBODY)
     files = sorted(folder.glob(f"{_ALERTMANAGER}*"))
     return {file.name.removeprefix(_ALERTMANAGER): file.read_text(encoding="utf-8").strip() for file in files}
+
+
+def _of_development(folder: Path) -> list[dict[str, Any]]:
+    """The passwords of its users, for Dex, and its certificate."""
+    identity = {name: password(of_user(name, folder)) for name in users()}
+    return [_secret(NAMESPACE, "identity", "Opaque", identity), of_gateway(*_certificate(folder))]
 
 
 def users() -> list[str]:
@@ -177,17 +184,23 @@ def _openssl(*arguments: str, check: bool = True) -> int:
 
 
 def run() -> int:
-    found = manifests()
-    match sys.argv[1:]:
-        case []:
-            pass
-        case ["--without-certificate"]:
-            found["items"] = [item for item in found["items"] if item["type"] != "kubernetes.io/tls"]
-        case unknown:
-            raise ClusterError(f"{' '.join(unknown)} is not valid: only --without-certificate is")
-    json.dump(found, sys.stdout, indent=1)
+    arguments = sys.argv[1:]
+    if arguments not in ([], ["--production"]):
+        raise ClusterError(f"{' '.join(arguments)} is not valid: only --production is")
+    production = bool(arguments)
+    if not os.environ.get("SECRETS") and (other := "production" if production else _other_context()):
+        raise ClusterError(
+            f"SECRETS is not set, so {other} would get the passwords of the local cluster: "
+            "`export SECRETS=.secrets/production`, or SECRETS=.secrets if you mean those"
+        )
+    json.dump(manifests(production=production), sys.stdout, indent=1)
     sys.stdout.write("\n")
     return 0
+
+
+def _other_context() -> str:
+    """A cluster that is not the local one and may be meant; empty if there is none."""
+    return next((context for context in (CONTEXT, current_context()) if context != LOCAL), "")
 
 
 if __name__ == "__main__":

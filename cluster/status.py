@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cluster.kubectl import CONTEXT, NAMESPACE, get, kubectl, main
+from cluster.archive import STORES
+from cluster.kubectl import CONTEXT, LOCAL, NAMESPACE, ClusterError, find, get, kubectl, main
 from cluster.line import Line, Object, conditions_of, name_of
 from cluster.operators import (
     CERTIFICATES,
@@ -18,6 +19,7 @@ from cluster.operators import (
     is_fenced,
     pooler_line,
 )
+from cluster.overlay import RULES, believing_lines, example_lines, with_examples
 from cluster.postgres import CLUSTERS, OF_CLUSTER, SERVICE
 
 GATEWAY_NAMESPACE = "istio-system"
@@ -31,6 +33,11 @@ _K3S_BALANCER = "svccontroller.k3s.cattle.io/svcname"  # the label that names th
 
 
 def run() -> int:
+    sys.stdout.write(f"context {CONTEXT}\n")
+    sys.stdout.flush()  # before what follows on standard error
+    if find("namespace", NAMESPACE) is None:
+        remedy = "start it with `tilt up`" if CONTEXT == LOCAL else "see docs/production.md, from step 2 on"
+        raise ClusterError(f"there is no namespace {NAMESPACE} in {CONTEXT}: {remedy}")
     lines = list(status())
     width = {field: max(len(getattr(line, field)) for line in lines) for field in ("kind", "name", "state")}
     for line in lines:
@@ -51,11 +58,15 @@ def status() -> Iterator[Line]:
     # By these k3s takes the ports of a Service from each node.
     balancers = get("pods", f"--selector={_K3S_BALANCER}", namespace="kube-system")
     services = {namespace: get("services", namespace=namespace) for namespace in NAMESPACES}
-    clusters, poolers, certificates = of_operators()
+    clusters, poolers, certificates, stores = of_operators()
+    rules = get(",".join(RULES.values()), namespace=GATEWAY_NAMESPACE)
     serving = {item["spec"]["selector"].get(OF_CLUSTER) for item in services[NAMESPACE] if _is_database(item)}
     fenced = {cluster["metadata"]["name"] for cluster in clusters if is_fenced(cluster)} - serving
     if not any(pods.values()) and not refused:
-        yield Line("pod", "none", "", f"nothing runs in {CONTEXT}: start it with `tilt up`")
+        remedy = "start it with `tilt up`" if CONTEXT == LOCAL else "see docs/production.md, step 5"
+        yield Line("pod", "none", "", f"nothing runs in {CONTEXT}: {remedy}")
+    yield from believing_lines(others[NAMESPACE], rules)
+    yield from example_lines([*others[NAMESPACE], *rules, *stores])
     for namespace in NAMESPACES:
         for pod in pods[namespace]:
             yield _at_rest(pod_line(pod), pod, fenced)
@@ -73,19 +84,20 @@ def status() -> Iterator[Line]:
         if item["kind"] == "HorizontalPodAutoscaler":
             yield autoscaler_line(item)
     for certificate in certificates:
-        yield certificate_line(certificate)
+        yield with_examples(certificate_line(certificate), certificate)
     gateways = get("gateways.networking.istio.io")
     for gateway in gateways:
-        yield gateway_line(gateway, pods[GATEWAY_NAMESPACE])
+        yield with_examples(gateway_line(gateway, pods[GATEWAY_NAMESPACE]), gateway)
     for virtual_service in get("virtualservices.networking.istio.io"):
         yield virtual_service_line(virtual_service, gateways, [item for found in services.values() for item in found])
 
 
 def of_operators() -> Iterator[list[Object]]:
-    """The Clusters, Poolers and Certificates; none of a kind that this cluster does not know."""
+    """The Clusters, Poolers, Certificates and ObjectStores; none of a kind that this cluster does not know."""
     # It fails if one of the API servers behind the API server does not answer, and lists the kinds of the others.
     known = kubectl("api-resources", "--output=name", check=False).stdout.split()
-    for kind, namespace in ((CLUSTERS, NAMESPACE), (POOLERS, NAMESPACE), (CERTIFICATES, GATEWAY_NAMESPACE)):
+    for kind in (CLUSTERS, POOLERS, CERTIFICATES, STORES):
+        namespace = GATEWAY_NAMESPACE if kind == CERTIFICATES else NAMESPACE
         yield get(kind, namespace=namespace) if kind in known else []
 
 

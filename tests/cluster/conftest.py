@@ -9,7 +9,7 @@ from service.migrate.apply import run as migrate
 from service.settings import load
 from tests.cluster import kubectl
 from tests.cluster.fake import Fake
-from tests.k8s.conftest import dev, other_schemas, production  # noqa: F401 - fixtures
+from tests.k8s.conftest import dev, other_schemas, production, with_users, without_users  # noqa: F401 - fixtures
 from tests.k8s.objects import find
 from tests.k8s.project import K8S, Object
 from workbench.console import Console

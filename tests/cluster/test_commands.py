@@ -97,10 +97,33 @@ def test_kubectl_always_gets_the_context_of_the_local_cluster(tmp_path: Path) ->
     assert all(line.startswith(f"--context k3d-{NAME} --namespace ") for line in lines)
 
 
-def test_status_of_an_empty_cluster(tmp_path: Path) -> None:
-    done = run("cluster.status", kubectl="echo '{\"items\": []}'", programs=str(tmp_path))
+@pytest.mark.parametrize(
+    ("context", "remedy"),
+    [(f"k3d-{NAME}", "start it with `tilt up`"), ("cloud", "see docs/production.md, step 5")],
+)
+def test_status_of_an_empty_cluster(context: str, remedy: str, tmp_path: Path) -> None:
+    empty = "echo '{\"items\": []}'"
+    done = run("cluster.status", kubectl=empty, KUBE_CONTEXT=context, programs=str(tmp_path))
     assert done.returncode == 1
-    assert f"nothing runs in k3d-{NAME}: start it with `tilt up`" in done.stdout
+    assert f"nothing runs in {context}: {remedy}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("context", "remedy"),
+    [(f"k3d-{NAME}", "start it with `tilt up`"), ("cloud", "see docs/production.md, from step 2 on")],
+)
+def test_status_of_a_cluster_without_the_namespace(context: str, remedy: str, tmp_path: Path) -> None:
+    """kubectl finds nothing in it, and no error."""
+    nothing = "case $* in *'get namespace '*) ;; *) echo '{\"items\": []}' ;; esac"
+    done = run("cluster.status", kubectl=nothing, KUBE_CONTEXT=context, programs=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, f"context {context}\n")
+    assert done.stderr == f"status: there is no namespace {NAME} in {context}: {remedy}\n"
+
+
+@pytest.mark.parametrize("said", ["echo '{\"items\": []}'", "exit 1"], ids=["empty", "does not answer"])
+def test_status_says_first_of_which_cluster(said: str, tmp_path: Path) -> None:
+    done = run("cluster.status", kubectl=said, KUBE_CONTEXT="cloud", programs=str(tmp_path))
+    assert done.stdout.startswith("context cloud\n")
 
 
 def test_status_names_the_pods_that_cannot_be_created(tmp_path: Path) -> None:

@@ -283,7 +283,7 @@ def test_production_is_ok_while_no_certificate_is_issued(
         return [item for item in found if item["metadata"]["namespace"] == namespace]
 
     monkeypatch.setattr("cluster.status.get", get)
-    monkeypatch.setattr("cluster.status.of_operators", lambda: ([], [], []))
+    monkeypatch.setattr("cluster.status.of_operators", lambda: ([], [], [], []))
     errors = {(line.kind, line.name): line.error for line in status()}
 
     assert errors["service", "istio-system/acme-solver"] == ""

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import secrets
 from cluster.kubectl import ClusterError
-from cluster.secrets import GRAFANA_PASSWORD, OF_ROLES, PASSWORDS, manifests
+from cluster.secrets import GRAFANA_PASSWORD, OF_ROLES, PASSWORDS, manifests, users
 from tests.git import needs_git
 from tests.k8s.kustomization import build
 from tests.k8s.objects import containers, find, pod_spec
@@ -91,20 +90,20 @@ def test_an_empty_password_is_an_error(tmp_path: Path) -> None:
         manifests(tmp_path)
 
 
-def test_the_certificate_can_be_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """That of cert-manager would be replaced by the development certificate, until it is issued again."""
-    monkeypatch.setattr(secrets, "manifests", lambda: manifests(tmp_path))
+def test_production_has_nothing_that_is_for_development(tmp_path: Path) -> None:
+    """The certificate of cert-manager would be replaced by the development certificate, until it is issued again."""
 
-    def printed(*arguments: str) -> set[str]:
-        monkeypatch.setattr("sys.argv", ["secrets", *arguments])
-        secrets.run()
-        return {item["metadata"]["name"] for item in json.loads(capsys.readouterr().out)["items"]}
+    def names(*, production: bool) -> set[str]:
+        return {item["metadata"]["name"] for item in manifests(tmp_path, production=production)["items"]}
 
-    assert printed() - printed("--without-certificate") == {CERTIFICATE}
-    with pytest.raises(ClusterError, match=r"^--without is not valid: only --without-certificate is$"):
-        printed("--without")
+    in_production = names(production=True)
+    files = {file.name for file in tmp_path.iterdir()}
+
+    assert names(production=False) - in_production == {CERTIFICATE, "identity"}
+    assert {file.name for file in tmp_path.iterdir()} - files == {
+        *("tls.crt", "tls.key"),
+        *(f"user-{name}-password" for name in users()),
+    }
 
 
 def test_another_cluster_has_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ local command:text+ quiet=flag echo_off=flag
 local_resource name:text cmd=text+ trigger_mode=mode resource_deps=text* auto_init=flag allow_parallel=flag
     labels=text+
 os.getenv key:text default=text
+os.putenv key:text value:text
 os.unsetenv key:text
 read_yaml path:text
 sync local_path:text remote_path:text

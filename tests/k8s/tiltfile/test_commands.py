@@ -12,6 +12,7 @@ from cluster import actions
 from tests.k8s.project import ROOT, cluster_file
 from tests.k8s.tiltfile.api import as_list
 from tests.k8s.tiltfile.declared import Declared
+from workbench.machine.passwords import LOCAL
 
 
 def test_every_command_exists(declared: Declared) -> None:
@@ -37,8 +38,10 @@ def test_every_command_exists(declared: Declared) -> None:
 
 def test_the_commands_know_no_variables_of_another_cluster(declared: Declared) -> None:
     removed = [call["key"] for call in declared.calls if call.function == "os.unsetenv"]
+    written = {call["key"]: call["value"] for call in declared.calls if call.function == "os.putenv"}
 
-    assert removed == ["PYTHONSAFEPATH", "SECRETS"]
+    assert removed == ["PYTHONSAFEPATH"]
+    assert {key: ROOT / value for key, value in written.items()} == {"SECRETS": LOCAL}
 
 
 def test_with_an_ingress_url_make_test_runs_the_ingress_tests_of_all_domains() -> None:
