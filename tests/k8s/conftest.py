@@ -48,7 +48,7 @@ def every_component() -> list[Object]:
 
 
 def with_every_component() -> list[Object]:
-    listed = yaml.safe_load((PRODUCTION / "kustomization.yaml").read_text())["components"] or []
+    listed = yaml.safe_load((PRODUCTION / "kustomization.yaml").read_text()).get("components") or []
     others = sorted({folder.name for folder in (K8S / "components").iterdir()} - ALTERNATIVES - {*FIRST})
     every = [f"../../components/{name}" for name in (*FIRST, *others)]
     return build(PRODUCTION, components=[*listed, *(component for component in every if component not in listed)])

@@ -91,7 +91,6 @@ def test_the_pods_of_the_service_have_its_name(overlay: list[Object]) -> None:
         (f"{POSTGRES} image", "library/postgres:latest", rules.images_are_pinned, "postgres:latest"),
         (f"{POSTGRES} image", "library/postgres:18", rules.images_are_pinned, "postgres:18"),
         (f"{POSTGRES} image", "library/postgres", rules.images_are_pinned, "library/postgres has"),
-        (f"{POSTGRES} image", "localhost:5005/postgres", rules.images_are_pinned, "localhost:5005/postgres has"),
         (
             f"{DEPLOYMENT} env SERVICE_SHUTDOWN_GRACE value",
             "20",
