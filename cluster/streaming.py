@@ -3,6 +3,9 @@
 When a standby is promoted, or finds a new primary, it first looks for each file in the archive: about five times, one
 after the other, by a program of the operator that takes a part of a second, and with Barman Cloud a second. A standby
 that streams has all that the primary has, so nothing can be found there, and clients would only wait.
+
+A failover has to ask it: a primary that is lost may have begun a timeline that only the archive knows, and the next
+one must not begin the same.
 """
 
 import sys
