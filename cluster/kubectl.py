@@ -51,7 +51,7 @@ def command(*arguments: str, namespace: str = NAMESPACE) -> list[str]:
 
 
 def current_context() -> str:
-    """That of a kubectl which is given none; empty if there is none, or no kubectl. Asks no cluster."""
+    """The context that kubectl uses by default. Empty if there is none, or no kubectl. No cluster is asked."""
     if shutil.which("kubectl") is None:
         return ""
     line = ("kubectl", "config", "current-context")

@@ -199,7 +199,7 @@ def run() -> int:
 
 
 def _other_context() -> str:
-    """A cluster that is not the local one and may be meant; empty if there is none."""
+    """The context of another cluster, which the output may be meant for. Empty if only the local one can be."""
     return next((context for context in (CONTEXT, current_context()) if context != LOCAL), "")
 
 

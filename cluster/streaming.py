@@ -59,4 +59,7 @@ def streaming_only(pods: Iterable[str]) -> Iterator[list[str]]:
             try:
                 psql(pod, _AGAIN)
             except ClusterError as error:
-                sys.stderr.write(f"switchover: {pod} asks the archive again only after {LASTS} s: {error}\n")
+                sys.stderr.write(
+                    f"switchover: {pod} does not ask the archive before {LASTS} s have passed, and keeps a short "
+                    f"wal_retrieve_retry_interval until the next `make switchover`: {error}\n"
+                )

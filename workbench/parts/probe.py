@@ -7,7 +7,7 @@ from collections.abc import Collection
 from workbench.errors import PartFailed
 
 READY_WITHIN = 180.0
-"""s; a part needs a second, and minutes where others use every core. It is not waited for one that has ended."""
+"""s; a part needs a second, and minutes where others use every core. Nobody waits for a part that has ended."""
 ANSWER_WITHIN = 2.0
 FIRST_PAUSE, MAX_PAUSE = 0.01, 0.1
 

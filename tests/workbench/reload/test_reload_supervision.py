@@ -125,8 +125,8 @@ async def test_processes_are_forked_ahead_of_time(own: Live, tmp_path: Path, edi
                 break
 
     for pid in await waiting(own):
-        with suppress(ProcessLookupError):  # it has been replaced already
-            os.kill(pid, signal.SIGKILL)  # it is replaced
+        with suppress(ProcessLookupError):  # it may have ended by itself; in both cases it is replaced
+            os.kill(pid, signal.SIGKILL)
     own.sources.append(MODULE, "\n# newer\n")
     await own.reloads()
 
