@@ -52,12 +52,16 @@ async def run(port: int, url: str, component: Path, files: Files, secrets: Path)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await serve(app, server(port), shutdown_trigger=stopped.wait)
+
+
+def server(port: int) -> Config:
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.loglevel = "WARNING"
     config.graceful_timeout = GRACE
     config.keep_alive_timeout = KEEP_ALIVE
-    await serve(app, config, shutdown_trigger=stopped.wait)
+    return config
 
 
 if __name__ == "__main__":
